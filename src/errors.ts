@@ -1,0 +1,80 @@
+/**
+ * Every failure a person can act on: `message` says what is wrong and where,
+ * `hint` says what to do next. Code decides by class, never by reading text.
+ * Anything else that reaches cli.ts is a bug in piimage and is shown with its
+ * stack (exit status 1).
+ */
+
+export interface ErrorOptions {
+  /** One sentence: the next thing to do, with the command where there is one. */
+  hint?: string
+  cause?: unknown
+}
+
+export abstract class PiimageError extends Error {
+  /** Process exit status; the README lists them. */
+  abstract readonly exitCode: number
+  readonly hint: string | undefined
+
+  constructor(message: string, options: ErrorOptions = {}) {
+    super(message, { cause: options.cause })
+    this.name = new.target.name
+    this.hint = options.hint
+  }
+}
+
+/** The command line or the cluster file asks for something impossible. */
+export class UsageError extends PiimageError {
+  readonly exitCode = 2
+}
+
+/** An image could not be had, or is not the one the lock names. */
+export class FetchError extends PiimageError {
+  readonly exitCode = 3
+}
+
+/** Bytes that do not follow their format; the message says what and at which byte offset. */
+export class FormatError extends PiimageError {
+  readonly exitCode = 4
+}
+
+/** A drive was refused, went away, or does not hold what was written. */
+export class DriveError extends PiimageError {
+  readonly exitCode = 5
+}
+
+/** Some nodes of several failed; the others are done. */
+export class PartialError extends PiimageError {
+  readonly exitCode = 6
+}
+
+/** The person or the system asked piimage to stop (SIGINT, SIGTERM). */
+export class InterruptedError extends PiimageError {
+  readonly exitCode = 130
+}
+
+/** One mistake in a text file, by place. */
+export interface Mistake {
+  file: string
+  /** 1-based. */
+  line: number
+  /** 1-based, in characters. */
+  column: number
+  /** What is wrong, with the value. */
+  message: string
+  /** What would be right. */
+  hint?: string
+}
+
+/** A text file (cluster file, overlay, lock) with mistakes: all of them, in reading order. */
+export class MistakesError extends UsageError {
+  readonly mistakes: readonly Mistake[]
+
+  constructor(mistakes: readonly Mistake[]) {
+    const lines = mistakes.map(
+      (m) => `${m.file}:${m.line}:${m.column}: ${m.message}${m.hint === undefined ? '' : ` (${m.hint})`}`,
+    )
+    super(lines.join('\n'))
+    this.mistakes = mistakes
+  }
+}
