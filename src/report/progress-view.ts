@@ -1,0 +1,169 @@
+/**
+ * Progress events → text. On a terminal one line per running step, redrawn in
+ * place, each with bytes, rate and time left; elsewhere a plain line when a
+ * step starts, every ten seconds, and when it ends.
+ */
+import type { Progress } from '../progress.ts'
+import { formatBytes } from '../units.ts'
+
+export interface ProgressView {
+  show(progress: Progress): void
+  /** Take the redrawn lines off the screen, so that other text can be written; they come back with the next event. */
+  clear(): void
+}
+
+interface Step {
+  progress: Progress
+  startedAt: number
+  startBytes: number
+  shownAt: number
+}
+
+interface Screen {
+  write(text: string): unknown
+  columns?: number
+}
+
+const words: Record<Progress['phase'], string> = {
+  download: 'downloading',
+  unpack: 'unpacking',
+  check: 'checking',
+  write: 'writing',
+  verify: 'verifying',
+  compress: 'compressing',
+}
+
+const nameOf = (progress: Progress): string =>
+  progress.node === undefined ? progress.subject : `${progress.node} ${progress.subject}`
+
+const keyOf = (progress: Progress): string => `${progress.phase} ${nameOf(progress)}`
+
+const isDone = (progress: Progress): boolean =>
+  progress.totalBytes !== null && progress.bytes >= progress.totalBytes
+
+/** `75` → `1:15`, `3675` → `1:01:15` */
+export function formatDuration(seconds: number): string {
+  const whole = Math.round(seconds)
+  const parts = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60, whole % 60]
+  if (parts[0] === 0) parts.shift()
+  return parts.map((part, index) => (index === 0 ? `${part}` : `${part}`.padStart(2, '0'))).join(':')
+}
+
+/** Bytes per second since the step began; 0 in its first moments. */
+function rateOf(step: Step, now: number): number {
+  const seconds = (now - step.startedAt) / 1000
+  return seconds < 0.5 ? 0 : (step.progress.bytes - step.startBytes) / seconds
+}
+
+function describe(step: Step, now: number): string {
+  const { bytes, totalBytes } = step.progress
+  const rate = rateOf(step, now)
+  const parts = [
+    totalBytes === null ? formatBytes(bytes) : `${formatBytes(bytes)} of ${formatBytes(totalBytes)}`,
+  ]
+  if (rate > 0) parts.push(`${formatBytes(rate)}/s`)
+  if (rate > 0 && totalBytes !== null) {
+    const left = (totalBytes - bytes) / rate
+    parts.push(
+      left > 0 ? `${formatDuration(left)} left` : `in ${formatDuration((now - step.startedAt) / 1000)}`,
+    )
+  }
+  return parts.join(', ')
+}
+
+const bar = (fraction: number, width: number): string => {
+  const full = Math.round(fraction * width)
+  return `${'━'.repeat(full)}${'╌'.repeat(width - full)}`
+}
+
+/** The shared part: which steps run, since when. */
+class Steps {
+  readonly running = new Map<string, Step>()
+  readonly #now: () => number
+
+  constructor(now: () => number) {
+    this.#now = now
+  }
+
+  take(progress: Progress): { step: Step; isNew: boolean; now: number } {
+    const now = this.#now()
+    const key = keyOf(progress)
+    const known = this.running.get(key)
+    if (known !== undefined) {
+      known.progress = progress
+      return { step: known, isNew: false, now }
+    }
+    const step = { progress, startedAt: now, startBytes: progress.bytes, shownAt: -Infinity }
+    this.running.set(key, step)
+    return { step, isNew: true, now }
+  }
+
+  end(progress: Progress): void {
+    this.running.delete(keyOf(progress))
+  }
+}
+
+const REDRAW_MS = 100
+const PLAIN_LINE_MS = 10_000
+
+export function terminalProgress(screen: Screen, now: () => number): ProgressView {
+  const steps = new Steps(now)
+  let drawnLines = 0
+  let drawnAt = -Infinity
+
+  const clear = () => {
+    if (drawnLines > 0) screen.write(`\x1b[${drawnLines}A\x1b[0J`)
+    drawnLines = 0
+  }
+  const line = (step: Step, at: number): string => {
+    const { progress } = step
+    const label = `${words[progress.phase]} ${nameOf(progress)}`
+    const width = Math.max(20, (screen.columns ?? 80) - 1)
+    const text = describe(step, at)
+    const room = width - label.length - text.length - 4
+    const drawn =
+      progress.totalBytes !== null && progress.totalBytes > 0 && room >= 8
+        ? `${label}  ${bar(Math.min(1, progress.bytes / progress.totalBytes), Math.min(30, room))}  ${text}`
+        : `${label}  ${text}`
+    return drawn.slice(0, width)
+  }
+  const draw = (at: number) => {
+    clear()
+    for (const step of steps.running.values()) {
+      screen.write(`${line(step, at)}\n`)
+      drawnLines += 1
+    }
+    drawnAt = at
+  }
+  return {
+    clear,
+    show(progress) {
+      const { step, now: at } = steps.take(progress)
+      if (isDone(progress)) {
+        clear()
+        screen.write(`${line(step, at)}\n`)
+        steps.end(progress)
+        draw(at)
+      } else if (at - drawnAt >= REDRAW_MS) {
+        draw(at)
+      }
+    },
+  }
+}
+
+export function plainProgress(screen: Screen, now: () => number): ProgressView {
+  const steps = new Steps(now)
+  return {
+    clear() {},
+    show(progress) {
+      const { step, isNew, now: at } = steps.take(progress)
+      const done = isDone(progress)
+      if (isNew && !done) screen.write(`${words[progress.phase]} ${nameOf(progress)}\n`)
+      else if (done || at - step.shownAt >= PLAIN_LINE_MS) {
+        screen.write(`${words[progress.phase]} ${nameOf(progress)}: ${describe(step, at)}\n`)
+      } else return
+      step.shownAt = at
+      if (done) steps.end(progress)
+    },
+  }
+}
