@@ -1,4 +1,7 @@
 /** The outside: what a test replaces, and the only way a command speaks to a person. */
+import { createInterface } from 'node:readline/promises'
+import { InterruptedError } from './errors.ts'
+
 export interface World {
   stdout: { write(text: string): unknown; isTTY?: boolean; columns?: number }
   stderr: { write(text: string): unknown; isTTY?: boolean; columns?: number }
@@ -12,4 +15,37 @@ export interface World {
   ask: (question: string) => Promise<string | undefined>
   /** Aborted when the process is asked to stop. */
   signal: AbortSignal
+}
+
+/** The real one. The first SIGINT or SIGTERM asks for a clean stop, the second ends the process. */
+export function processWorld(): World {
+  const stop = new AbortController()
+  for (const name of ['SIGINT', 'SIGTERM'] as const) {
+    process.on(name, () => {
+      if (stop.signal.aborted) process.exit(130)
+      stop.abort(new InterruptedError('stopped'))
+    })
+  }
+  const ask = async (question: string): Promise<string | undefined> => {
+    if (!process.stdin.isTTY) return undefined
+    const lines = createInterface({ input: process.stdin, output: process.stderr })
+    try {
+      return await lines.question(question, { signal: stop.signal })
+    } catch {
+      return undefined
+    } finally {
+      lines.close()
+    }
+  }
+  return {
+    stdout: process.stdout,
+    stderr: process.stderr,
+    env: process.env,
+    cwd: process.cwd(),
+    platform: process.platform,
+    now: () => new Date(),
+    ask,
+    confirm: async (question) => /^y(es)?$/i.test((await ask(`${question} [y/N] `))?.trim() ?? ''),
+    signal: stop.signal,
+  }
 }

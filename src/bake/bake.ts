@@ -1,0 +1,116 @@
+/**
+ * A node's image to a file: the same bytes a card would get, with what other
+ * tools need beside it: `.sha256`, `.bmap`, and the entry for Raspberry Pi
+ * Imager's list. One pass over the image; the final names appear only when
+ * everything is written and flushed.
+ */
+import { createHash } from 'node:crypto'
+import { createReadStream } from 'node:fs'
+import { rename, rm, stat } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
+import type { BlockReader, Range } from '../disk/blocks.ts'
+import { syncFolder, writeFileAtomically } from '../io/atomic-file.ts'
+import type { Task } from '../progress.ts'
+import { MiB } from '../units.ts'
+import { formatBmap, mappedRanges, RangeDigests } from './bmap.ts'
+import { type BakeFormat, openSink } from './compress.ts'
+
+export interface BakeRequest {
+  image: BlockReader
+  /** What the file systems call used; the rest is left out of the .bmap, not of the image. */
+  used: readonly Range[]
+  folder: string
+  /** File name without suffix: the node's name. */
+  name: string
+  format: BakeFormat
+  level?: number
+}
+
+export interface Baked {
+  /** `<name>.img`, `.img.xz` or `.img.zst`. */
+  path: string
+  format: BakeFormat
+  /** Of the file at `path`. */
+  size: number
+  sha256: string
+  /** Of the image inside. */
+  extractedSize: number
+  extractedSha256: string
+  /** Everything written, the image first. */
+  files: string[]
+}
+
+const CHUNK_BYTES = 4 * MiB
+
+export const bakedFileName = (name: string, format: BakeFormat): string =>
+  format === 'img' ? `${name}.img` : `${name}.img.${format}`
+
+/** @throws the signal's reason when stopped; nothing but complete files is left behind */
+export async function bakeImage(request: BakeRequest, task: Task): Promise<Baked> {
+  const path = join(request.folder, bakedFileName(request.name, request.format))
+  const partial = `${path}.${process.pid}.part`
+  const ranges = mappedRanges(request.used, request.image.length)
+  const rangeDigests = new RangeDigests(ranges)
+  let extractedSha256: string
+  let sha256: string
+  try {
+    extractedSha256 = await copyImage(request, partial, rangeDigests, task)
+    sha256 = request.format === 'img' ? extractedSha256 : await digestFile(partial)
+    await rename(partial, path)
+  } catch (error) {
+    await rm(partial, { force: true })
+    throw error
+  }
+  await syncFolder(dirname(path))
+  const sidecar = `${path}.sha256`
+  await writeFileAtomically(sidecar, `${sha256}  ${basename(path)}\n`)
+  const bmap = join(request.folder, `${request.name}.bmap`)
+  await writeFileAtomically(bmap, formatBmap(request.image.length, ranges, rangeDigests.digests()))
+  return {
+    path,
+    format: request.format,
+    size: (await stat(path)).size,
+    sha256,
+    extractedSize: request.image.length,
+    extractedSha256,
+    files: [path, sidecar, bmap],
+  }
+}
+
+/** @returns sha256 of the image's bytes */
+async function copyImage(
+  request: BakeRequest,
+  path: string,
+  digests: RangeDigests,
+  task: Task,
+): Promise<string> {
+  const { image } = request
+  const sink = await openSink(path, request.format, request.level)
+  const hash = createHash('sha256')
+  try {
+    for (let offset = 0; offset < image.length; offset += CHUNK_BYTES) {
+      task.signal.throwIfAborted()
+      const bytes = await image.read(offset, Math.min(CHUNK_BYTES, image.length - offset))
+      hash.update(bytes)
+      digests.update(offset, bytes)
+      await sink.write(bytes)
+      task.report({
+        phase: request.format === 'img' ? 'write' : 'compress',
+        subject: bakedFileName(request.name, request.format),
+        bytes: offset + bytes.length,
+        totalBytes: image.length,
+      })
+    }
+    await sink.finish()
+  } catch (error) {
+    await sink.abort().catch(() => {})
+    throw error
+  }
+  return hash.digest('hex')
+}
+
+async function digestFile(path: string): Promise<string> {
+  const hash = createHash('sha256')
+  for await (const chunk of createReadStream(path, { highWaterMark: MiB })) hash.update(chunk as Buffer)
+  return hash.digest('hex')
+}

@@ -1,0 +1,67 @@
+/**
+ * The list Raspberry Pi Imager reads (`rpi-imager --repo FILE`): one entry per
+ * baked image.
+ *
+ * Source: raspberrypi/rpi-imager, doc/json-schema/os-list-schema.json (draft
+ * 07): name, description, icon, url, extract_size, extract_sha256,
+ * image_download_size, release_date and devices are required.
+ */
+import type { Model } from '../cluster/node.ts'
+
+export interface OsListImage {
+  name: string
+  description: string
+  /** Where the image file can be had. */
+  url: string
+  bmapUrl: string
+  extractedSize: number
+  extractedSha256: string
+  size: number
+  sha256: string
+  /** YYYY-MM-DD */
+  releaseDate: string
+  model: Model
+  arch: 'armhf' | 'arm64'
+}
+
+/** Imager's device tags (os_list_imagingutility_v4.json, imager.devices[].tags). */
+const deviceTags: Record<Model, string> = {
+  pi1: 'pi1',
+  zero: 'pi1',
+  zerow: 'pi1',
+  pi2: 'pi2',
+  pi3b: 'pi3',
+  'pi3b+': 'pi3',
+  'pi3a+': 'pi3',
+  cm3: 'pi3',
+  zero2w: 'pi3',
+  pi4: 'pi4',
+  pi400: 'pi4',
+  cm4: 'pi4',
+  pi5: 'pi5',
+  pi500: 'pi5',
+  cm5: 'pi5',
+}
+
+/** A picture is required; an empty one in the file itself needs no server. */
+const ICON = "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg'/%3E"
+
+export function formatOsList(images: readonly OsListImage[]): string {
+  const list = images.map((image) => ({
+    name: image.name,
+    description: image.description,
+    icon: ICON,
+    url: image.url,
+    bmap_url: image.bmapUrl,
+    extract_size: image.extractedSize,
+    extract_sha256: image.extractedSha256,
+    image_download_size: image.size,
+    image_download_sha256: image.sha256,
+    release_date: image.releaseDate,
+    // The node's settings are in the image already: Imager must not write its own over them.
+    init_format: 'none',
+    architecture: image.arch === 'arm64' ? 'armv8' : 'armhf',
+    devices: [`${deviceTags[image.model]}-${image.arch === 'arm64' ? '64bit' : '32bit'}`],
+  }))
+  return `${JSON.stringify({ os_list: list }, null, 2)}\n`
+}

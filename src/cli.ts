@@ -1,0 +1,150 @@
+#!/usr/bin/env node
+/**
+ * argv → command → exit status. `main` is what tests call; only the last lines
+ * of this file touch the process.
+ */
+import { realpathSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import yargs, { type Argv } from 'yargs'
+import type { Command, GlobalArgs } from './commands/command.ts'
+import { commands } from './commands/list.ts'
+import { PiimageError, UsageError } from './errors.ts'
+import { createOutput, type Output } from './report/output.ts'
+import { version } from './version.ts'
+import { processWorld, type World } from './world.ts'
+
+/** Wide enough for a sentence, narrow enough for every terminal. */
+const HELP_COLUMNS = 80
+
+interface Chosen {
+  args: GlobalArgs
+  command: Command<never>
+}
+
+/**
+ * Run one command line.
+ * @returns the exit status; the README lists what each means
+ */
+export async function main(argv: readonly string[], world: World): Promise<number> {
+  let output: Output = createOutput(world, voice({ json: argv.includes('--json') }, world))
+  try {
+    const parsed = await parse(argv)
+    if (typeof parsed === 'string') {
+      world.stdout.write(`${parsed}\n`)
+      return 0
+    }
+    output = createOutput(world, voice(parsed.args, world))
+    const result = await parsed.command.run(parsed.args as never, { world, output })
+    output.event('result', { ok: true, ...result })
+    return 0
+  } catch (error) {
+    return fail(error, world, output)
+  } finally {
+    output.close()
+  }
+}
+
+const voice = (args: { json?: boolean; quiet?: boolean; color?: boolean }, world: World) => ({
+  json: args.json ?? false,
+  quiet: args.quiet ?? false,
+  color: (args.color ?? true) && world.stdout.isTTY === true && !world.env.NO_COLOR,
+})
+
+/** @returns the chosen command with its flags, or the text to print (help, version) */
+async function parse(argv: readonly string[]): Promise<Chosen | string> {
+  const verb = argv.find((word) => commands.some((entry) => entry.name === word))
+  let chosen: Chosen | undefined
+  const cli = globalFlags(yargs([...argv]))
+  for (const entry of commands) {
+    if (entry.name !== verb) {
+      cli.command(entry.name, entry.describe)
+      continue
+    }
+    const command = await entry.load()
+    cli.command(
+      command.command,
+      command.describe,
+      (inner) => command.builder(inner as Argv<GlobalArgs>),
+      (args) => {
+        chosen = { args: args as unknown as GlobalArgs, command }
+      },
+    )
+  }
+  let text = ''
+  await cli.parseAsync([...argv], {}, (_error, _args, output) => {
+    text = output
+  })
+  if (text !== '') return text
+  if (chosen === undefined) throw new UsageError('no command given', { hint: 'piimage --help lists them' })
+  return chosen
+}
+
+function globalFlags(cli: Argv): Argv<GlobalArgs> {
+  return cli
+    .scriptName('piimage')
+    .usage('$0 <command>\n\nOne cluster file in git; a verified SD card for every Raspberry Pi in it.')
+    .option('cluster', {
+      type: 'string',
+      nargs: 1,
+      default: 'cluster.yaml',
+      describe: 'Cluster file',
+      global: true,
+    })
+    .option('lock', {
+      type: 'string',
+      nargs: 1,
+      describe: 'Lock file (default: images.lock.json beside the cluster file, else the one shipped)',
+    })
+    .option('cache', { type: 'string', nargs: 1, describe: 'Cache folder (PIIMAGE_CACHE)' })
+    .option('json', { type: 'boolean', default: false, describe: 'One JSON object per line on stdout' })
+    .option('quiet', { type: 'boolean', default: false, describe: 'No progress, no notes' })
+    .option('color', {
+      type: 'boolean',
+      default: true,
+      describe: 'Colour on a terminal (--no-color, NO_COLOR)',
+    })
+    .option('offline', { type: 'boolean', default: false, describe: 'Never use the network' })
+    .option('yes', { type: 'boolean', default: false, describe: 'Do not ask before erasing or replacing' })
+    .group(
+      ['cluster', 'lock', 'cache', 'json', 'quiet', 'color', 'offline', 'yes', 'help', 'version'],
+      'For every command:',
+    )
+    .parserConfiguration({ 'duplicate-arguments-array': true, 'strip-dashed': true })
+    .version(version())
+    .locale('en')
+    .wrap(HELP_COLUMNS)
+    .strict()
+    .demandCommand(1, 'no command given')
+    .recommendCommands()
+    .exitProcess(false)
+    .showHelpOnFail(false)
+    .fail((message, error) => {
+      throw (
+        error ??
+        new UsageError(message.split('\n').join(' '), { hint: 'piimage --help lists the commands and flags' })
+      )
+    })
+}
+
+function fail(error: unknown, world: World, output: Output): number {
+  output.close()
+  if (error instanceof PiimageError) {
+    world.stderr.write(`piimage: ${error.message}\n${error.hint === undefined ? '' : `  ${error.hint}\n`}`)
+    output.event('result', {
+      ok: false,
+      exitCode: error.exitCode,
+      error: { name: error.name, message: error.message, hint: error.hint },
+    })
+    return error.exitCode
+  }
+  const stack = error instanceof Error ? (error.stack ?? error.message) : String(error)
+  world.stderr.write(`piimage: this is a bug in piimage, please report it with these lines:\n${stack}\n`)
+  output.event('result', { ok: false, exitCode: 1, error: { name: 'Bug', message: stack } })
+  return 1
+}
+
+/** Started as a program, not imported: npm's bin link points at this file. */
+const startedAs = process.argv[1]
+if (startedAs !== undefined && realpathSync(startedAs) === fileURLToPath(import.meta.url)) {
+  process.exitCode = await main(process.argv.slice(2), processWorld())
+}

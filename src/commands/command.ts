@@ -1,0 +1,33 @@
+/** What a command is: words for `--help`, flags, and a function from flags to a result. */
+import type { Argv } from 'yargs'
+import type { Output } from '../report/output.ts'
+import type { World } from '../world.ts'
+
+/** Flags every command takes. */
+export interface GlobalArgs {
+  cluster: string
+  lock?: string
+  cache?: string
+  json: boolean
+  quiet: boolean
+  color: boolean
+  offline: boolean
+  yes: boolean
+}
+
+export interface Context {
+  world: World
+  output: Output
+}
+
+export interface Command<Args extends object = object> {
+  /** yargs command words: `flash [drive..]`. */
+  command: string
+  describe: string
+  builder(cli: Argv<GlobalArgs>): Argv<GlobalArgs & Args>
+  /** @returns what the last `--json` line says besides `ok: true` */
+  run(args: GlobalArgs & Args, context: Context): Promise<object | undefined>
+}
+
+/** Let TypeScript infer the flags from the builder. */
+export const defineCommand = <Args extends object>(command: Command<Args>): Command<Args> => command

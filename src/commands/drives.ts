@@ -1,0 +1,32 @@
+/** `piimage drives`: what is plugged in, and what piimage would say to each. */
+import { describeDrive } from '../drives/describe.ts'
+import { refusalOf } from '../drives/guard.ts'
+import { listDrives } from '../drives/list.ts'
+import { formatTable } from '../report/table.ts'
+import { defineCommand } from './command.ts'
+
+interface DrivesArgs {
+  all: boolean
+}
+
+export const drivesCommand = defineCommand<DrivesArgs>({
+  command: 'drives',
+  describe: 'List the drives, and which of them piimage would write to',
+  builder: (cli) =>
+    cli.option('all', { type: 'boolean', default: false, describe: 'Also drives that would be refused' }),
+  async run(args, { output }) {
+    const drives = await listDrives()
+    const judged = drives.map((drive) => ({ drive, refusal: refusalOf(drive, { imageLength: 0 }) }))
+    const shown = args.all || output.json ? judged : judged.filter(({ refusal }) => refusal === undefined)
+    for (const { drive, refusal } of shown)
+      output.event('drive', { ...drive, refused: refusal?.message ?? null })
+    const rows = shown.map(({ drive, refusal }) => [drive.path, describeDrive(drive), refusal?.message ?? ''])
+    if (rows.length > 0)
+      output.print(formatTable(args.all ? ['DRIVE', '', 'REFUSED'] : ['DRIVE', '', ''], rows))
+    const hidden = judged.length - shown.length
+    if (rows.length === 0) output.print('No drive that piimage would write to.')
+    if (hidden > 0)
+      output.note(`${hidden} not shown because they would be refused (--all shows them and why)`)
+    return undefined
+  },
+})

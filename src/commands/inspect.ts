@@ -1,0 +1,159 @@
+/**
+ * `piimage inspect`: what is this card? Partitions, operating system, node and
+ * receipt; with --check, whether it still holds what `flash` wrote.
+ */
+import { resolve } from 'node:path'
+import { bootFiles } from '../customise/apply.ts'
+import { detectOs } from '../customise/detect.ts'
+import { parseReceipt, RECEIPT_FILE, type Receipt } from '../customise/receipt.ts'
+import { type BlockReader, subReader } from '../disk/blocks.ts'
+import { FatVolume } from '../disk/fat/volume.ts'
+import { openVolume } from '../disk/open-volume.ts'
+import { type Partition, readPartitions } from '../disk/partitions.ts'
+import { DriveError, FormatError, UsageError } from '../errors.ts'
+import { findDifferences } from '../flash/difference.ts'
+import { openForReading } from '../flash/open-for-reading.ts'
+import type { Task } from '../progress.ts'
+import { formatTable } from '../report/table.ts'
+import { formatBytes } from '../units.ts'
+import { type Context, defineCommand, type GlobalArgs } from './command.ts'
+import { baseImages } from './support/base-image.ts'
+import { buildNodeImage } from './support/node-image.ts'
+import { cacheOf, findNode, openProject } from './support/project.ts'
+
+interface InspectArgs {
+  path: string
+  check: boolean
+  node?: string
+}
+
+interface Found {
+  partitions: { index: number; offset: number; length: number; volume: string }[]
+  os?: { family: string; release: string; evidence: string[] }
+  receipt?: Receipt
+}
+
+export const inspectCommand = defineCommand<InspectArgs>({
+  command: 'inspect <path>',
+  describe: 'Say what is on a card or in an image; --check compares with the plan',
+  builder: (cli) =>
+    cli
+      .positional('path', { type: 'string', demandOption: true, describe: 'Drive or raw image file' })
+      .option('check', { type: 'boolean', default: false, describe: 'Compare every byte that flash writes' })
+      .option('node', {
+        type: 'string',
+        nargs: 1,
+        describe: 'Compare with this node (default: what the receipt says)',
+      })
+      .example('$0 inspect /dev/sdX --check', 'Is this card as flash left it?'),
+  async run(args, context) {
+    const { output } = context
+    const path = resolve(context.world.cwd, args.path)
+    const card = await openForReading(path)
+    try {
+      const found = await look(card, args.path)
+      output.event('inspected', { path, ...found })
+      output.print(describeFound(args.path, card.length, found))
+      if (!args.check) return { path, ...found }
+      const node = args.node ?? found.receipt?.node
+      if (node === undefined) {
+        throw new UsageError(`${args.path} has no ${RECEIPT_FILE}, so there is nothing to compare it with`, {
+          hint: 'Say which node it should be: --node NAME',
+        })
+      }
+      await check(card, args.path, node, args, context)
+      return { path, node, equal: true, ...found }
+    } finally {
+      await card.close()
+    }
+  },
+})
+
+async function look(card: BlockReader, name: string): Promise<Found> {
+  const { partitions } = await readPartitions(card)
+  const found: Found = { partitions: [] }
+  for (const partition of partitions) {
+    const { index, offset, length } = partition
+    const volume = await tryOpen(card, partition)
+    found.partitions.push({
+      index,
+      offset,
+      length,
+      volume: typeof volume === 'string' ? volume : nameOf(volume),
+    })
+    if (volume instanceof FatVolume && found.os === undefined) {
+      const files = bootFiles(volume)
+      try {
+        const { family, release, evidence } = await detectOs(files)
+        found.os = { family, release, evidence }
+      } catch (error) {
+        if (!(error instanceof FormatError)) throw error
+      }
+      const receipt = await files.read(RECEIPT_FILE)
+      if (receipt !== undefined) found.receipt = parseReceipt(receipt)
+    }
+  }
+  if (partitions.length === 0) throw new FormatError(`${name} has a partition table without partitions`)
+  return found
+}
+
+/** The volume, or in words why there is none. */
+async function tryOpen(card: BlockReader, { offset, length }: Partition) {
+  if (offset + length > card.length) return 'reaches past the end of the drive'
+  try {
+    return (await openVolume(subReader(card, offset, length))) ?? 'no FAT or ext4 file system'
+  } catch (error) {
+    if (error instanceof FormatError) return `damaged: ${error.message}`
+    throw error
+  }
+}
+
+function nameOf(volume: Exclude<Awaited<ReturnType<typeof openVolume>>, undefined>): string {
+  return volume instanceof FatVolume ? `FAT${volume.kind} ${volume.label}` : `ext4 ${volume.label}`
+}
+
+function describeFound(name: string, length: number, found: Found): string {
+  const rows = found.partitions.map((p) => [
+    `${p.index}`,
+    formatBytes(p.offset),
+    formatBytes(p.length),
+    p.volume,
+  ])
+  const lines = [`${name}: ${formatBytes(length)}`, formatTable(['PARTITION', 'AT', 'SIZE', 'VOLUME'], rows)]
+  lines.push(
+    found.os === undefined
+      ? 'system: not one that piimage knows'
+      : `system: ${found.os.family} ${found.os.release} (${found.os.evidence.join('; ')})`,
+  )
+  const { receipt } = found
+  lines.push(
+    receipt === undefined
+      ? 'node: none, no receipt'
+      : `node: ${receipt.node} of cluster ${receipt.cluster}, image ${receipt.image.key}, written by piimage ${receipt.piimage}`,
+  )
+  return lines.join('\n')
+}
+
+async function check(card: BlockReader, name: string, nodeName: string, args: GlobalArgs, context: Context) {
+  const { world, output } = context
+  const project = await openProject(args, context)
+  const node = findNode(project.cluster, nodeName)
+  const task: Task = { report: output.progress, signal: world.signal }
+  const bases = baseImages(await cacheOf(args, context), { offline: args.offline, env: world.env }, task)
+  try {
+    const base = await bases.open(project.imageOf(node))
+    const image = await buildNodeImage(project, node, base)
+    const differences = await findDifferences(card, image.changes, image.ranges, { subject: name }, task)
+    for (const { offset, length } of differences) output.event('difference', { offset, length })
+    const [first] = differences
+    if (first !== undefined) {
+      throw new DriveError(
+        `${name} differs from the plan for ${nodeName} in ${differences.length} places, first in ${first.length} bytes at ${first.offset}`,
+        { hint: 'A card that was booted always differs; a fresh one should not: flash it again' },
+      )
+    }
+    output.print(`equal to the plan for ${nodeName}, every byte that flash writes`)
+  } finally {
+    await bases.close()
+  }
+}

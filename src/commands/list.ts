@@ -1,0 +1,51 @@
+/** Every command, in the order `--help` shows them; a command's code is loaded only when it runs. */
+import type { Command } from './command.ts'
+
+export interface CommandEntry {
+  name: string
+  describe: string
+  load: () => Promise<Command<never>>
+}
+
+export const commands: readonly CommandEntry[] = [
+  {
+    name: 'init',
+    describe: 'Start a cluster: cluster file, secret key, .gitignore',
+    load: async () => (await import('./init.ts')).initCommand,
+  },
+  {
+    name: 'images',
+    describe: 'The pinned images and the cache: list, lock, fetch, verify, prune',
+    load: async () => (await import('./images.ts')).imagesCommand,
+  },
+  {
+    name: 'drives',
+    describe: 'List the drives, and which of them piimage would write to',
+    load: async () => (await import('./drives.ts')).drivesCommand,
+  },
+  {
+    name: 'plan',
+    describe: 'Show every file that would change on a card, as a diff',
+    load: async () => (await import('./plan.ts')).planCommand,
+  },
+  {
+    name: 'flash',
+    describe: 'Write nodes to their cards, and read the cards back',
+    load: async () => (await import('./flash.ts')).flashCommand,
+  },
+  {
+    name: 'bake',
+    describe: 'Write nodes to image files for releases or other tools',
+    load: async () => (await import('./bake.ts')).bakeCommand,
+  },
+  {
+    name: 'inspect',
+    describe: 'Say what is on a card or in an image; --check compares with the plan',
+    load: async () => (await import('./inspect.ts')).inspectCommand,
+  },
+  {
+    name: 'completion',
+    describe: 'Print a completion script for bash, zsh or fish',
+    load: async () => (await import('./completion.ts')).completionCommand,
+  },
+]

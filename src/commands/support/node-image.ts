@@ -1,0 +1,87 @@
+/** A base image and a node → that node's image: the base with its changes laid over. */
+import type { Node } from '../../cluster/node.ts'
+import { applyBootPlan, bootFiles } from '../../customise/apply.ts'
+import type { BootPlan } from '../../customise/boot-plan.ts'
+import { planBoot } from '../../customise/plan.ts'
+import { RECEIPT_FILE, withReceipt } from '../../customise/receipt.ts'
+import type { BlockReader, Range } from '../../disk/blocks.ts'
+import { mergeRanges } from '../../disk/blocks.ts'
+import { type BlockEditor, Changes } from '../../disk/changes.ts'
+import { FatVolume } from '../../disk/fat/volume.ts'
+import { type Partition, readPartitions } from '../../disk/partitions.ts'
+import { FormatError } from '../../errors.ts'
+import { version } from '../../version.ts'
+import type { BaseImage } from './base-image.ts'
+import type { Project } from './project.ts'
+
+export interface NodeImage {
+  node: Node
+  base: BaseImage
+  plan: BootPlan
+  changes: Changes
+  /** What must be written: what the file systems use, and what changed. */
+  ranges: Range[]
+}
+
+export async function buildNodeImage(project: Project, node: Node, base: BaseImage): Promise<NodeImage> {
+  const changes = new Changes(base.reader)
+  const { volume } = await openBootVolume(changes)
+  const files = bootFiles(volume)
+  const image = project.imageOf(node)
+  const planned = await planBoot({
+    cluster: project.cluster,
+    node,
+    image: { key: image.key, version: image.version },
+    boot: files,
+    overlays: project.overlays,
+    key: await project.key(),
+  })
+  const plan = withReceipt(
+    planned,
+    {
+      cluster: project.cluster.name,
+      node: node.name,
+      image: { key: image.key, extractedSha256: base.sha256, extractedSize: base.length },
+      piimage: version(),
+    },
+    (await files.read(RECEIPT_FILE)) ?? null,
+  )
+  await applyBootPlan(plan, volume, await newestTime(volume))
+  return { node, base, plan, changes, ranges: mergeRanges([...base.used.ranges, ...changes.ranges()]) }
+}
+
+/**
+ * The boot partition: the first partition with a FAT file system.
+ * @throws {FormatError} there is none
+ */
+export async function openBootVolume(
+  image: BlockReader | BlockEditor,
+): Promise<{ volume: FatVolume; partition: Partition }> {
+  const { partitions } = await readPartitions(image)
+  const partition = partitions.find((candidate) => isFat(candidate.type)) ?? partitions[0]
+  if (partition === undefined) {
+    throw new FormatError('the image has no partitions', {
+      hint: 'A Raspberry Pi image starts with a FAT boot partition',
+    })
+  }
+  return { volume: await FatVolume.open(editorOf(image, partition)), partition }
+}
+
+/** MBR type bytes of FAT: 0x01 FAT12, 0x04/0x06/0x0e FAT16, 0x0b/0x0c FAT32. */
+const isFat = (type: number | string): boolean => [0x01, 0x04, 0x06, 0x0b, 0x0c, 0x0e].includes(Number(type))
+
+/** A partition of an image as an editor of its own, if the image is one. */
+function editorOf(image: BlockReader | BlockEditor, partition: Partition): BlockReader | BlockEditor {
+  const { offset, length } = partition
+  const read = (at: number, count: number) => image.read(offset + at, count)
+  if (!('write' in image)) return { length, read }
+  return { length, read, write: (at: number, bytes: Uint8Array) => image.write(offset + at, bytes) }
+}
+
+/** The image's own date: what new files are stamped with, so that two runs give the same bytes. */
+async function newestTime(volume: FatVolume): Promise<Date> {
+  let newest = 0
+  for (const entry of await volume.list('/')) newest = Math.max(newest, entry.modified.getTime())
+  // FAT time starts in 1980.
+  return new Date(Math.max(newest, Date.UTC(1980, 0, 1)))
+}

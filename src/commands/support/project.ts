@@ -1,0 +1,69 @@
+/** What most commands start from: the cluster file, the lock, the key, the overlays, the cache. */
+import { existsSync } from 'node:fs'
+import { dirname, join, resolve } from 'node:path'
+import { findImage, readLock } from '../../catalog/lock.ts'
+import type { Lock, LockedImage } from '../../catalog/locked-image.ts'
+import { readCluster } from '../../cluster/cluster-file.ts'
+import type { Cluster, Node } from '../../cluster/node.ts'
+import { type Overlay, readOverlays } from '../../customise/overlay.ts'
+import { UsageError } from '../../errors.ts'
+import { type Cache, defaultCacheFolder, openCache } from '../../fetch/cache.ts'
+import { packageRoot } from '../../package-root.ts'
+import { type ClusterKey, readClusterKey } from '../../secrets/cluster-key.ts'
+import type { Context, GlobalArgs } from '../command.ts'
+
+export const CLUSTER_KEY_FILE = 'cluster.key'
+
+export interface Project {
+  cluster: Cluster
+  lock: Lock
+  overlays: Map<string, Overlay>
+  /** Read when first needed: `drives` and `images` work without one. */
+  key(): Promise<ClusterKey>
+  imageOf(node: Node): LockedImage
+}
+
+/** The lock in force: `--lock`, else the one beside the cluster file, else the one shipped. */
+export function lockPath(args: GlobalArgs, world: { cwd: string }): string {
+  if (args.lock !== undefined) return resolve(world.cwd, args.lock)
+  const beside = join(dirname(resolve(world.cwd, args.cluster)), 'images.lock.json')
+  return existsSync(beside) ? beside : join(packageRoot(), 'images.lock.json')
+}
+
+export const cacheOf = (args: GlobalArgs, { world }: Context): Promise<Cache> =>
+  openCache(resolve(world.cwd, args.cache ?? defaultCacheFolder(world.env, world.platform)))
+
+/** @throws {MistakesError} everything wrong with the cluster file, at once */
+export async function openProject(args: GlobalArgs, { world, output }: Context): Promise<Project> {
+  const file = resolve(world.cwd, args.cluster)
+  const folder = dirname(file)
+  const lock = await readLock(lockPath(args, world))
+  const overlays = await readOverlays([join(folder, 'overlays'), join(packageRoot(), 'overlays')])
+  const { cluster, warnings } = await readCluster(file, {
+    shownAs: args.cluster,
+    images: new Map([...lock.images].map(([key, image]) => [key, image.arch])),
+    overlays: new Set(overlays.keys()),
+    home: world.env.HOME,
+  })
+  for (const warning of warnings) output.warn(warning)
+  let key: Promise<ClusterKey> | undefined
+  return {
+    cluster,
+    lock,
+    overlays,
+    key: () => {
+      key ??= readClusterKey(join(folder, CLUSTER_KEY_FILE))
+      return key
+    },
+    imageOf: (node) => findImage(lock, node.image),
+  }
+}
+
+/** @throws {UsageError} a name that is no node of the cluster */
+export function findNode(cluster: Cluster, name: string): Node {
+  const node = cluster.nodes.find((candidate) => candidate.name === name)
+  if (node !== undefined) return node
+  throw new UsageError(`no node "${name}" in ${cluster.file}`, {
+    hint: `Its nodes are: ${cluster.nodes.map((candidate) => candidate.name).join(', ')}`,
+  })
+}
