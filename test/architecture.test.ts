@@ -1,0 +1,82 @@
+/** The picture of the house, kept true: which room may import which. */
+import assert from 'node:assert/strict'
+import { readdirSync, readFileSync } from 'node:fs'
+import { dirname, join, relative } from 'node:path'
+import { test } from 'node:test'
+import { packageRoot } from '../src/package-root.ts'
+
+const source = join(packageRoot(), 'src')
+
+/** Room → the rooms it may import. Files directly in src/ are the shared words; every room may use them. */
+const arrows: Record<string, readonly string[]> = {
+  bake: ['disk', 'io', 'cluster'],
+  catalog: ['io', 'fetch'],
+  cluster: ['secrets'],
+  commands: [
+    'bake',
+    'catalog',
+    'cluster',
+    'customise',
+    'disk',
+    'drives',
+    'fetch',
+    'flash',
+    'io',
+    'report',
+    'secrets',
+    'unpack',
+  ],
+  customise: ['cluster', 'disk', 'secrets'],
+  disk: [],
+  drives: [],
+  fetch: ['catalog', 'io'],
+  flash: ['disk', 'drives', 'io'],
+  io: ['disk'],
+  report: [],
+  secrets: ['io'],
+  unpack: ['io'],
+}
+
+/** Files at the top that join rooms; the others there import none. */
+const joints = new Set(['cli.ts'])
+
+const files = readdirSync(source, { recursive: true, encoding: 'utf8' }).filter((name) =>
+  name.endsWith('.ts'),
+)
+
+const roomOf = (file: string): string | undefined =>
+  file.includes('/') ? file.slice(0, file.indexOf('/')) : undefined
+
+test('every arrow between rooms is in the picture', () => {
+  const wrong: string[] = []
+  for (const file of files) {
+    const room = roomOf(file)
+    const text = readFileSync(join(source, file), 'utf8')
+    for (const [, target] of text.matchAll(/(?:from|import\()\s*'(\.[^']+)'/g)) {
+      const imported = relative(source, join(source, dirname(file), target as string))
+      const to = roomOf(imported)
+      if (to === undefined || to === room || joints.has(file)) continue
+      if (room === undefined || !(arrows[room] ?? []).includes(to)) wrong.push(`${file} imports ${imported}`)
+    }
+  }
+  assert.deepEqual(wrong, [])
+})
+
+test('every room is in the picture', () => {
+  const rooms = new Set(files.map(roomOf).filter((room) => room !== undefined))
+  assert.deepEqual([...rooms].sort(), Object.keys(arrows).sort())
+})
+
+test('disk opens no file, and only the outside touches the process', () => {
+  for (const file of files) {
+    const text = readFileSync(join(source, file), 'utf8')
+    if (file.startsWith('disk/')) assert.doesNotMatch(text, /node:fs|node:child_process/, file)
+    if (!['cli.ts', 'world.ts'].includes(file))
+      assert.doesNotMatch(text, /process\.(exit\b|stdout|stderr)/, file)
+  }
+})
+
+test('no room writes a plan down as a promise', () => {
+  for (const file of files)
+    assert.doesNotMatch(readFileSync(join(source, file), 'utf8'), /TODO|FIXME|XXX/, file)
+})
