@@ -1,0 +1,107 @@
+/**
+ * FAT file names: what may be one, when two are the same, and the 8.3 alias
+ * that stands beside every long name.
+ *
+ * Long names are UTF-16 and keep their case; lookup ignores case. A name that is
+ * an upper-case 8.3 name needs no long form; every other (also `ssh`) gets one,
+ * as Linux writes it, so that it shows as it was given on every system.
+ *
+ * An alias here is the 11 bytes of a short entry as a string of Latin-1
+ * characters, blank-padded, without the dot: `CMDLINE TXT`.
+ */
+import { UsageError } from '../../errors.ts'
+
+/** 8.3 characters besides letters and digits, as Microsoft lists them. */
+const SHORT_NAME = /^[A-Z0-9!#$%&'()\-@^_`{}~]{1,8}(\.[A-Z0-9!#$%&'()\-@^_`{}~]{1,3})?$/
+const SHORT_ILLEGAL = /[^A-Z0-9!#$%&'()\-@^_`{}~]/gu
+// biome-ignore lint/suspicious/noControlCharactersInRegex: these are what a name may not hold
+const ILLEGAL = /[\u0000-\u001f"*/:<>?\\|\u007f]|\p{Surrogate}/u
+const MAX_NAME_UNITS = 255
+
+/** Upper half of code page 437, which Linux and DOS assume for short names. */
+const CP437 =
+  'ÇüéâäàåçêëèïîìÄÅÉæÆôöòûùÿÖÜ¢£¥₧ƒáíóúñÑªº¿⌐¬½¼¡«»░▒▓│┤╡╢╖╕╣║╗╝╜╛┐' +
+  '└┴┬├─┼╞╟╚╔╩╦╠═╬╧╨╤╥╙╘╒╓╫╪┘┌█▄▌▐▀αßΓπΣσµτΦΘΩδ∞φε∩≡±≥≤⌠⌡÷≈°∙·√ⁿ²■\u00a0'
+
+/** Whether a name read from a volume can be trusted to be one: no separators, no control characters. */
+export function isUsableName(name: string): boolean {
+  return name !== '' && name !== '.' && name !== '..' && !ILLEGAL.test(name)
+}
+
+/** @throws {UsageError} the name cannot stand on a FAT volume */
+export function checkName(name: string): void {
+  const hint =
+    'FAT names have 1 to 255 characters, none of \\ / : * ? " < > |, and no dot or blank at the end.'
+  if (!isUsableName(name) || /[. ]$/.test(name)) {
+    throw new UsageError(`${JSON.stringify(name)} cannot be a file name on the boot partition`, { hint })
+  }
+  if (name.length > MAX_NAME_UNITS) {
+    throw new UsageError(`the file name ${name.slice(0, 40)}… has ${name.length} characters`, { hint })
+  }
+}
+
+/** `a/b/c` → its names; leading, trailing and doubled slashes say nothing. The root has none. */
+export function splitPath(path: string): string[] {
+  return path.split('/').filter((name) => name !== '')
+}
+
+/** Equal for names that FAT takes for the same. Never changes the length: `ß` stays, it is not `SS`. */
+export function foldName(name: string): string {
+  const upper = name.toUpperCase()
+  if (upper.length === name.length) return upper
+  return Array.from(name, (c) => (c.toUpperCase().length === c.length ? c.toUpperCase() : c)).join('')
+}
+
+/** Whether the name is its own short name, and needs no long one. */
+export function isShortName(name: string): boolean {
+  return SHORT_NAME.test(name)
+}
+
+/**
+ * The alias for a new name: the name itself where it is an 8.3 name but for its
+ * case, else its first letters and the lowest free `~1`, `~2` …
+ * @param taken aliases of the directory's other entries
+ */
+export function chooseAlias(name: string, taken: ReadonlySet<string>): string {
+  const upper = name.toUpperCase()
+  if (SHORT_NAME.test(upper)) {
+    const [base = '', extension = ''] = upper.split('.')
+    const alias = base.padEnd(8) + extension.padEnd(3)
+    if (!taken.has(alias)) return alias
+  }
+  const bare = upper.replace(/^[. ]+/, '')
+  const dot = bare.lastIndexOf('.')
+  const base = shortPart(dot < 0 ? bare : bare.slice(0, dot)) || '_'
+  const extension = dot < 0 ? '' : shortPart(bare.slice(dot + 1))
+  for (let number = 1; ; number += 1) {
+    const tail = `~${number}`
+    const alias = (base.slice(0, 8 - tail.length) + tail).padEnd(8) + extension.slice(0, 3).padEnd(3)
+    if (!taken.has(alias)) return alias
+  }
+}
+
+function shortPart(text: string): string {
+  return text.replace(/[. ]/g, '').replace(SHORT_ILLEGAL, '_')
+}
+
+/** Ties long-name entries to their short entry. */
+export function aliasChecksum(alias: string): number {
+  let sum = 0
+  for (let i = 0; i < 11; i += 1) sum = (((sum & 1) << 7) + (sum >> 1) + alias.charCodeAt(i)) & 0xff
+  return sum
+}
+
+/**
+ * Alias → name: `SSH        ` → `SSH`, or `ssh` with the lower-case flags.
+ * @param flags byte 12 of the entry: 0x08 base, 0x10 extension in lower case (Windows NT)
+ */
+export function readAlias(alias: string, flags: number): string {
+  // 0xE5 marks a deleted entry, so a name that starts with it is stored with 0x05.
+  const bytes = alias.startsWith('\x05') ? `\xe5${alias.slice(1)}` : alias
+  const text = Array.from(bytes, (c) => (c < '\x80' ? c : CP437.charAt(c.charCodeAt(0) - 128))).join('')
+  const base = text.slice(0, 8).trimEnd()
+  const extension = text.slice(8).trimEnd()
+  const name = (flags & 0x08) === 0 ? base : base.toLowerCase()
+  if (extension === '') return name
+  return `${name}.${(flags & 0x10) === 0 ? extension : extension.toLowerCase()}`
+}

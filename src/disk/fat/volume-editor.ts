@@ -1,0 +1,353 @@
+/**
+ * Changes to a FAT volume. Each edit first reads all it needs to know and checks
+ * that it can be done; only then is anything written, so one that fails changes
+ * nothing. Edits wait for each other.
+ *
+ * A file's parent folder keeps its own time, as it does with FatFs: an edit
+ * touches the file's sectors, its slots, the FATs and FSInfo, and no more.
+ */
+import { FormatError } from '../../errors.ts'
+import type { BlockReader } from '../blocks.ts'
+import type { BlockEditor } from '../changes.ts'
+import {
+  ATTRIBUTE,
+  type DirEntry,
+  formatEntry,
+  roundTime,
+  SLOT_BYTES,
+  slotsNeeded,
+  writeFileFields,
+} from './dir-entry.ts'
+import {
+  type Directory,
+  type DirectorySource,
+  describeFolder,
+  findEntry,
+  findFreeSlots,
+  MAX_DIRECTORY_SLOTS,
+  readFolder,
+  readRoot,
+  slotOffset,
+  writeSlots,
+} from './directory.ts'
+import type { FreeMap } from './free-map.ts'
+import { updateFsInfo } from './fs-info.ts'
+import { checkName, chooseAlias, isShortName, splitPath } from './names.ts'
+import { enter, isFolder, joinPath, locate, walkEntries } from './tree.ts'
+
+const MAX_FILE_BYTES = 0xffffffff
+
+/** Seconds are stored even; UTC fields as they are. */
+export interface FileTimes {
+  modified: Date
+}
+
+/** Where a new entry goes in its folder. */
+interface Placement {
+  alias: string
+  long: boolean
+  slot: number
+  /** Clusters the folder must grow by. */
+  growth: number
+}
+
+export class VolumeEditor {
+  readonly #blocks: BlockReader | BlockEditor
+  readonly #source: DirectorySource
+  #freeMap: Promise<FreeMap> | undefined
+  #last: Promise<unknown> = Promise.resolve()
+
+  constructor(blocks: BlockReader | BlockEditor, source: DirectorySource) {
+    this.#blocks = blocks
+    this.#source = source
+  }
+
+  /** Which clusters are free; counted once and kept up to date. */
+  freeMap(): Promise<FreeMap> {
+    this.#freeMap ??= this.#source.table.readFreeMap()
+    return this.#freeMap
+  }
+
+  writeFile(path: string, bytes: Uint8Array, { modified }: FileTimes): Promise<void> {
+    return this.#edit(async (editor, free) => {
+      if (bytes.length > MAX_FILE_BYTES) {
+        throw new FormatError(
+          `${path} has ${bytes.length} bytes; a file on FAT has at most ${MAX_FILE_BYTES}`,
+        )
+      }
+      const { folder, name, entry } = await this.#locate(path)
+      if (entry === undefined) return this.#create(editor, free, folder, name, bytes, modified)
+      if (isFolder(entry)) throw new FormatError(`${path} is a folder on the FAT volume, not a file`)
+      return this.#replace(editor, free, folder, entry, bytes, modified)
+    })
+  }
+
+  mkdir(path: string, { modified }: FileTimes): Promise<void> {
+    return this.#edit(async (editor, free) => {
+      let folder = await readRoot(this.#source)
+      const names = splitPath(path)
+      for (let name = names[0]; name !== undefined; name = names[0]) {
+        const entry = findEntry(folder, name)
+        if (entry === undefined) break
+        const inside = await enter(this.#source, folder, name)
+        if (inside === undefined)
+          throw new FormatError(`${joinPath(folder, name)} is a file on the FAT volume`)
+        folder = inside
+        names.shift()
+      }
+      if (names.length > 0) await this.#createFolders(editor, free, folder, names, modified)
+    })
+  }
+
+  remove(path: string): Promise<void> {
+    return this.#edit(async (editor, free) => {
+      const { folder, entry } = await this.#locate(path)
+      if (entry === undefined) throw new FormatError(`the FAT volume has no ${JSON.stringify(path)}`)
+      const clusters = await this.#clustersBelow(folder, entry)
+      const slots = folder.bytes.slice(entry.slot * SLOT_BYTES, (entry.slot + entry.slotCount) * SLOT_BYTES)
+      for (let at = 0; at < slots.length; at += SLOT_BYTES) slots[at] = 0xe5
+      await writeSlots(editor, folder, entry.slot, slots)
+      await this.#release(free, clusters)
+    })
+  }
+
+  /** Run one edit after those before it; then write the FATs and FSInfo, if clusters changed hands. */
+  #edit(edit: (editor: BlockEditor, free: FreeMap) => Promise<void>): Promise<void> {
+    const blocks = this.#blocks
+    if (!('write' in blocks)) throw new Error('this FAT volume was opened for reading')
+    const done = this.#last.then(async () => {
+      const free = await this.freeMap()
+      await edit(blocks, free)
+      const { table, geometry } = this.#source
+      if (!(await table.flush(blocks)) || geometry.fsInfoOffset === undefined) return
+      await updateFsInfo(blocks, blocks, geometry.fsInfoOffset, free)
+    })
+    this.#last = done.catch(() => undefined)
+    return done
+  }
+
+  async #locate(path: string): Promise<{ folder: Directory; name: string; entry: DirEntry | undefined }> {
+    const found = await locate(this.#source, path)
+    if (found === undefined) {
+      throw new FormatError(`the FAT volume has no folder for ${JSON.stringify(path)}`)
+    }
+    if (found.name === undefined) throw new FormatError('the root directory of the FAT volume is not a file')
+    return { ...found, name: found.name }
+  }
+
+  async #create(
+    editor: BlockEditor,
+    free: FreeMap,
+    folder: Directory,
+    name: string,
+    bytes: Uint8Array,
+    modified: Date,
+  ): Promise<void> {
+    const placement = this.#place(folder, name)
+    const needed = this.#clustersFor(bytes.length)
+    this.#checkRoom(free, joinPath(folder, name), needed + placement.growth)
+    const clusters = free.take(needed)
+    await this.#source.table.link(clusters)
+    await this.#source.store.writeNew(editor, this.#source.store.ranges(clusters), bytes)
+    await this.#addEntry(editor, free, folder, placement, {
+      name,
+      attributes: ATTRIBUTE.archive,
+      firstCluster: clusters[0] ?? 0,
+      size: bytes.length,
+      modified,
+    })
+  }
+
+  async #replace(
+    editor: BlockEditor,
+    free: FreeMap,
+    folder: Directory,
+    entry: DirEntry,
+    bytes: Uint8Array,
+    modified: Date,
+  ): Promise<void> {
+    const { table, store } = this.#source
+    const path = joinPath(folder, entry.name)
+    const old = entry.firstCluster === 0 ? [] : await table.chain(entry.firstCluster, path)
+    const needed = this.#clustersFor(bytes.length)
+    this.#checkRoom(free, path, needed - old.length)
+    const { kept, added } = rearrange(free, old, needed)
+    await this.#release(free, old.slice(kept.length))
+    await table.link([...kept, ...added])
+    const fits = bytes.subarray(0, kept.length * this.#source.geometry.clusterBytes)
+    await store.writeChanged(editor, store.ranges(kept), fits)
+    await store.writeNew(editor, store.ranges(added), bytes.subarray(fits.length))
+
+    const fields = { firstCluster: kept[0] ?? added[0] ?? 0, size: bytes.length, modified }
+    const isSame =
+      entry.firstCluster === fields.firstCluster &&
+      entry.size === fields.size &&
+      entry.modified.getTime() === roundTime(modified).getTime()
+    if (isSame) return
+    const slot = entry.slot + entry.slotCount - 1
+    const slotBytes = folder.bytes.slice(slot * SLOT_BYTES, (slot + 1) * SLOT_BYTES)
+    writeFileFields(slotBytes, fields)
+    await editor.write(slotOffset(folder, slot), slotBytes)
+  }
+
+  /** Each folder's first entry is the next folder, so all of it is known before anything is written. */
+  async #createFolders(
+    editor: BlockEditor,
+    free: FreeMap,
+    parent: Directory,
+    names: readonly string[],
+    modified: Date,
+  ): Promise<void> {
+    const { geometry, table, store } = this.#source
+    const placement = this.#place(parent, names[0] as string)
+    const plans = names.map((name, i) => {
+      const child = names[i + 1]
+      if (i > 0) checkName(name)
+      const long = child !== undefined && !isShortName(child)
+      const slots = 2 + (child === undefined ? 0 : slotsNeeded(child, long))
+      return { name, child, long, count: this.#clustersFor(slots * SLOT_BYTES) }
+    })
+    const total = plans.reduce((sum, plan) => sum + plan.count, 0)
+    this.#checkRoom(free, joinPath(parent, names.join('/')), total + placement.growth)
+
+    const folders = plans.map((plan) => ({ ...plan, clusters: free.take(plan.count) }))
+    const firstOf = (i: number): number => folders[i]?.clusters[0] ?? parent.ownCluster
+    for (const [i, { child, long, clusters }] of folders.entries()) {
+      const bytes = new Uint8Array(clusters.length * geometry.clusterBytes)
+      const base = { long: false, attributes: ATTRIBUTE.directory, size: 0, modified }
+      const above = i === 0 ? parent.ownCluster : firstOf(i - 1)
+      bytes.set(formatEntry({ ...base, name: '.', alias: '.'.padEnd(11), firstCluster: firstOf(i) }))
+      bytes.set(formatEntry({ ...base, name: '..', alias: '..'.padEnd(11), firstCluster: above }), SLOT_BYTES)
+      if (child !== undefined) {
+        const alias = chooseAlias(child, new Set())
+        bytes.set(
+          formatEntry({ ...base, name: child, alias, long, firstCluster: firstOf(i + 1) }),
+          2 * SLOT_BYTES,
+        )
+      }
+      await table.link(clusters)
+      await store.writeNew(editor, store.ranges(clusters), bytes)
+    }
+    await this.#addEntry(editor, free, parent, placement, {
+      name: names[0] as string,
+      attributes: ATTRIBUTE.directory,
+      firstCluster: firstOf(0),
+      size: 0,
+      modified,
+    })
+  }
+
+  /** @throws {FormatError} the folder can hold no more */
+  #place(folder: Directory, name: string): Placement {
+    checkName(name)
+    const long = !isShortName(name)
+    const alias = chooseAlias(name, new Set(folder.entries.map((entry) => entry.alias)))
+    const count = slotsNeeded(name, long)
+    const slot = findFreeSlots(folder, count)
+    const missing = slot + count - folder.bytes.length / SLOT_BYTES
+    if (missing <= 0) return { alias, long, slot, growth: 0 }
+    const isFixed = folder.clusters.length === 0
+    if (isFixed || slot + count > MAX_DIRECTORY_SLOTS) {
+      const most = isFixed ? this.#source.geometry.rootEntries : MAX_DIRECTORY_SLOTS
+      throw new FormatError(
+        `${describeFolder(folder.path)} of the FAT volume is full: ${name} needs ${count} of its ${most} entries in a row`,
+        {
+          hint: 'Remove files there, or put new ones into a folder; a long name takes an entry per 13 letters.',
+        },
+      )
+    }
+    return { alias, long, slot, growth: this.#clustersFor(missing * SLOT_BYTES) }
+  }
+
+  async #addEntry(
+    editor: BlockEditor,
+    free: FreeMap,
+    folder: Directory,
+    { alias, long, slot, growth }: Placement,
+    fields: Omit<Parameters<typeof formatEntry>[0], 'alias' | 'long'>,
+  ): Promise<void> {
+    const { geometry, table, store } = this.#source
+    let { ranges } = folder
+    if (growth > 0) {
+      const last = folder.clusters.at(-1) as number
+      const added = free.takeAt(last + 1, growth) ?? free.take(growth)
+      await store.writeNew(editor, store.ranges(added), new Uint8Array(growth * geometry.clusterBytes))
+      await table.link([last, ...added])
+      ranges = store.ranges([...folder.clusters, ...added])
+    }
+    const bytes = formatEntry({ ...fields, alias, long })
+    await writeSlots(editor, { ranges }, slot, bytes)
+    // Some systems leave old entries behind the end mark; where it was overwritten, it moves on.
+    const next = slot + bytes.length / SLOT_BYTES
+    const isPastEnd = next > folder.usedSlots && next * SLOT_BYTES < folder.bytes.length
+    if (isPastEnd && folder.bytes[next * SLOT_BYTES] !== 0) {
+      await writeSlots(editor, { ranges }, next, new Uint8Array(SLOT_BYTES))
+    }
+  }
+
+  /** All clusters of an entry and of what is below it. */
+  async #clustersBelow(folder: Directory, entry: DirEntry): Promise<number[]> {
+    const { table } = this.#source
+    const seen = new Set<number>()
+    const collect = (clusters: readonly number[], path: string): void => {
+      for (const cluster of clusters) {
+        if (seen.has(cluster)) throw new FormatError(`${path} shares cluster ${cluster} with another file`)
+        seen.add(cluster)
+      }
+    }
+    const path = joinPath(folder, entry.name)
+    const top = isFolder(entry) ? await readFolder(this.#source, path, entry.firstCluster) : undefined
+    if (top === undefined) {
+      if (entry.firstCluster !== 0) collect(await table.chain(entry.firstCluster, path), path)
+      return [...seen]
+    }
+    collect(top.clusters, path)
+    for await (const { folder: at, entry: below, inside } of walkEntries(this.#source, top)) {
+      const belowPath = joinPath(at, below.name)
+      if (inside !== undefined) collect(inside.clusters, belowPath)
+      else if (below.firstCluster !== 0) {
+        collect(await table.chain(below.firstCluster, belowPath), belowPath)
+      }
+    }
+    return [...seen]
+  }
+
+  async #release(free: FreeMap, clusters: readonly number[]): Promise<void> {
+    await this.#source.table.release(clusters)
+    for (const cluster of clusters) free.release(cluster)
+  }
+
+  #clustersFor(bytes: number): number {
+    return Math.ceil(bytes / this.#source.geometry.clusterBytes)
+  }
+
+  #checkRoom(free: FreeMap, path: string, clusters: number): void {
+    if (clusters <= free.count) return
+    const { clusterBytes } = this.#source.geometry
+    throw new FormatError(
+      `${path} needs ${clusters * clusterBytes} more bytes on the boot partition, which has ${free.count * clusterBytes} free`,
+      { hint: 'Leave out overlays or files, or use an image with a larger boot partition.' },
+    )
+  }
+}
+
+/**
+ * Which of a file's clusters it keeps, and which are added. A file that no longer
+ * fits grows where it stands; else it moves to where it lies in one piece; only
+ * when there is no such place is it cut up.
+ */
+function rearrange(
+  free: FreeMap,
+  old: readonly number[],
+  needed: number,
+): { kept: readonly number[]; added: readonly number[] } {
+  const missing = needed - old.length
+  if (missing <= 0) return { kept: old.slice(0, needed), added: [] }
+  const last = old.at(-1)
+  if (last === undefined) return { kept: [], added: free.take(missing) }
+  const behind = free.takeAt(last + 1, missing)
+  if (behind !== undefined) return { kept: old, added: behind }
+  const elsewhere = free.takeRun(needed)
+  if (elsewhere !== undefined) return { kept: [], added: elsewhere }
+  return { kept: old, added: free.take(missing) }
+}
