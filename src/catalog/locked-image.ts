@@ -36,9 +36,12 @@ export interface LockedImage {
   version: string
   arch: 'armhf' | 'arm64'
   variant: string
-  /** https:, http: or file: (a relative file: URL is relative to the lock file); resolved to absolute when read. */
+  /** https:, http: or file:, absolute. */
   url: string
+  /** Other addresses of the same bytes, tried in order after `url`. */
   mirrors?: string[]
+  /** How the lock file writes them, where a relative `file:` URL makes that differ. */
+  written?: { url: string; mirrors?: string[] }
   format: ImageFormat
   /** Name of the .img inside a zip. */
   member?: string
@@ -48,7 +51,10 @@ export interface LockedImage {
 }
 
 export interface Lock {
-  /** The file it was read from. */
+  /** The file it was read from; relative `file:` URLs start at its folder. */
   file: string
+  /** Its `$schema`, as written. */
+  schema?: string
+  /** By key. */
   images: Map<string, LockedImage>
 }

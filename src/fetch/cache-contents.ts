@@ -1,0 +1,164 @@
+/** What is in the cache: list it, check it, throw parts of it away. */
+import { readdir, rm, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Task } from '../progress.ts'
+import { type Cache, readImageFacts } from './cache.ts'
+import type { EntryPaths } from './cache-folder.ts'
+import { type EntryLock, tryLockEntry } from './entry-lock.ts'
+import { hashFile } from './hash-file.ts'
+import { versionFile } from './partial-file.ts'
+
+export interface CacheEntry {
+  /** sha256 of the download; `url-…` for a first download that was never finished. */
+  id: string
+  /** Bytes on disk of the download; null: not here. */
+  downloadBytes: number | null
+  /** Bytes on disk of the unpacked image, which is sparse; null: not here. */
+  imageBytes: number | null
+  /** Bytes on disk of what is not whole. */
+  partialBytes: number
+  /** The last use of what is whole, or the last change of what isn't. */
+  usedAt: Date
+}
+
+/** All entries, by id. */
+export async function listCache(cache: Cache): Promise<CacheEntry[]> {
+  const ids = new Set<string>()
+  for (const folder of ['downloads', 'images']) {
+    for (const name of await readdir(join(cache.folder, folder))) {
+      const id = /^((?:url-)?[0-9a-f]{64})(?=$|\.)/.exec(name)?.[1]
+      if (id !== undefined) ids.add(id)
+    }
+  }
+  return Promise.all([...ids].sort().map((id) => readEntry(cache, id)))
+}
+
+async function readEntry(cache: Cache, id: string): Promise<CacheEntry> {
+  const paths = cache.entry(id)
+  const download = await onDisk(paths.download)
+  const image = await onDisk(paths.image)
+  const partials = await Promise.all(partialPaths(paths).map(onDisk))
+  const times = [download, image, ...partials].map((file) => file?.usedMs ?? 0)
+  return {
+    id,
+    downloadBytes: download?.bytes ?? null,
+    imageBytes: image?.bytes ?? null,
+    partialBytes: partials.reduce((sum, file) => sum + (file?.bytes ?? 0), 0),
+    usedAt: new Date(Math.max(...times)),
+  }
+}
+
+const partialPaths = (paths: EntryPaths): string[] => [
+  paths.downloadPartial,
+  versionFile(paths.downloadPartial),
+  paths.imagePartial,
+]
+
+async function onDisk(path: string): Promise<{ bytes: number; usedMs: number } | undefined> {
+  try {
+    const { blocks, size, mtimeMs } = await stat(path)
+    // Windows counts no blocks.
+    return { bytes: blocks === undefined || blocks === 0 ? size : blocks * 512, usedMs: mtimeMs }
+  } catch {
+    return undefined
+  }
+}
+
+export type PruneChoice =
+  /** Entries whose download digest is not among these. */
+  | { keep: ReadonlySet<string> }
+  /** Entries not used since. */
+  | { unusedSince: Date }
+  | { everything: true }
+
+export interface Pruned {
+  /** Ids of the entries that are gone. */
+  removed: string[]
+  freedBytes: number
+  /** Ids left alone because a live process works on them. */
+  busy: string[]
+}
+
+/**
+ * Remove the chosen entries, and in every other entry what is not whole.
+ * @param apply false: only say what would go
+ */
+export async function pruneCache(cache: Cache, choice: PruneChoice, apply = true): Promise<Pruned> {
+  const pruned: Pruned = { removed: [], freedBytes: 0, busy: [] }
+  for (const entry of await listCache(cache)) {
+    const whole = isChosen(entry, choice)
+    if (!whole && entry.partialBytes === 0) continue
+    const locks = lockWhole(cache.entry(entry.id))
+    if (locks === undefined) {
+      pruned.busy.push(entry.id)
+      continue
+    }
+    try {
+      await pruneEntry(cache, entry.id, whole, apply, pruned)
+    } finally {
+      for (const lock of locks) lock.release()
+    }
+  }
+  return pruned
+}
+
+/** Both locks of an entry, or none: undefined while a live process has one. */
+function lockWhole(paths: EntryPaths): EntryLock[] | undefined {
+  const download = tryLockEntry(paths.locks.download)
+  if ('heldBy' in download) return undefined
+  const image = tryLockEntry(paths.locks.image)
+  if (!('heldBy' in image)) return [download, image]
+  download.release()
+  return undefined
+}
+
+async function pruneEntry(
+  cache: Cache,
+  id: string,
+  whole: boolean,
+  apply: boolean,
+  pruned: Pruned,
+): Promise<void> {
+  // Read again, now that nobody else can change it.
+  const { partialBytes, downloadBytes, imageBytes } = await readEntry(cache, id)
+  pruned.freedBytes += partialBytes + (whole ? (downloadBytes ?? 0) + (imageBytes ?? 0) : 0)
+  if (whole) pruned.removed.push(id)
+  if (!apply) return
+  const paths = cache.entry(id)
+  const files = whole ? [paths.image, paths.imageFacts, paths.download] : []
+  for (const path of [...files, ...partialPaths(paths)]) await rm(path, { force: true })
+}
+
+function isChosen(entry: CacheEntry, choice: PruneChoice): boolean {
+  if ('everything' in choice) return true
+  if ('keep' in choice) return !choice.keep.has(entry.id)
+  return entry.usedAt.getTime() < choice.unusedSince.getTime()
+}
+
+export interface Checked {
+  id: string
+  what: 'download' | 'image'
+  path: string
+  expected: string
+  /** sha256 of what is there now. */
+  actual: string
+  ok: boolean
+}
+
+/** Hash everything that is whole, again. Reports, removes nothing: the next use refuses what is damaged. */
+export async function verifyCache(cache: Cache, task: Task): Promise<Checked[]> {
+  const results: Checked[] = []
+  for (const { id, downloadBytes } of await listCache(cache)) {
+    const paths = cache.entry(id)
+    const facts = await readImageFacts(paths)
+    const checks = [
+      ...(downloadBytes === null ? [] : [{ what: 'download' as const, path: paths.download, expected: id }]),
+      ...(facts === undefined ? [] : [{ what: 'image' as const, path: paths.image, expected: facts.sha256 }]),
+    ]
+    for (const check of checks) {
+      const { sha256 } = await hashFile(check.path, task, `${check.what} ${id.slice(0, 12)}`)
+      results.push({ id, ...check, actual: sha256, ok: sha256 === check.expected })
+    }
+  }
+  return results
+}

@@ -1,0 +1,217 @@
+/**
+ * The cache: what was downloaded and what was unpacked, by content.
+ *
+ *   downloads/<sha256>            a download, as published
+ *   images/<sha256 of it>.img     the image in it, raw; .json has its size and sha256
+ *   locks/<sha256>.download       who downloads it, and .image who unpacks it (./entry-lock.ts)
+ *
+ * A final name appears only after the digest matched, by rename; everything
+ * else ends in `.part`. Names are digests, so no key or URL ever becomes a path.
+ * A digest that once matched is checked again at each use: disks rot.
+ */
+import { mkdir, open, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import type { LockedImage } from '../catalog/locked-image.ts'
+import { FetchError } from '../errors.ts'
+import { syncFolder, writeFileAtomically } from '../io/atomic-file.ts'
+import type { Task } from '../progress.ts'
+import { type EntryPaths, entryPaths } from './cache-folder.ts'
+import { DigestError } from './digest-error.ts'
+import { lockEntry } from './entry-lock.ts'
+import { hashFile } from './hash-file.ts'
+
+/** An image on this machine. */
+export interface CachedImage {
+  path: string
+  size: number
+  sha256: string
+}
+
+export interface CacheOptions {
+  /** Told once when another process works on the same entry. */
+  onWait?: (message: string) => void
+}
+
+export interface WithImageOptions {
+  /** false: don't hash an image that is already there; the caller hashes all of it while using it. */
+  recheck?: boolean
+}
+
+export interface Cache {
+  readonly folder: string
+  entry(id: string): EntryPaths
+  /** Do `work` while no other process works on that part of that entry. */
+  whileLocked<T>(
+    id: string,
+    part: 'download' | 'image',
+    subject: string,
+    signal: AbortSignal,
+    work: (paths: EntryPaths) => Promise<T>,
+  ): Promise<T>
+  /** Remember a `file:` image as it was when its digest matched: `withImage` sees whether it changed since. */
+  rememberLocal(path: string, identity: string): void
+  /**
+   * The image in a download. `build` writes it whole to the path it is given and returns what it wrote;
+   * it is not called when the image is already here. It may call `fetchImage` itself.
+   * @throws {DigestError} what was built, or what was here, is not what the lock says; nothing of it is kept
+   * @throws {FetchError} a `file:` image changed while it was read
+   */
+  withImage(
+    image: LockedImage,
+    build: (partialPath: string) => Promise<{ size: number; sha256: string }>,
+    task: Task,
+    options?: WithImageOptions,
+  ): Promise<CachedImage>
+}
+
+/** Open the cache at `folder`, made if it isn't there. @throws {FetchError} it can't be made */
+export async function openCache(folder: string, options: CacheOptions = {}): Promise<Cache> {
+  await makeFolders(folder)
+  const locals = new Map<string, string>()
+
+  const cache: Cache = {
+    folder,
+    entry: (id) => entryPaths(folder, id),
+    async whileLocked(id, part, subject, signal, work) {
+      const paths = entryPaths(folder, id)
+      const lock = await lockEntry(paths.locks[part], signal, (pid) =>
+        options.onWait?.(`waiting for process ${pid}, which works on ${subject}`),
+      )
+      try {
+        return await work(paths)
+      } finally {
+        lock.release()
+      }
+    },
+    rememberLocal: (path, identity) => void locals.set(path, identity),
+    withImage(image, build, task, { recheck = true } = {}) {
+      return cache.whileLocked(image.download.sha256, 'image', image.key, task.signal, async (paths) => {
+        const found = await findImage(paths, image, recheck, task)
+        if (found !== undefined) return found
+        await rm(paths.imagePartial, { force: true })
+        try {
+          const built = await build(paths.imagePartial)
+          await refuseChangedLocal(image, locals)
+          refuseOther(image, built, image.key)
+          await keepImage(paths, built)
+          return { path: paths.image, ...built }
+        } catch (error) {
+          await rm(paths.imagePartial, { force: true })
+          throw error
+        }
+      })
+    },
+  }
+  return cache
+}
+
+async function makeFolders(folder: string): Promise<void> {
+  try {
+    for (const name of ['downloads', 'images', 'locks']) await mkdir(join(folder, name), { recursive: true })
+    // Backup programs that know this tag leave the folder out (bford.info/cachedir).
+    const tag =
+      'Signature: 8a477f597d28d172789f06886806bc55\n# Made by piimage; everything here can be fetched again.\n'
+    await writeFile(join(folder, 'CACHEDIR.TAG'), tag, { flag: 'wx' }).catch((error) => {
+      if (error.code !== 'EEXIST') throw error
+    })
+  } catch (error) {
+    throw new FetchError(
+      `the cache folder ${folder} can't be made: ${(error as NodeJS.ErrnoException).code}`,
+      {
+        hint: 'Choose another with --cache DIR or PIIMAGE_CACHE',
+        cause: error,
+      },
+    )
+  }
+}
+
+/** The image that is here, touched so that `prune` sees it in use; undefined: none. */
+async function findImage(
+  paths: EntryPaths,
+  image: LockedImage,
+  recheck: boolean,
+  task: Task,
+): Promise<CachedImage | undefined> {
+  const facts = await readImageFacts(paths)
+  if (facts === undefined) return undefined
+  try {
+    const whole = (await stat(paths.image)).size === facts.size
+    const found = recheck || !whole ? await hashFile(paths.image, task, image.key) : facts
+    if (found.sha256 !== facts.sha256) {
+      throw new DigestError(
+        paths.image,
+        facts.sha256,
+        found.sha256,
+        'It was damaged in the cache and is removed; run again to unpack it afresh',
+      )
+    }
+    refuseOther(image, facts, paths.image)
+  } catch (error) {
+    if (error instanceof DigestError) await rm(paths.image, { force: true })
+    throw error
+  }
+  await touch(paths.image)
+  return { path: paths.image, ...facts }
+}
+
+/** What the image of an entry was when it was made; undefined: there is none. */
+export async function readImageFacts(
+  paths: EntryPaths,
+): Promise<{ size: number; sha256: string } | undefined> {
+  try {
+    const { size, sha256 } = JSON.parse(await readFile(paths.imageFacts, 'utf8'))
+    await stat(paths.image)
+    return Number.isSafeInteger(size) && /^[0-9a-f]{64}$/.test(sha256) ? { size, sha256 } : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** @throws {DigestError} the lock says otherwise */
+function refuseOther(image: LockedImage, built: { size: number; sha256: string }, what: string): void {
+  const { extracted } = image
+  if (extracted === null || extracted.sha256 === built.sha256) return
+  throw new DigestError(
+    `the image in ${what} (${built.size} bytes)`,
+    extracted.sha256,
+    built.sha256,
+    `Nothing was kept. The download is the right one, so the entry's "extracted" is wrong: piimage images lock ${image.url}`,
+  )
+}
+
+/** The facts first: without the image they say nothing. */
+async function keepImage(paths: EntryPaths, facts: { size: number; sha256: string }): Promise<void> {
+  const handle = await open(paths.imagePartial, 'r+')
+  try {
+    await handle.sync()
+  } finally {
+    await handle.close()
+  }
+  await writeFileAtomically(paths.imageFacts, `${JSON.stringify(facts)}\n`)
+  await rename(paths.imagePartial, paths.image)
+  await syncFolder(dirname(paths.image))
+}
+
+/** What tells one state of a file from another; ctime can't be set back by its owner. */
+export async function fileIdentity(path: string): Promise<string> {
+  const { dev, ino, size, ctimeNs } = await stat(path, { bigint: true })
+  return [dev, ino, size, ctimeNs].join(':')
+}
+
+async function refuseChangedLocal(image: LockedImage, locals: Map<string, string>): Promise<void> {
+  if (!image.url.startsWith('file:')) return
+  const path = fileURLToPath(image.url)
+  const before = locals.get(path)
+  if (before !== undefined && before !== (await fileIdentity(path))) {
+    throw new FetchError(`${path} changed while it was read`, {
+      hint: 'Run again when nothing writes to it any more',
+    })
+  }
+}
+
+/** Mark as used now. */
+export async function touch(path: string): Promise<void> {
+  const now = new Date()
+  await utimes(path, now, now)
+}

@@ -1,0 +1,236 @@
+/**
+ * URL → a whole file beside its final name, hashed on the way.
+ *
+ * An attempt that breaks off is followed by another that asks for the rest
+ * (`Range`) of the same version (`If-Range`); a server that has another version,
+ * or knows no ranges, answers with the whole file, and we start from 0. Bytes
+ * stay in the partial file between runs. Nothing here decides whether the bytes
+ * are the right ones: the caller compares the digest.
+ */
+import { setTimeout as sleep } from 'node:timers/promises'
+import { FetchError } from '../errors.ts'
+import type { Task } from '../progress.ts'
+import { GiB, MiB } from '../units.ts'
+import { type Http, HttpFailure, type HttpResponse, shownUrl } from './http.ts'
+import { openPartialFile, type PartialFile, type Version } from './partial-file.ts'
+
+export interface DownloadRequest {
+  /** The address, then its mirrors. */
+  urls: readonly string[]
+  /** Where the bytes are gathered. */
+  partial: string
+  /** What the lock says it has; null: nobody has said it. */
+  size: number | null
+  /** For progress and messages. */
+  subject: string
+}
+
+export interface Downloaded {
+  sha256: string
+  size: number
+  url: string
+  /** Whether bytes of an earlier run are in it. */
+  resumed: boolean
+}
+
+export interface RetryPolicy {
+  /** Failures in a row, without a MiB gained between them, before an address is given up. */
+  attempts: number
+  /** Doubled at each failure. */
+  firstDelayMs: number
+  maxDelayMs: number
+}
+
+export const defaultRetry: RetryPolicy = { attempts: 6, firstDelayMs: 500, maxDelayMs: 15_000 }
+
+/** No image of a Pi comes near; a server that never ends must not fill the disk. */
+const SIZE_LIMIT = 64 * GiB
+
+/**
+ * @returns what was gathered in `request.partial`; it stays there
+ * @throws {FetchError} no address gave a whole file; or the disk refused it
+ */
+export async function download(
+  request: DownloadRequest,
+  http: Http,
+  task: Task,
+  retry: RetryPolicy = defaultRetry,
+): Promise<Downloaded> {
+  const failures: HttpFailure[] = []
+  const file = await openPartialFile(request.partial, task, request.subject)
+  try {
+    for (const url of request.urls) {
+      try {
+        await downloadFrom(url, request, file, http, task, retry)
+        const { size, resumed } = file
+        return { sha256: await file.finish(), size, url, resumed }
+      } catch (error) {
+        if (!(error instanceof HttpFailure)) throw error
+        failures.push(error)
+      }
+    }
+  } finally {
+    await file.close()
+  }
+  const [first] = failures
+  if (first === undefined) throw new Error('download without an address')
+  if (failures.length === 1) throw first
+  throw new FetchError(
+    `no address has ${request.subject}: ${failures.map((failure) => failure.message).join('; ')}`,
+    { ...(first.hint === undefined ? {} : { hint: first.hint }), cause: first },
+  )
+}
+
+async function downloadFrom(
+  url: string,
+  request: DownloadRequest,
+  file: PartialFile,
+  http: Http,
+  task: Task,
+  retry: RetryPolicy,
+): Promise<void> {
+  let failures = 0
+  for (;;) {
+    const before = file.size
+    try {
+      return await attempt(url, request, file, http, task)
+    } catch (error) {
+      if (!(error instanceof HttpFailure) || !error.retryable) throw error
+      failures = file.size - before >= MiB ? 1 : failures + 1
+      if (failures >= retry.attempts) throw error
+      const delay = Math.min(retry.maxDelayMs, retry.firstDelayMs * 2 ** (failures - 1))
+      await sleep(delay, undefined, { signal: task.signal }).catch(() => task.signal.throwIfAborted())
+    }
+  }
+}
+
+/** One request for what is missing, and its bytes. */
+async function attempt(
+  url: string,
+  request: DownloadRequest,
+  file: PartialFile,
+  http: Http,
+  task: Task,
+): Promise<void> {
+  task.signal.throwIfAborted()
+  const known = file.version?.url === url && file.size > 0 ? file.version : null
+  // Whole already: stopped between the last byte and the rename.
+  if (known !== null && known.totalBytes === file.size) return
+  const headers: Record<string, string> =
+    known?.validator == null ? {} : { range: `bytes=${file.size}-`, 'if-range': known.validator }
+  const response = await http.request(url, { headers, signal: task.signal })
+  try {
+    const version = readAnswer(url, request, file, known, response)
+    if (response.status === 200) await file.restart(version)
+    await gather(url, request, file, version.totalBytes, response, task)
+  } catch (error) {
+    response.discard()
+    if (error instanceof OtherVersion) {
+      await file.restart({ url, validator: null, totalBytes: null })
+      throw new HttpFailure(error.message, true)
+    }
+    throw error
+  }
+}
+
+/** The server can't give the rest of what we have: start afresh. */
+class OtherVersion extends Error {}
+
+/** @throws {HttpFailure | OtherVersion} the answer is not the file, or not the rest of it */
+function readAnswer(
+  url: string,
+  request: DownloadRequest,
+  file: PartialFile,
+  known: Version | null,
+  { status, headers }: HttpResponse,
+): Version {
+  const shown = shownUrl(url)
+  if (status === 416 && known !== null) throw new OtherVersion(`${shown} has no bytes from ${file.size}`)
+  if (status !== 200 && status !== 206) throw statusFailure(shown, status)
+  const encoding = headers['content-encoding']
+  if (encoding !== undefined && encoding !== 'identity') {
+    throw new HttpFailure(
+      `${shown} is sent with Content-Encoding ${encoding}, though we asked for the bytes as they are`,
+      false,
+      {
+        hint: 'A proxy or a wrongly set-up mirror compresses on the wire; use another address',
+      },
+    )
+  }
+  const totalBytes = status === 206 ? rangeTotal(shown, file.size, headers) : lengthOf(headers)
+  const validator = validatorOf(headers)
+  if (
+    status === 206 &&
+    known !== null &&
+    (changed(known.validator, validator) || changed(known.totalBytes, totalBytes))
+  ) {
+    throw new OtherVersion(`${shown} changed between two ranges`)
+  }
+  if (totalBytes !== null && request.size !== null && totalBytes !== request.size) {
+    throw new HttpFailure(
+      `${shown} announces ${totalBytes} bytes; images.lock.json says ${request.size}`,
+      false,
+      {
+        hint: 'The publisher or the mirror changed the file. See what is published now: piimage images lock URL',
+      },
+    )
+  }
+  return { url, validator, totalBytes }
+}
+
+const changed = <T>(before: T | null, now: T | null): boolean =>
+  before !== null && now !== null && before !== now
+
+function statusFailure(shown: string, status: number): HttpFailure {
+  const retryable = status === 408 || status === 425 || status === 429 || status >= 500
+  const gone = status === 404 || status === 410
+  return new HttpFailure(`${shown} answers ${status}`, retryable, {
+    hint: gone
+      ? 'The publisher removed or moved it. Lock a newer image: piimage images lock URL'
+      : 'Run again later: what has come so far is kept',
+  })
+}
+
+/** Total of `Content-Range: bytes 100-199/200`. */
+function rangeTotal(shown: string, start: number, headers: HttpResponse['headers']): number | null {
+  const range = /^bytes (\d+)-(\d+)\/(\d+|\*)$/.exec(headers['content-range'] ?? '')
+  if (range === null || Number(range[1]) !== start) {
+    throw new OtherVersion(
+      `${shown} was asked for bytes from ${start} and sends ${headers['content-range'] ?? 'others'}`,
+    )
+  }
+  return range[3] === '*' ? null : Number(range[3])
+}
+
+function lengthOf(headers: HttpResponse['headers']): number | null {
+  const length = headers['content-length']
+  return length !== undefined && /^\d+$/.test(length) ? Number(length) : null
+}
+
+/** What If-Range accepts: a strong ETag, else the date. */
+function validatorOf(headers: HttpResponse['headers']): string | null {
+  const etag = headers.etag
+  return etag?.startsWith('"') === true ? etag : (headers['last-modified'] ?? null)
+}
+
+async function gather(
+  url: string,
+  request: DownloadRequest,
+  file: PartialFile,
+  announced: number | null,
+  response: HttpResponse,
+  task: Task,
+): Promise<void> {
+  const totalBytes = announced ?? request.size
+  for await (const chunk of response.body) {
+    if (file.size + chunk.length > (totalBytes ?? SIZE_LIMIT)) {
+      await file.restart({ url, validator: null, totalBytes: null })
+      throw new HttpFailure(`${shownUrl(url)} sends more than ${totalBytes ?? SIZE_LIMIT} bytes`, false)
+    }
+    await file.append(chunk)
+    task.report({ phase: 'download', subject: request.subject, bytes: file.size, totalBytes })
+  }
+  if (totalBytes !== null && file.size < totalBytes) {
+    throw new HttpFailure(`${shownUrl(url)} ended after ${file.size} of ${totalBytes} bytes`, true)
+  }
+}
