@@ -1,0 +1,133 @@
+/**
+ * Worker thread: decodes .xz blocks of one file into memory it shares with the
+ * main thread, slot by slot (xz-pool.ts hands the slots out and takes them back).
+ */
+import { createHash, type Hash } from 'node:crypto'
+import { openSync, readSync } from 'node:fs'
+import { parentPort, workerData } from 'node:worker_threads'
+import { crc32 } from 'node:zlib'
+import { decodeWholeXz } from './xz-backend.ts'
+import type { XzBlock } from './xz-index.ts'
+import { wrapOneBlock } from './xz-one-block.ts'
+import type { FromWorker, ToWorker, XzWorkerData } from './xz-pool.ts'
+
+const READ_BYTES = 256 * 1024
+const CHECK_CRC32 = 1
+const CHECK_SHA256 = 10
+
+if (parentPort === null) throw new Error('xz-worker runs as a worker thread')
+const port = parentPort
+const { path, backend } = workerData as XzWorkerData
+const source = openSync(path, 'r')
+
+const freeSlots: SharedArrayBuffer[] = []
+let wakeForSlot: (() => void) | undefined
+
+port.on('message', (message: ToWorker) => {
+  if ('slot' in message) {
+    freeSlots.push(message.slot)
+    wakeForSlot?.()
+    return
+  }
+  decodeBlock(message.block).then(
+    () => post({ kind: 'done' }),
+    (error: unknown) =>
+      post({ kind: 'failed', reason: error instanceof Error ? error.message : String(error) }),
+  )
+})
+
+const post = (message: FromWorker): void => port.postMessage(message)
+
+async function nextSlot(): Promise<SharedArrayBuffer> {
+  for (;;) {
+    const slot = freeSlots.shift()
+    if (slot !== undefined) return slot
+    await new Promise<void>((resolve) => {
+      wakeForSlot = resolve
+    })
+  }
+}
+
+async function decodeBlock(block: XzBlock): Promise<void> {
+  const ownCheck = openOwnCheck(block)
+  const { before, blockBytes, after } = wrapOneBlock(block, ownCheck === undefined)
+  let slot: SharedArrayBuffer | undefined
+  let view: Uint8Array = new Uint8Array(0)
+  let filled = 0
+  let size = 0
+  for await (const chunk of decodeWholeXz(
+    backend,
+    pieces(before, block.offset, blockBytes, after),
+    block.size,
+  )) {
+    ownCheck?.update(chunk)
+    size += chunk.length
+    if (size > block.size) throw new Error(`it unpacks to more than the ${block.size} bytes its index gives`)
+    for (let taken = 0; taken < chunk.length; ) {
+      if (slot === undefined) {
+        slot = await nextSlot()
+        view = new Uint8Array(slot)
+        filled = 0
+      }
+      const part = chunk.subarray(taken, taken + view.length - filled)
+      view.set(part, filled)
+      filled += part.length
+      taken += part.length
+      if (filled === view.length) {
+        post({ kind: 'filled', slot, length: filled })
+        slot = undefined
+      }
+    }
+  }
+  if (size !== block.size) throw new Error(`it unpacks to ${size} bytes, its index gives ${block.size}`)
+  if (ownCheck !== undefined) compareCheck(ownCheck, block)
+  if (slot !== undefined) post({ kind: 'filled', slot, length: filled })
+}
+
+/** The pieces of a one-block .xz file. The middle ones share one buffer: each is good until the next is asked for. */
+function* pieces(before: Buffer, offset: number, length: number, after: Buffer): Generator<Uint8Array> {
+  yield before
+  const buffer = Buffer.allocUnsafe(Math.min(READ_BYTES, length))
+  for (let done = 0; done < length; ) {
+    const wanted = Math.min(buffer.length, length - done)
+    const count = readSync(source, buffer, 0, wanted, offset + done)
+    if (count === 0) throw new Error('the file became shorter while it was read')
+    done += count
+    yield buffer.subarray(0, count)
+  }
+  yield after
+}
+
+interface OwnCheck {
+  update(bytes: Uint8Array): void
+  digest(): Buffer
+}
+
+/** Checks that Node computes itself: CRC-32 because it is faster here, SHA-256 because the WASM decoder lacks it. */
+function openOwnCheck(block: XzBlock): OwnCheck | undefined {
+  if (block.check === CHECK_SHA256) {
+    const hash: Hash = createHash('sha256')
+    return { update: (bytes) => void hash.update(bytes), digest: () => hash.digest() }
+  }
+  if (block.check === CHECK_CRC32) {
+    let sum = 0
+    return {
+      update(bytes) {
+        sum = crc32(bytes, sum)
+      },
+      digest() {
+        const bytes = Buffer.alloc(4)
+        bytes.writeUInt32LE(sum)
+        return bytes
+      },
+    }
+  }
+  return undefined
+}
+
+function compareCheck(check: OwnCheck, block: XzBlock): void {
+  const expected = Buffer.alloc(block.checkBytes)
+  const padded = Math.ceil(block.unpaddedSize / 4) * 4
+  readSync(source, expected, 0, block.checkBytes, block.offset + padded - block.checkBytes)
+  if (!check.digest().equals(expected)) throw new Error('its check value does not match its bytes')
+}

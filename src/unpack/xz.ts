@@ -1,0 +1,69 @@
+/**
+ * .xz: block by block on several cores, by the fastest decoder that can do this file.
+ *
+ * The block list says beforehand what the file needs, so the choice is made
+ * once: a decoder in our own worker threads, else the `xz` program, else an
+ * error that names the missing ability.
+ */
+import { availableParallelism } from 'node:os'
+import { FormatError } from '../errors.ts'
+import { MiB } from '../units.ts'
+import type { Decoding, PackedFile } from './decoding.ts'
+import { decodeWithProgram, hasProgram } from './program.ts'
+import { WASM_DICTIONARY_BYTES } from './xz-backend.ts'
+import { readXzBlocks, type XzBlock } from './xz-index.ts'
+import { decodeXzBlocks, type PoolSize } from './xz-pool.ts'
+
+/** Checks our workers test, by id: none, CRC-32, CRC-64, SHA-256. */
+const KNOWN_CHECKS = [0, 1, 4, 10]
+
+/** What the decoding may take beside the process itself: keeps it under 300 MB resident. */
+const MEMORY_BUDGET = 192 * MiB
+/** A worker thread without its dictionary: its JavaScript heap and buffers. */
+const WORKER_BYTES = 14 * MiB
+/** A worker runs at most this far ahead, on average: a block of xz -6 is 24 MiB. */
+const SLOTS_PER_WORKER = 24
+/** More would only wait: sha256 of the image, which is serial, takes as long as four decoders. */
+const MAX_WORKERS = 4
+
+/**
+ * @throws {FormatError} the file is damaged, or nothing here can decode it
+ */
+export async function decodeXz(file: PackedFile, signal: AbortSignal): Promise<Decoding> {
+  const blocks = await readXzBlocks(file, signal)
+  const totalBytes = blocks.reduce((sum, block) => sum + block.size, 0)
+  const obstacle = findObstacle(blocks)
+  if (obstacle === undefined) {
+    const size = planPool(blocks, availableParallelism())
+    return { totalBytes, chunks: decodeXzBlocks(file.path, blocks, 'wasm', size, signal) }
+  }
+  if (hasProgram('xz')) {
+    const args = ['--decompress', '--stdout', '--no-warn', '--memlimit-decompress=1GiB']
+    return { totalBytes, chunks: decodeWithProgram('xz', args, file, signal) }
+  }
+  throw new FormatError(`${file.path} is an xz file with ${obstacle}, which needs the xz program`, {
+    hint: 'Install it: apt install xz-utils (macOS: brew install xz).',
+  })
+}
+
+/** What keeps our own decoder from this file, for people; undefined: nothing. */
+function findObstacle(blocks: readonly XzBlock[]): string | undefined {
+  for (const block of blocks) {
+    const filter = block.filters.find((name) => name !== 'lzma2')
+    if (filter !== undefined) return `the ${filter} filter`
+    if (block.dictionaryBytes > WASM_DICTIONARY_BYTES) {
+      return `a dictionary of ${Math.round(block.dictionaryBytes / MiB)} MiB`
+    }
+    if (!KNOWN_CHECKS.includes(block.check)) return `the unknown check ${block.check}`
+  }
+  return undefined
+}
+
+/** How many workers and slots fit into the budget. */
+export function planPool(blocks: readonly XzBlock[], cores: number): PoolSize {
+  const dictionaryBytes = blocks.reduce((most, block) => Math.max(most, block.dictionaryBytes), 0)
+  const perWorker = WORKER_BYTES + dictionaryBytes + SLOTS_PER_WORKER * MiB
+  const affordable = Math.max(1, Math.floor(MEMORY_BUDGET / perWorker))
+  const workers = Math.min(MAX_WORKERS, affordable, Math.max(2, cores), Math.max(1, blocks.length))
+  return { workers, slots: workers === 1 ? 8 : workers * SLOTS_PER_WORKER }
+}
