@@ -66,10 +66,14 @@ function checkIsDevice(path: string, platform: NodeJS.Platform): string {
   let real: string
   let stats: Stats
   try {
+    // In this order: realpath takes an empty path for the current folder.
+    stats = statSync(path)
     real = realpathSync(path)
-    stats = statSync(real)
   } catch (cause) {
-    throw new UsageError(`there is no ${path}`, { hint: `Is the card in? ${LIST_HINT}`, cause })
+    throw new UsageError(`there is no ${path || 'drive without a name'}`, {
+      hint: `Is the card in? ${LIST_HINT}`,
+      cause,
+    })
   }
   const what = kindOf(stats)
   // The raw device of macOS, /dev/rdisk2, is a character device and as good a name.
