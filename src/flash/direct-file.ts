@@ -1,0 +1,107 @@
+/**
+ * A drive or a file, read and written past the page cache.
+ *
+ * Why past it: writing through the cache fills memory and then stalls in one
+ * long flush, and reading back through it compares our own memory with itself.
+ * On Linux this is O_DIRECT; buffers must then be page-aligned
+ * (../io/aligned-buffer.ts), offsets and lengths multiples of the sector.
+ * macOS has no O_DIRECT, but /dev/rdiskN is uncached by nature.
+ *
+ * A file system that refuses O_DIRECT (EINVAL when opening or at the first
+ * request) is used through its cache instead; `direct` then says false.
+ */
+import { constants } from 'node:fs'
+import { type FileHandle, open } from 'node:fs/promises'
+
+export interface DirectFile {
+  readonly path: string
+  /** Whether requests go past the page cache. May turn false at the first request. */
+  readonly direct: boolean
+  /** Fill `into` from `offset`; short reads are continued. @throws errno, or ENODATA where the file ends early */
+  read(into: Buffer, offset: number): Promise<void>
+  /** All of `bytes`; short writes are continued. @throws errno */
+  write(bytes: Buffer, offset: number): Promise<void>
+  /** fsync(2): returns when the drive says it has stored everything. */
+  flush(): Promise<void>
+  /** Set a regular file's length. */
+  truncate(length: number): Promise<void>
+  close(): Promise<void>
+}
+
+export interface DirectFileOptions {
+  /** `drive`: an existing block device, for nobody else (O_EXCL). `new-file`: a file that must not exist yet. */
+  kind: 'drive' | 'new-file'
+  platform?: NodeJS.Platform
+}
+
+/** @throws errno of open(2): EBUSY where another program holds the drive, EEXIST where the new file exists */
+export async function openDirectFile(path: string, options: DirectFileOptions): Promise<DirectFile> {
+  const platform = options.platform ?? process.platform
+  // Without O_CREAT, O_EXCL means on Linux: fail if the block device is mounted or held.
+  const drive = constants.O_RDWR | (platform === 'linux' ? constants.O_EXCL : 0)
+  const file = constants.O_RDWR | constants.O_CREAT | constants.O_EXCL
+  const flags = options.kind === 'drive' ? drive : file
+  const uncached = options.kind === 'drive' && path.startsWith('/dev/rdisk')
+  if (constants.O_DIRECT === undefined) return directFile(path, await open(path, flags, 0o644), uncached)
+  try {
+    return directFile(path, await open(path, flags | constants.O_DIRECT, 0o644), true, flags)
+  } catch (error) {
+    if (!isInvalid(error)) throw error
+    // The refused open may have made the file already.
+    const again = options.kind === 'drive' ? flags : constants.O_RDWR | constants.O_CREAT
+    return directFile(path, await open(path, again, 0o644), false)
+  }
+}
+
+/** @param plainFlags how to open it again should the first direct request be refused */
+function directFile(path: string, opened: FileHandle, isDirect: boolean, plainFlags?: number): DirectFile {
+  let handle = opened
+  let direct = isDirect
+  let used = false
+
+  const request = async (operation: () => Promise<void>): Promise<void> => {
+    try {
+      await operation()
+      used = true
+    } catch (error) {
+      if (used || !direct || plainFlags === undefined || !isInvalid(error)) throw error
+      await handle.close()
+      handle = await open(path, constants.O_RDWR | (plainFlags & constants.O_CREAT ? 0 : constants.O_EXCL))
+      direct = false
+      await operation()
+      used = true
+    }
+  }
+
+  return {
+    path,
+    get direct() {
+      return direct
+    },
+    read: (into, offset) =>
+      request(async () => {
+        for (let done = 0; done < into.length; ) {
+          const { bytesRead } = await handle.read(into, done, into.length - done, offset + done)
+          if (bytesRead === 0) throw endsEarly(path, offset + done)
+          done += bytesRead
+        }
+      }),
+    write: (bytes, offset) =>
+      request(async () => {
+        for (let done = 0; done < bytes.length; ) {
+          const { bytesWritten } = await handle.write(bytes, done, bytes.length - done, offset + done)
+          if (bytesWritten === 0) throw endsEarly(path, offset + done)
+          done += bytesWritten
+        }
+      }),
+    flush: () => handle.sync(),
+    truncate: (length) => handle.truncate(length),
+    close: () => handle.close(),
+  }
+}
+
+const isInvalid = (error: unknown): boolean => (error as NodeJS.ErrnoException).code === 'EINVAL'
+
+function endsEarly(path: string, offset: number): NodeJS.ErrnoException {
+  return Object.assign(new Error(`${path} ends at byte ${offset}`), { code: 'ENODATA' })
+}

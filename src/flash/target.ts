@@ -1,0 +1,180 @@
+/**
+ * Where a card's bytes go: a drive, or a file named like `oneil.img`.
+ *
+ * Both look the same to the engine (./write.ts). A drive is opened for nobody
+ * else and stays as it is when closed. A file is written beside its place as
+ * `<name>.<pid>.part` and renamed by `commit`; closed without it, it is gone.
+ */
+import { readdir, rename, rm, stat } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
+import { DriveError, UsageError } from '../errors.ts'
+import { syncFolder } from '../io/atomic-file.ts'
+import { alignUp, KiB } from '../units.ts'
+import { type DirectFile, openDirectFile } from './direct-file.ts'
+
+/** What offsets and lengths of requests are multiples of: a page, and the block of nearly every file system. */
+export const ALIGN_BYTES = 4 * KiB
+
+export interface Target {
+  kind: 'drive' | 'file'
+  /** As people know it: `/dev/sda`, `oneil.img`. */
+  readonly path: string
+  /** Bytes that can be written. */
+  readonly length: number
+  /** Whether it is read and written past the page cache. */
+  readonly direct: boolean
+  read(into: Buffer, offset: number): Promise<void>
+  write(bytes: Buffer, offset: number): Promise<void>
+  flush(): Promise<void>
+  /** Everything is written and verified: put the file in its place. */
+  commit(): Promise<void>
+  /** Let go; what was not committed of a file is removed. */
+  close(): Promise<void>
+}
+
+/**
+ * Open a drive that passed `guardDrive`, for this process alone.
+ * @throws {DriveError} held by another program, or not permitted
+ */
+export async function openDriveTarget(
+  drive: { path: string; size: number },
+  platform: NodeJS.Platform = process.platform,
+): Promise<Target> {
+  const raw = platform === 'darwin' ? drive.path.replace(/^\/dev\/disk/, '/dev/rdisk') : drive.path
+  let file: DirectFile
+  try {
+    file = await openDirectFile(raw, { kind: 'drive', platform })
+  } catch (error) {
+    throw openFailure(drive.path, error)
+  }
+  return makeTarget('drive', drive.path, drive.size, file, {
+    commit: async () => {},
+    close: () => file.close(),
+  })
+}
+
+function openFailure(path: string, cause: unknown): unknown {
+  switch ((cause as NodeJS.ErrnoException).code) {
+    case 'EBUSY':
+      return new DriveError(`${path} is in use: another program has it open or mounted it`, {
+        hint: 'Close that program (a second piimage, a file manager, a partition editor) and run the command again.',
+        cause,
+      })
+    case 'EACCES':
+    case 'EPERM':
+      return new DriveError(`${path} may not be opened for writing by this user`, {
+        hint: 'Run the command with sudo, or join the group that owns the drive (ls -l shows it).',
+        cause,
+      })
+    case 'EROFS':
+      return new DriveError(`${path} is write-protected`, {
+        hint: 'Slide the lock switch of the card or its adapter away from "lock".',
+        cause,
+      })
+    case 'ENOENT':
+    case 'ENXIO':
+    case 'ENODEV':
+    case 'ENOMEDIUM':
+      return new DriveError(`${path} is gone`, {
+        hint: 'Put the card in again; `piimage drives` shows its path.',
+        cause,
+      })
+    default:
+      return cause
+  }
+}
+
+/**
+ * Make an image file of `imageLength` bytes; what is skipped becomes holes.
+ * @throws {UsageError} it exists and `overwrite` is false, or its folder can't be written
+ * @throws {DriveError} another piimage is writing it
+ */
+export async function openFileTarget(
+  path: string,
+  imageLength: number,
+  options: { overwrite: boolean },
+): Promise<Target> {
+  const existing = await stat(path).catch(() => undefined)
+  if (existing !== undefined && !existing.isFile())
+    throw new UsageError(`${path} is not a file`, { hint: 'Name a file that ends in .img.' })
+  if (existing !== undefined && !options.overwrite)
+    throw new UsageError(`${path} exists already`, {
+      hint: 'Add --yes to overwrite it, or name another file.',
+    })
+  const partial = `${path}.${process.pid}.part`
+  let file: DirectFile
+  try {
+    file = await openDirectFile(partial, { kind: 'new-file' })
+  } catch (cause) {
+    throw new UsageError(`${path} can't be made: ${(cause as Error).message}`, {
+      hint: 'Check that its folder exists and may be written to.',
+      cause,
+    })
+  }
+  let committed = false
+  const close = async () => {
+    await file.close()
+    if (!committed) await rm(partial, { force: true })
+  }
+  const commit = async () => {
+    await file.truncate(imageLength)
+    await file.flush()
+    await rename(partial, path)
+    committed = true
+    await syncFolder(dirname(path))
+  }
+  try {
+    await clearOtherParts(path)
+    // The last request may reach past the image's end, to a whole block; `commit` cuts that off.
+    const length = alignUp(imageLength, ALIGN_BYTES)
+    await file.truncate(length)
+    return makeTarget('file', path, length, file, { commit, close })
+  } catch (error) {
+    await close()
+    throw error
+  }
+}
+
+/** Parts of killed processes are removed; a living one means that two write the same file. */
+async function clearOtherParts(path: string): Promise<void> {
+  const start = `${basename(path)}.`
+  for (const name of await readdir(dirname(path))) {
+    const pid = name.startsWith(start) ? /^(\d+)\.part$/.exec(name.slice(start.length))?.[1] : undefined
+    if (pid === undefined || Number(pid) === process.pid) continue
+    if (isAlive(Number(pid)))
+      throw new DriveError(`${path} is being written by another piimage (process ${pid})`, {
+        hint: 'Wait for it to end, or name another file.',
+      })
+    await rm(join(dirname(path), name), { force: true })
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM'
+  }
+}
+
+function makeTarget(
+  kind: Target['kind'],
+  path: string,
+  length: number,
+  file: DirectFile,
+  ends: Pick<Target, 'commit' | 'close'>,
+): Target {
+  return {
+    kind,
+    path,
+    length,
+    get direct() {
+      return file.direct
+    },
+    read: file.read,
+    write: file.write,
+    flush: file.flush,
+    ...ends,
+  }
+}
