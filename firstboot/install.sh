@@ -48,7 +48,7 @@ stage_payload() {
   done
   printf '%s\n' "$id" >"$payload.new/.id"
   # A FAT has no owners and no modes.
-  chown -R root:root "$payload.new"
+  own -R root:root "$payload.new"
   chmod -R go-rwx "$payload.new"
   # What an earlier payload did says nothing about this one.
   rm -rf "$state/installed" "$state/firstboot.done" "$state/early" "$state/steps"
@@ -72,7 +72,7 @@ stage_units() {
 # next run. (Flash may keep old sectors; nothing above it can reach those.)
 stage_secrets() {
   mkdir -p "$secrets"
-  chown root:root "$root/etc/piimage" "$secrets"
+  own root:root "$root/etc/piimage" "$secrets"
   chmod 700 "$root/etc/piimage" "$secrets"
   [ -d "$fat/secrets" ] || return 0
   find "$fat/secrets" -type f ! -name '*.wipe' | while IFS= read -r file; do

@@ -23,6 +23,11 @@ fail() {
   exit 1
 }
 
+# own OWNER:GROUP FILE…; whoever lays out a tree without being root keeps it.
+own() {
+  if [ -z "$root" ] || [ "$(id -u)" -eq 0 ]; then chown "$@"; fi
+}
+
 # put MODE OWNER:GROUP TARGET: standard input becomes that file.
 # The temporary name starts with a dot: sudoers.d, system-connections and
 # systemd all skip such files, should one be left behind.
@@ -33,11 +38,11 @@ put() (
   mkdir -p "$folder"
   rm -f "$new"
   (umask 077 && cat >"$new")
-  chown "$2" "$new"
+  own "$2" "$new"
   chmod "$1" "$new"
   if [ ! -L "$3" ] && cmp -s "$new" "$3"; then
     rm -f "$new"
-    chown "$2" "$3"
+    own "$2" "$3"
     chmod "$1" "$3"
     exit 0
   fi

@@ -43,7 +43,7 @@ fi
 ids=$(field "$name" 3):$(field "$name" 4)
 if [ ! -d "$root$home" ]; then
   mkdir -p "$root$home"
-  chown "$ids" "$root$home"
+  own "$ids" "$root$home"
 fi
 # An image of April 2026 leaves its first user with a shell that refuses logins.
 case $(field "$name" 7) in */nologin | */false | '') tool usermod -s /bin/bash "$name" ;; esac
@@ -58,7 +58,7 @@ fi
 
 if [ -s "$payload/keys/authorized_keys" ]; then
   mkdir -p "$root$home/.ssh"
-  chown "$ids" "$root$home/.ssh"
+  own "$ids" "$root$home/.ssh"
   chmod 700 "$root$home/.ssh"
   keys=$root$home/.ssh/authorized_keys
   # Keys that are already there stay.
