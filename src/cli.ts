@@ -6,7 +6,7 @@
 import { realpathSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import yargs, { type Argv } from 'yargs'
-import type { Command, GlobalArgs } from './commands/command.ts'
+import type { AnyCommand, GlobalArgs } from './commands/command.ts'
 import { commands } from './commands/list.ts'
 import { PiimageError, UsageError } from './errors.ts'
 import { createOutput, type Output } from './report/output.ts'
@@ -18,7 +18,7 @@ const HELP_COLUMNS = 80
 
 interface Chosen {
   args: GlobalArgs
-  command: Command<never>
+  command: AnyCommand
 }
 
 /**
@@ -34,7 +34,7 @@ export async function main(argv: readonly string[], world: World): Promise<numbe
       return 0
     }
     output = createOutput(world, voice(parsed.args, world))
-    const result = await parsed.command.run(parsed.args as never, { world, output })
+    const result = await parsed.command.run(parsed.args, { world, output })
     output.event('result', { ok: true, ...result })
     return 0
   } catch (error) {
@@ -64,7 +64,7 @@ async function parse(argv: readonly string[]): Promise<Chosen | string> {
     cli.command(
       command.command,
       command.describe,
-      (inner) => command.builder(inner as Argv<GlobalArgs>),
+      (inner) => command.builder(inner as Argv<GlobalArgs>) as Argv,
       (args) => {
         chosen = { args: args as unknown as GlobalArgs, command }
       },

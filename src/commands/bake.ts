@@ -13,9 +13,9 @@ import { writeFileAtomically } from '../io/atomic-file.ts'
 import type { Task } from '../progress.ts'
 import { formatBytes } from '../units.ts'
 import { type Context, defineCommand } from './command.ts'
-import { baseImages } from './support/base-image.ts'
+import { openBases } from './support/base-image.ts'
 import { buildNodeImage } from './support/node-image.ts'
-import { cacheOf, findNode, openProject } from './support/project.ts'
+import { findNode, openProject } from './support/project.ts'
 
 interface BakeArgs {
   node: string[]
@@ -64,7 +64,7 @@ export const bakeCommand = defineCommand<BakeArgs>({
     await refuseToReplace(nodes, folder, args, context)
     await mkdir(folder, { recursive: true })
     const task: Task = { report: output.progress, signal: world.signal }
-    const bases = baseImages(await cacheOf(args, context), { offline: args.offline, env: world.env }, task)
+    const bases = await openBases(args, context)
     const listed: OsListImage[] = []
     try {
       for (const node of nodes) {

@@ -29,5 +29,13 @@ export interface Command<Args extends object = object> {
   run(args: GlobalArgs & Args, context: Context): Promise<object | undefined>
 }
 
+/** A command as cli.ts sees it, whatever its flags are. */
+export interface AnyCommand {
+  command: string
+  describe: string
+  builder(cli: Argv<GlobalArgs>): unknown
+  run(args: GlobalArgs, context: Context): Promise<object | undefined>
+}
+
 /** Let TypeScript infer the flags from the builder. */
 export const defineCommand = <Args extends object>(command: Command<Args>): Command<Args> => command

@@ -1,9 +1,10 @@
 /** `piimage drives`: what is plugged in, and what piimage would say to each. */
-import { describeDrive } from '../drives/describe.ts'
-import { refusalOf } from '../drives/guard.ts'
+
 import { listDrives } from '../drives/list.ts'
+import { findRefusal } from '../drives/refusal.ts'
 import { formatTable } from '../report/table.ts'
 import { defineCommand } from './command.ts'
+import { describeDrive } from './support/describe-drive.ts'
 
 interface DrivesArgs {
   all: boolean
@@ -16,7 +17,10 @@ export const drivesCommand = defineCommand<DrivesArgs>({
     cli.option('all', { type: 'boolean', default: false, describe: 'Also drives that would be refused' }),
   async run(args, { output }) {
     const drives = await listDrives()
-    const judged = drives.map((drive) => ({ drive, refusal: refusalOf(drive, { imageLength: 0 }) }))
+    const judged = drives.map((drive) => ({
+      drive,
+      refusal: findRefusal(drive, { imageLength: 0, holdsCache: false }),
+    }))
     const shown = args.all || output.json ? judged : judged.filter(({ refusal }) => refusal === undefined)
     for (const { drive, refusal } of shown)
       output.event('drive', { ...drive, refused: refusal?.message ?? null })

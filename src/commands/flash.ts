@@ -6,19 +6,20 @@
 import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
 import type { Node } from '../cluster/node.ts'
-import { describeDrive } from '../drives/describe.ts'
 import type { Drive } from '../drives/drive.ts'
 import { guardDrive } from '../drives/guard.ts'
 import { InterruptedError, PartialError, PiimageError, UsageError } from '../errors.ts'
-import { type CardReport, writeCard } from '../flash/write-card.ts'
+import { openDriveTarget, openFileTarget } from '../flash/target.ts'
+import { type CardReport, writeCard } from '../flash/write.ts'
 import type { Task } from '../progress.ts'
 import { formatTable } from '../report/table.ts'
 import { formatBytes } from '../units.ts'
 import { type Context, defineCommand, type GlobalArgs } from './command.ts'
-import { type BaseImages, baseImages } from './support/base-image.ts'
-import { buildNodeImage } from './support/node-image.ts'
+import { type BaseImages, openBases } from './support/base-image.ts'
+import { describeDrive } from './support/describe-drive.ts'
+import { buildNodeImage, type NodeImage } from './support/node-image.ts'
 import { type Pair, pairNodesWithDrives } from './support/pairs.ts'
-import { cacheOf, findNode, openProject, type Project } from './support/project.ts'
+import { cacheFolder, findNode, openProject, type Project } from './support/project.ts'
 
 interface FlashArgs {
   drive: string[]
@@ -72,7 +73,7 @@ export const flashCommand = defineCommand<FlashArgs>({
       .example('$0 flash --node oneil /dev/disk2', 'One card')
       .example('$0 flash --node oneil=oneil.img', 'The same, into a file'),
   async run(args, context) {
-    const { world, output } = context
+    const { world } = context
     const pairs = pairNodesWithDrives(args.node, args.drive)
     const project = await openProject(args, context)
     await project.key()
@@ -86,9 +87,7 @@ export const flashCommand = defineCommand<FlashArgs>({
         throw new UsageError('not confirmed, nothing was written', { hint: '--yes answers for you' })
       }
     }
-    const task: Task = { report: output.progress, signal: world.signal }
-    const cache = await cacheOf(args, context)
-    const bases = baseImages(cache, { offline: args.offline, env: world.env }, task)
+    const bases = await openBases(args, context)
     try {
       const outcomes: Outcome[] = []
       for (const target of targets) outcomes.push(await flashOne(target, project, bases, args, context))
@@ -112,14 +111,22 @@ async function findTarget(
   const image = project.imageOf(resolved)
   const found = isImagePath(pair.drive)
     ? undefined
-    : await guardDrive(resolve(context.world.cwd, pair.drive), {
-        imageLength: image.extracted?.size ?? 0,
-        serial: args.serial,
-        unmount: args.unmount,
-        cacheFolder: (await cacheOf(args, context)).folder,
-      })
+    : await guard(pair.drive, image.extracted?.size ?? 0, args, context)
   return { ...pair, resolved, found }
 }
+
+const guard = (
+  path: string,
+  imageLength: number,
+  args: GlobalArgs & FlashArgs,
+  { world }: Context,
+): Promise<Drive> =>
+  guardDrive(resolve(world.cwd, path), imageLength, {
+    ...(args.serial === undefined ? {} : { serial: args.serial }),
+    unmount: args.unmount,
+    cachePath: cacheFolder(args, world),
+    platform: world.platform,
+  })
 
 function describeTargets(targets: readonly Target[], { output }: Context): void {
   for (const target of targets) {
@@ -139,37 +146,23 @@ async function flashOne(
   project: Project,
   bases: BaseImages,
   args: GlobalArgs & FlashArgs,
-  { world, output }: Context,
+  context: Context,
 ): Promise<Outcome> {
+  const { output } = context
   const { node, drive } = target
-  const task: Task = { report: (progress) => output.progress({ ...progress, node }), signal: world.signal }
   try {
     const base = await bases.open(project.imageOf(target.resolved))
     const image = await buildNodeImage(project, target.resolved, base)
     for (const warning of image.plan.warnings) output.warn(`${node}: ${warning}`)
     if (target.found !== undefined) {
       // The image's size is known now, and the drive may have been mounted meanwhile.
-      await guardDrive(target.found.path, {
-        imageLength: base.length,
-        serial: args.serial,
-        unmount: args.unmount,
-      })
+      await guard(target.found.path, base.length, args, context)
     }
-    const report = await writeCard(
-      {
-        path: resolve(world.cwd, drive),
-        drive: target.found,
-        image: image.changes,
-        ranges: image.ranges,
-        verified: () => base.verified(task),
-        verify: args.verify,
-      },
-      task,
-    )
-    output.event('flashed', { node, drive, ...report })
+    const report = await writeTo(target, image, args, context)
+    output.event('flashed', { node, ...report })
     output.note(
       `${node}: ${formatBytes(report.bytesWritten)} written to ${drive}, ${
-        report.verified === 'yes' ? 'read back and equal' : 'not read back (--no-verify)'
+        args.verify ? 'read back and equal' : 'not read back (--no-verify)'
       }`,
     )
     return { node, drive, report }
@@ -181,6 +174,39 @@ async function flashOne(
       error: { name: error.name, message: error.message, hint: error.hint },
     })
     return { node, drive, error }
+  }
+}
+
+/** Open the card or file, write it, and put it in its place. */
+async function writeTo(
+  target: Target,
+  image: NodeImage,
+  args: FlashArgs,
+  { world, output }: Context,
+): Promise<CardReport> {
+  const task: Task = { report: output.progress, signal: world.signal }
+  const { base, changes, ranges } = image
+  const path = resolve(world.cwd, target.drive)
+  const opened =
+    target.found === undefined
+      ? await openFileTarget(path, base.length, { overwrite: true })
+      : await openDriveTarget(target.found)
+  try {
+    const report = await writeCard(
+      {
+        target: opened,
+        image: changes,
+        ranges,
+        verified: () => base.verified(task),
+        verify: args.verify,
+        node: target.node,
+      },
+      task,
+    )
+    await opened.commit()
+    return report
+  } finally {
+    await opened.close()
   }
 }
 

@@ -8,18 +8,19 @@ import { detectOs } from '../customise/detect.ts'
 import { parseReceipt, RECEIPT_FILE, type Receipt } from '../customise/receipt.ts'
 import { type BlockReader, subReader } from '../disk/blocks.ts'
 import { FatVolume } from '../disk/fat/volume.ts'
+import type { Partition } from '../disk/mbr.ts'
 import { openVolume } from '../disk/open-volume.ts'
-import { type Partition, readPartitions } from '../disk/partitions.ts'
+import { readPartitions } from '../disk/partitions.ts'
 import { DriveError, FormatError, UsageError } from '../errors.ts'
-import { findDifferences } from '../flash/difference.ts'
-import { openForReading } from '../flash/open-for-reading.ts'
+import { listDifferences } from '../flash/compare.ts'
 import type { Task } from '../progress.ts'
 import { formatTable } from '../report/table.ts'
 import { formatBytes } from '../units.ts'
 import { type Context, defineCommand, type GlobalArgs } from './command.ts'
-import { baseImages } from './support/base-image.ts'
+import { openBases } from './support/base-image.ts'
 import { buildNodeImage } from './support/node-image.ts'
-import { cacheOf, findNode, openProject } from './support/project.ts'
+import { openCard } from './support/open-card.ts'
+import { findNode, openProject } from './support/project.ts'
 
 interface InspectArgs {
   path: string
@@ -49,7 +50,7 @@ export const inspectCommand = defineCommand<InspectArgs>({
   async run(args, context) {
     const { output } = context
     const path = resolve(context.world.cwd, args.path)
-    const card = await openForReading(path)
+    const card = await openCard(path, args.path)
     try {
       const found = await look(card, args.path)
       output.event('inspected', { path, ...found })
@@ -139,11 +140,11 @@ async function check(card: BlockReader, name: string, nodeName: string, args: Gl
   const project = await openProject(args, context)
   const node = findNode(project.cluster, nodeName)
   const task: Task = { report: output.progress, signal: world.signal }
-  const bases = baseImages(await cacheOf(args, context), { offline: args.offline, env: world.env }, task)
+  const bases = await openBases(args, context)
   try {
     const base = await bases.open(project.imageOf(node))
     const image = await buildNodeImage(project, node, base)
-    const differences = await findDifferences(card, image.changes, image.ranges, { subject: name }, task)
+    const differences = await listDifferences(card, image.changes, image.ranges, name, task)
     for (const { offset, length } of differences) output.event('difference', { offset, length })
     const [first] = differences
     if (first !== undefined) {

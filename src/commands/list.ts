@@ -1,10 +1,10 @@
 /** Every command, in the order `--help` shows them; a command's code is loaded only when it runs. */
-import type { Command } from './command.ts'
+import type { AnyCommand } from './command.ts'
 
 export interface CommandEntry {
   name: string
   describe: string
-  load: () => Promise<Command<never>>
+  load: () => Promise<AnyCommand>
 }
 
 export const commands: readonly CommandEntry[] = [

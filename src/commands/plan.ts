@@ -1,11 +1,10 @@
 /** `piimage plan`: what `flash` and `bake` would change, file by file, as a diff without secrets. */
 import { describeBootPlan, summariseBootPlan } from '../customise/describe.ts'
-import type { Task } from '../progress.ts'
 import { formatBytes } from '../units.ts'
 import { defineCommand } from './command.ts'
-import { baseImages } from './support/base-image.ts'
+import { openBases } from './support/base-image.ts'
 import { buildNodeImage, type NodeImage } from './support/node-image.ts'
-import { cacheOf, findNode, openProject } from './support/project.ts'
+import { findNode, openProject } from './support/project.ts'
 
 interface PlanArgs {
   node: string[]
@@ -28,12 +27,11 @@ export const planCommand = defineCommand<PlanArgs>({
       .conflicts('all', 'node')
       .example('$0 plan --node oneil', 'What makes a card oneil'),
   async run(args, context) {
-    const { world, output } = context
+    const { output } = context
     const project = await openProject(args, context)
     const nodes =
       args.node.length > 0 ? args.node.map((name) => findNode(project.cluster, name)) : project.cluster.nodes
-    const task: Task = { report: output.progress, signal: world.signal }
-    const bases = baseImages(await cacheOf(args, context), { offline: args.offline, env: world.env }, task)
+    const bases = await openBases(args, context)
     try {
       for (const node of nodes) {
         const base = await bases.open(project.imageOf(node))

@@ -2,17 +2,21 @@
  * A locked image → its raw bytes: fetched, unpacked into the cache, opened.
  * Several nodes of one image share one base.
  */
-import { stat } from 'node:fs/promises'
+import { rm, stat } from 'node:fs/promises'
 import type { LockedImage } from '../../catalog/locked-image.ts'
 import { DigestError } from '../../digest.ts'
 import type { BlockReader } from '../../disk/blocks.ts'
 import { readUsedRanges, type UsedRanges } from '../../disk/used-ranges.ts'
 import { FetchError } from '../../errors.ts'
-import { type Cache, fetchImage } from '../../fetch/cache.ts'
+import type { Cache } from '../../fetch/cache.ts'
+import { type FetchOptions, fetchImage } from '../../fetch/fetch-image.ts'
+import { openHttp } from '../../fetch/http.ts'
 import { digestFile } from '../../io/digest-file.ts'
 import { type FileReader, openFileReader } from '../../io/file-reader.ts'
 import type { Task } from '../../progress.ts'
 import { unpackFile } from '../../unpack/unpack.ts'
+import type { Context, GlobalArgs } from '../command.ts'
+import { cacheOf } from './project.ts'
 
 export interface BaseImage {
   key: string
@@ -37,17 +41,18 @@ export interface BaseImages {
   close(): Promise<void>
 }
 
-export function baseImages(
-  cache: Cache,
-  options: { offline: boolean; env: NodeJS.ProcessEnv },
-  task: Task,
-): BaseImages {
+/** The cache and the network as this command line and this machine give them. */
+export async function openBases(args: GlobalArgs, context: Context): Promise<BaseImages> {
+  const { world, output } = context
+  const cache = await cacheOf(args, context)
+  const http = openHttp({ env: world.env })
+  const task: Task = { report: output.progress, signal: world.signal }
   const opened = new Map<string, Promise<BaseImage>>()
   return {
     open(image) {
       const known = opened.get(image.key)
       if (known !== undefined) return known
-      const base = openBaseImage(image, cache, options, task)
+      const base = openBaseImage(image, cache, { http, offline: args.offline }, task)
       opened.set(image.key, base)
       return base
     },
@@ -55,6 +60,7 @@ export function baseImages(
       for (const base of await Promise.allSettled(opened.values())) {
         if (base.status === 'fulfilled') await base.value.close()
       }
+      await http.close()
     },
   }
 }
@@ -62,7 +68,7 @@ export function baseImages(
 async function openBaseImage(
   image: LockedImage,
   cache: Cache,
-  options: { offline: boolean; env: NodeJS.ProcessEnv },
+  options: FetchOptions,
   task: Task,
 ): Promise<BaseImage> {
   if (image.format === 'tar.xz') {
@@ -75,9 +81,14 @@ async function openBaseImage(
     async (target) => {
       const source = await fetchImage(image, cache, options, task)
       const { member, extracted: expected } = image
-      return unpackFile({ source, target, member, expected, subject: image.key }, task)
+      return unpackFile(
+        { source, target, expected, subject: image.key, ...(member === undefined ? {} : { member }) },
+        task,
+      )
     },
     task,
+    // `verified` hashes all of it, while the card is being written.
+    { recheck: false },
   )
   const reader: FileReader = await openFileReader(path)
   let check: Promise<void> | undefined
@@ -101,14 +112,8 @@ async function checkDigest(path: string, key: string, expected: string, task: Ta
   const actual = await digestFile(path, task.signal)
   const after = await stat(path, { bigint: true })
   if (actual !== expected || before.ctimeNs !== after.ctimeNs) {
-    throw new DigestError(
-      `the unpacked image of ${key} in the cache`,
-      expected,
-      actual,
-      'what was unpacked',
-      {
-        hint: `Damaged in ${path}: piimage images prune --key ${key}, then run again`,
-      },
-    )
+    // The next run unpacks it afresh.
+    await rm(path, { force: true })
+    throw new DigestError(`the unpacked image of ${key} in the cache`, expected, actual, 'what was unpacked')
   }
 }

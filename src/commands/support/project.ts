@@ -7,9 +7,11 @@ import { readCluster } from '../../cluster/cluster-file.ts'
 import type { Cluster, Node } from '../../cluster/node.ts'
 import { type Overlay, readOverlays } from '../../customise/overlay.ts'
 import { UsageError } from '../../errors.ts'
-import { type Cache, defaultCacheFolder, openCache } from '../../fetch/cache.ts'
+import { type Cache, openCache } from '../../fetch/cache.ts'
+import { defaultCacheFolder } from '../../fetch/cache-folder.ts'
 import { packageRoot } from '../../package-root.ts'
 import { type ClusterKey, readClusterKey } from '../../secrets/cluster-key.ts'
+import type { World } from '../../world.ts'
 import type { Context, GlobalArgs } from '../command.ts'
 
 export const CLUSTER_KEY_FILE = 'cluster.key'
@@ -30,8 +32,11 @@ export function lockPath(args: GlobalArgs, world: { cwd: string }): string {
   return existsSync(beside) ? beside : join(packageRoot(), 'images.lock.json')
 }
 
-export const cacheOf = (args: GlobalArgs, { world }: Context): Promise<Cache> =>
-  openCache(resolve(world.cwd, args.cache ?? defaultCacheFolder(world.env, world.platform)))
+export const cacheFolder = (args: GlobalArgs, world: World): string =>
+  resolve(world.cwd, args.cache ?? defaultCacheFolder(world.env, world.platform))
+
+export const cacheOf = (args: GlobalArgs, { world, output }: Context): Promise<Cache> =>
+  openCache(cacheFolder(args, world), { onWait: output.note })
 
 /** @throws {MistakesError} everything wrong with the cluster file, at once */
 export async function openProject(args: GlobalArgs, { world, output }: Context): Promise<Project> {
@@ -39,13 +44,12 @@ export async function openProject(args: GlobalArgs, { world, output }: Context):
   const folder = dirname(file)
   const lock = await readLock(lockPath(args, world))
   const overlays = await readOverlays([join(folder, 'overlays'), join(packageRoot(), 'overlays')])
-  const { cluster, warnings } = await readCluster(file, {
-    shownAs: args.cluster,
-    images: new Map([...lock.images].map(([key, image]) => [key, image.arch])),
-    overlays: new Set(overlays.keys()),
-    home: world.env.HOME,
+  const cluster = await readCluster(args.cluster, {
+    imageKeys: [...lock.images.keys()],
+    archOf: (image) => lock.images.get(image)?.arch,
+    overlayNames: [...overlays.keys()],
+    ...(world.env.HOME === undefined ? {} : { home: world.env.HOME }),
   })
-  for (const warning of warnings) output.warn(warning)
   let key: Promise<ClusterKey> | undefined
   return {
     cluster,
