@@ -1,0 +1,205 @@
+# shellcheck shell=sh
+# What the piimage scripts on a Pi share. Sourced by install.sh, run.sh and the
+# steps; never run by itself.
+#
+# PIIMAGE_ROOT is put before every path of the system, so that a test, or a
+# root tree on a server, stands in for the running Pi. Empty on the Pi itself.
+#
+# Nothing here is written in place: a file appears whole under its name or not
+# at all, because the power may go at any line.
+
+root=${PIIMAGE_ROOT:-}
+# shellcheck disable=SC2034 # for those who source this
+payload=$root/opt/piimage
+# shellcheck disable=SC2034
+secrets=$root/etc/piimage/secrets
+state=$root/var/lib/piimage
+
+say() { printf 'piimage: %s\n' "$*"; }
+
+# fail MESSAGE: end a step; it is tried again later.
+fail() {
+  say "$*" >&2
+  exit 1
+}
+
+# own OWNER:GROUP FILE…; whoever lays out a tree without being root keeps it.
+own() {
+  if [ -z "$root" ] || [ "$(id -u)" -eq 0 ]; then chown "$@"; fi
+}
+
+# put MODE OWNER:GROUP TARGET: standard input becomes that file.
+# The temporary name starts with a dot: sudoers.d, system-connections and
+# systemd all skip such files, should one be left behind.
+put() (
+  set -eu
+  folder=${3%/*}
+  new=$folder/.${3##*/}.piimage-new
+  mkdir -p "$folder"
+  rm -f "$new"
+  (umask 077 && cat >"$new")
+  own "$2" "$new"
+  chmod "$1" "$new"
+  if [ ! -L "$3" ] && cmp -s "$new" "$3"; then
+    rm -f "$new"
+    own "$2" "$3"
+    chmod "$1" "$3"
+    exit 0
+  fi
+  sync
+  mv -f "$new" "$3"
+)
+
+# wipe FILE: zeros over all of it, on the medium.
+wipe() (
+  set -eu
+  bytes=$(wc -c <"$1" | tr -d ' ')
+  [ "$bytes" -eq 0 ] || dd if=/dev/zero of="$1" bs="$bytes" count=1 conv=notrunc 2>/dev/null
+  sync
+)
+
+# put_link POINTS_TO TARGET
+put_link() (
+  set -eu
+  [ "$(readlink "$2" 2>/dev/null || :)" = "$1" ] && exit 0
+  mkdir -p "${2%/*}"
+  new=${2%/*}/.${2##*/}.piimage-new
+  rm -f "$new"
+  ln -s "$1" "$new"
+  mv -f "$new" "$2"
+)
+
+# set_line FILE PATTERN LINE: LINE takes the place of the first line that
+# matches the extended regular expression, or goes to the end; further matches go.
+set_line() (
+  set -eu
+  content=$(cat "$1" 2>/dev/null || :)
+  printf '%s\n' "$content" | PATTERN=$2 LINE=$3 awk '
+    NR == 1 && $0 == "" { next }
+    $0 ~ ENVIRON["PATTERN"] { if (!put) print ENVIRON["LINE"]; put = 1; next }
+    { print }
+    END { if (!put) print ENVIRON["LINE"] }' | put 644 root:root "$1"
+)
+
+# set_block FILE: the block between our two markers becomes standard input;
+# the rest of the file stays as it is.
+set_block() (
+  set -eu
+  block=$(cat)
+  {
+    [ ! -e "$1" ] || awk '/^# BEGIN piimage$/ { ours = 1 } !ours { print } /^# END piimage$/ { ours = 0 }' "$1"
+    printf '# BEGIN piimage\n%s\n# END piimage\n' "$block"
+  } | put 644 root:root "$1"
+)
+
+# has_unit NAME: whether the system has this systemd unit.
+has_unit() {
+  for unit_folder in /etc/systemd/system /lib/systemd/system /usr/lib/systemd/system; do
+    [ ! -e "$root$unit_folder/$1" ] || return 0
+  done
+  return 1
+}
+
+# is_enabled NAME: whether some target wants this unit. Read from the links, so
+# that it needs no running systemd.
+is_enabled() {
+  for unit_link in "$root"/etc/systemd/system/*.wants/"$1"; do
+    [ ! -L "$unit_link" ] || return 0
+  done
+  return 1
+}
+
+# enable_unit NAME [INSTANCE]: by systemctl, or by hand where there is none.
+enable_unit() (
+  set -eu
+  if command -v systemctl >/dev/null && systemctl ${root:+"--root=$root"} enable "$1"; then
+    exit 0
+  fi
+  for folder in /etc/systemd/system /lib/systemd/system /usr/lib/systemd/system; do
+    [ -e "$root$folder/$1" ] || continue
+    put_link "$folder/$1" "$root/etc/systemd/system/multi-user.target.wants/$1"
+    exit 0
+  done
+  fail "the system has no unit $1"
+)
+
+# disable_unit NAME: nothing to do where the system has no such unit.
+disable_unit() (
+  set -eu
+  has_unit "$1" || exit 0
+  if command -v systemctl >/dev/null && systemctl ${root:+"--root=$root"} disable "$1"; then
+    exit 0
+  fi
+  rm -f "$root"/etc/systemd/system/*.wants/"$1"
+)
+
+# is_running: whether this is a system that has come up in the ordinary way.
+# Under `systemd.run=` only the basics are up and a reboot follows, so what a
+# step changes must not be started there.
+is_running() {
+  [ -z "$root" ] || return 1
+  [ -d /run/systemd/system ] || return 1
+  case " $(cat /proc/cmdline) " in *' systemd.run='*) return 1 ;; esac
+}
+
+# find_boot: where the FAT is mounted. The installer knows from its own path;
+# later it is the first of the two places that holds a piimage folder.
+find_boot() {
+  if [ -n "${PIIMAGE_BOOT:-}" ]; then
+    printf '%s\n' "$PIIMAGE_BOOT"
+    return
+  fi
+  for boot_folder in /boot/firmware /boot; do
+    if [ -d "$root$boot_folder/piimage" ]; then
+      printf '%s\n' "$root$boot_folder"
+      return
+    fi
+  done
+}
+
+# json_text TEXT: as the inside of a JSON string.
+json_text() { printf '%s' "$1" | tr '\n\t\r' '   ' | sed 's/\\/\\\\/g; s/"/\\"/g'; }
+
+# report STEP STATE [DETAIL]: what the first boot is doing: one JSON line for
+# programs, one line above the login prompt, one on the console.
+# STATE: running, retrying, waiting, failed, done.
+report() (
+  set -eu
+  time=$(date -u +%Y-%m-%dT%H:%M:%SZ)
+  printf '{"step":"%s","state":"%s","time":"%s","detail":"%s"}\n' \
+    "$(json_text "$1")" "$2" "$time" "$(json_text "${3:-}")" | put 644 root:root "$state/status"
+  printf '%s %s %s\n' "$time" "$1" "$2" >>"$state/history"
+  line="${PIIMAGE_NODE:-this node}: $1 $2${3:+: $3}"
+  say "$line"
+  printf 'piimage: %s\n\n' "$line" | put 644 root:root "$root/etc/issue.d/piimage.issue"
+  # stdout is the journal; the person at the screen sees the console.
+  [ -z "$root" ] || exit 0
+  { printf 'piimage: %s\n' "$line" >/dev/console; } 2>/dev/null || :
+)
+
+# run_logged NAME COMMAND…: its output goes to our stdout and to log/NAME.log.
+# Written so that the status is the command's, not tee's.
+run_logged() (
+  name=$1
+  shift
+  mkdir -p "$state/log"
+  result=$state/log/.$name.status
+  rm -f "$result"
+  { "$@" 2>&1; echo $? >"$result"; } | tee -a "$state/log/$name.log"
+  status=$(cat "$result" 2>/dev/null) || status=1
+  rm -f "$result"
+  return "${status:-1}"
+)
+
+# copy_log NAME: put the end of a log on the FAT, where a laptop can read why.
+# A FAT that can't be written is no reason to fail.
+copy_log() (
+  boot=$(find_boot)
+  [ -n "$boot" ] || exit 0
+  {
+    mkdir -p "$boot/piimage/log" &&
+      tail -n 200 "$state/log/$1.log" >"$boot/piimage/log/$1.log" &&
+      cp "$state/status" "$boot/piimage/log/status.json"
+    sync
+  } 2>/dev/null || :
+)

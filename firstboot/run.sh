@@ -1,0 +1,138 @@
+#!/bin/sh
+# Runs the steps of the first boot that need the network, in order, each until
+# it has succeeded once. Started by piimage-firstboot.service, which starts it
+# again when it fails; a step that was cut off runs again from its start.
+#
+# What a step says by its exit status:
+#   0   done; never run again for this payload
+#   75  waiting for something outside this node (a head that is still off):
+#       tried again without limit
+#   78  can't be done on this node, ever: give up, say so
+#   any other: failed; tried again with growing pauses, up to a limit per boot
+#
+# Exit status: 0 all done, 1 to be started again, 78 given up until next boot.
+
+LC_ALL=C
+export LC_ALL
+umask 022
+
+# shellcheck source=lib.sh
+. "${PIIMAGE_ROOT:-}/opt/piimage/lib.sh"
+PIIMAGE_LIB=$payload/lib.sh
+PIIMAGE_BOOT=$(find_boot)
+export PIIMAGE_LIB PIIMAGE_BOOT
+
+attempts=$root/run/piimage/attempts
+limit=${PIIMAGE_ATTEMPTS:-12}
+longest_pause=${PIIMAGE_LONGEST_PAUSE:-300}
+
+if [ -f "$payload/node.env" ]; then
+  set -a
+  # shellcheck disable=SC1091
+  . "$payload/node.env"
+  set +a
+fi
+
+# failed_attempts STEP: how often it failed since the power came on.
+failed_attempts() { cat "$attempts/$1" 2>/dev/null || echo 0; }
+
+# pause_after ATTEMPTS: 5, 10, 20 … seconds.
+pause_after() {
+  pause=5
+  doublings=$(($1 - 1))
+  while [ "$doublings" -gt 0 ] && [ "$pause" -lt "$longest_pause" ]; do
+    pause=$((pause * 2))
+    doublings=$((doublings - 1))
+  done
+  [ "$pause" -le "$longest_pause" ] || pause=$longest_pause
+  echo "$pause"
+}
+
+# give_up STEP DETAIL
+give_up() {
+  report "$1" failed "$2"
+  copy_log "$1"
+  exit 78
+}
+
+# attempt STEP COMMAND…: returns only when it succeeded.
+attempt() {
+  step=$1
+  shift
+  report "$step" running
+  run_logged "$step" "$@"
+  status=$?
+  [ "$status" -ne 0 ] || return 0
+  mkdir -p "$attempts"
+  tried=$(($(failed_attempts "$step") + 1))
+  echo "$tried" >"$attempts/$step"
+  [ "$status" -ne 78 ] || give_up "$step" 'not possible on this node'
+  [ "$status" -eq 75 ] || [ "$tried" -lt "$limit" ] || give_up "$step" "failed $tried times; tried again at the next boot"
+  pause=$(pause_after "$tried")
+  if [ "$status" -eq 75 ]; then
+    report "$step" waiting "next look in $pause s"
+  else
+    report "$step" retrying "attempt $tried ended with status $status; next one in $pause s"
+  fi
+  # The FAT is written for the first failure only; later ones say the same.
+  [ "$tried" -gt 1 ] || copy_log "$step"
+  sleep "$pause"
+  exit 1
+}
+
+# The installer was cut off, or the card was given another payload since.
+install_pending() {
+  [ ! -e "$state/installed" ] || [ -d "$PIIMAGE_BOOT/piimage/secrets" ]
+}
+
+install_again() {
+  PIIMAGE_FROM_UNIT=yes sh "$PIIMAGE_BOOT/piimage/install.sh" && ! install_pending
+}
+
+if install_pending; then
+  attempt reinstall install_again
+  # The payload may have been replaced, this file with it.
+  exec sh "$payload/run.sh"
+fi
+[ ! -e "$state/firstboot.done" ] || exit 0
+
+mkdir -p "$state/steps"
+for file in "$payload"/firstboot.d/*.sh; do
+  [ -f "$file" ] || continue
+  name=${file##*/}
+  name=${name%.sh}
+  [ ! -e "$state/steps/$name" ] || continue
+  attempt "$name" sh "$file"
+  sync
+  : >"$state/steps/$name"
+  sync
+done
+
+# Retire cloud-init. Its seed lies on the FAT, readable by every user of the
+# node, with the password's hash in it; so user-data is emptied. meta-data
+# stays: without its instance-id the next boot would count as a new machine,
+# with new host keys. And it is switched off, because it would set the host
+# name again from the seed at every boot and costs a Zero half a minute each
+# time. A card that is given another payload needs no cloud-init: our unit
+# looks at the FAT at each boot.
+retire_cloud_init() {
+  seed=$PIIMAGE_BOOT/user-data
+  [ -f "$seed" ] && grep -q 'piimage/install\.sh' "$seed" || return 0
+  # It still runs: it started us. Emptying its seed must wait until it is through.
+  waited=0
+  while [ -d "$root/run/cloud-init" ] && [ ! -e "$root/run/cloud-init/result.json" ] && [ "$waited" -lt 600 ]; do
+    sleep 2
+    waited=$((waited + 2))
+  done
+  printf 'Applied by piimage; nothing is left to do.\n' |
+    put 644 root:root "$root/etc/cloud/cloud-init.disabled" || return 1
+  sync
+  wipe "$seed" || return 1
+  printf '#cloud-config\n' >"$seed" || return 1
+  sync
+}
+
+attempt finish retire_cloud_init
+cp "$payload/.id" "$state/firstboot.done"
+sync
+report firstboot 'done'

@@ -1,0 +1,83 @@
+#!/bin/sh
+# The person's account: the image's own first user (uid 1000) under its new
+# name, or a new one; its password's hash, keys, and right to sudo.
+set -eu
+# shellcheck source=../lib.sh
+. "$PIIMAGE_LIB"
+
+name=$PIIMAGE_USER
+field() { awk -F: -v name="$1" -v number="$2" '$1 == name { print $number; exit }' "$root/etc/passwd"; }
+has_group() { grep -q "^$1:" "$root/etc/group"; }
+# The shadow tools take a root folder by themselves.
+tool() {
+  command=$1
+  shift
+  "$command" ${root:+-R "$root"} "$@"
+}
+
+if [ -z "$(field "$name" 1)" ]; then
+  first=$(awk -F: '$3 == 1000 { print $1; exit }' "$root/etc/passwd")
+  if [ -n "$first" ]; then
+    if has_group "$first" && ! has_group "$name"; then tool groupmod -n "$name" "$first"; fi
+    tool usermod -l "$name" "$first"
+    for ranges in "$root/etc/subuid" "$root/etc/subgid"; do
+      [ ! -f "$ranges" ] || sed "s/^$first:/$name:/" "$ranges" | put 644 root:root "$ranges"
+    done
+  else
+    groups=
+    for group in adm dialout cdrom sudo audio video plugdev games users input render netdev gpio i2c spi; do
+      if has_group "$group"; then groups=$groups${groups:+,}$group; fi
+    done
+    tool useradd -u 1000 -m -s /bin/bash ${groups:+-G "$groups"} "$name"
+  fi
+fi
+
+# usermod -m changes the entry first and moves the folder then; cut off between
+# the two it would leave the user without a home. This order can be run again.
+home=$(field "$name" 6)
+if [ "$home" != "/home/$name" ] && [ "$name" != root ]; then
+  if [ -d "$root$home" ] && [ ! -e "$root/home/$name" ]; then mv "$root$home" "$root/home/$name"; fi
+  home=/home/$name
+  tool usermod -d "$home" "$name"
+fi
+ids=$(field "$name" 3):$(field "$name" 4)
+if [ ! -d "$root$home" ]; then
+  mkdir -p "$root$home"
+  own "$ids" "$root$home"
+fi
+# An image of April 2026 leaves its first user with a shell that refuses logins.
+case $(field "$name" 7) in */nologin | */false | '') tool usermod -s /bin/bash "$name" ;; esac
+
+# The hash goes through a pipe: arguments can be read by every process. Without
+# one, no password fits; old images came with one that everybody knows.
+if [ -s "$secrets/password-hash" ]; then
+  printf '%s:%s\n' "$name" "$(head -n 1 "$secrets/password-hash")" | tool chpasswd -e
+else
+  tool usermod -p '*' "$name"
+fi
+
+if [ -s "$payload/keys/authorized_keys" ]; then
+  mkdir -p "$root$home/.ssh"
+  own "$ids" "$root$home/.ssh"
+  chmod 700 "$root$home/.ssh"
+  keys=$root$home/.ssh/authorized_keys
+  # Keys that are already there stay.
+  {
+    cat "$keys" 2>/dev/null || :
+    while IFS= read -r key || [ -n "$key" ]; do
+      if [ -n "$key" ] && ! grep -qxF -e "$key" "$keys" 2>/dev/null; then printf '%s\n' "$key"; fi
+    done <"$payload/keys/authorized_keys"
+  } | put 600 "$ids" "$keys"
+fi
+
+# The last rule that fits wins, and files are read in order of name: after
+# cloud-init's 90-… and the image's own 010_pi-nopasswd.
+if [ "${PIIMAGE_SUDO_PASSWORD:-no}" = yes ]; then rule='ALL'; else rule='NOPASSWD: ALL'; fi
+printf '%s ALL=(ALL:ALL) %s\n' "$name" "$rule" | put 440 root:root "$root/etc/sudoers.d/95-piimage"
+
+# Without this the image waits at its screen for somebody to choose a user.
+if has_unit userconfig.service; then
+  disable_unit userconfig.service
+  enable_unit getty@tty1.service || :
+  rm -f "$root/etc/ssh/sshd_config.d/rename_user.conf"
+fi
