@@ -1,0 +1,73 @@
+/**
+ * A boot partition in the making: everything that overlays and the OS family
+ * have asked for, before it becomes files (./plan-boot.ts).
+ */
+import type { Secret } from '../secret.ts'
+import type { BootFiles } from './boot-files.ts'
+import type { TreeMap } from './cloud-init.ts'
+import type { CmdlineEdit } from './cmdline-txt.ts'
+import type { ConfigTxtLine } from './config-txt.ts'
+import type { RootFile, Step } from './edits.ts'
+import { type EarlyStep, earlyOrder } from './step-order.ts'
+
+export interface BootDraft {
+  /** The partition as it is. */
+  boot: BootFiles
+  /** Tokens of cmdline.txt as the image has them, without those of an earlier plan. */
+  cmdline: string[]
+  cmdlineEdits: CmdlineEdit[]
+  config: ConfigTxtLine[]
+  /** Merged cloud-config. */
+  userData: TreeMap
+  /** Whole files of the boot partition, by path. */
+  files: Map<string, Uint8Array>
+  /** Files below piimage/. */
+  payload: Map<string, Uint8Array>
+  /** Files below piimage/secrets/: moved to the root file system and wiped at first boot. Plain text: not secret itself. */
+  secretFiles: Map<string, Secret | string>
+  rootFiles: RootFile[]
+  steps: Step[]
+  /** Shipped early steps the family needs. */
+  early: Set<EarlyStep>
+  /** Variables of node.env. */
+  environment: Record<string, string>
+  /** Everything that must not be shown, wherever it was put. */
+  secrets: Set<string>
+  warnings: string[]
+}
+
+export function emptyDraft(boot: BootFiles, cmdline: string[]): BootDraft {
+  return {
+    boot,
+    cmdline,
+    cmdlineEdits: [],
+    config: [],
+    userData: {},
+    files: new Map(),
+    payload: new Map(),
+    secretFiles: new Map(),
+    rootFiles: [],
+    steps: [],
+    early: new Set(),
+    environment: {},
+    secrets: new Set(),
+    warnings: [],
+  }
+}
+
+const encoder = new TextEncoder()
+export const bytesOf = (text: string): Uint8Array => encoder.encode(text)
+
+/** Take out a secret to write it, and remember that it must not be shown. */
+export function reveal(draft: BootDraft, secret: Secret): string {
+  const value = secret.reveal()
+  draft.secrets.add(value)
+  return value
+}
+
+/** `20-user.sh` */
+export const stepFile = (order: number, name: string): string =>
+  `${String(order).padStart(2, '0')}-${name}.sh`
+
+export const earlySteps = (draft: BootDraft): EarlyStep[] =>
+  [...draft.early].sort((a, b) => earlyOrder[a] - earlyOrder[b])

@@ -1,0 +1,57 @@
+/**
+ * The boot partition as this room sees it: names and bytes, no FAT.
+ *
+ * A `FatVolume` fits `BootVolume`; a map of files fits `BootFiles` in tests.
+ * Paths are relative to the partition's root, with `/`, and match without
+ * regard to case, as FAT does.
+ */
+
+export interface BootEntry {
+  name: string
+  directory: boolean
+}
+
+/** What planning needs: it only reads. */
+export interface BootFiles {
+  /** undefined: there is no such file. */
+  read(path: string): Promise<Uint8Array | undefined>
+  /** Entries of a folder, [] when there is none; '' is the root. */
+  list(path: string): Promise<BootEntry[]>
+}
+
+/** Files from a map of path → content. */
+export function bootFilesOf(files: ReadonlyMap<string, Uint8Array>): BootFiles {
+  const byKey = new Map([...files].map(([path, content]) => [path.toLowerCase(), { path, content }]))
+  return {
+    read: async (path) => byKey.get(path.toLowerCase())?.content,
+    list: async (path) => {
+      const prefix = path === '' ? '' : `${path.toLowerCase()}/`
+      const entries = new Map<string, BootEntry>()
+      for (const [key, { path: full }] of byKey) {
+        if (!key.startsWith(prefix)) continue
+        const rest = full.slice(prefix.length)
+        const slash = rest.indexOf('/')
+        const name = slash === -1 ? rest : rest.slice(0, slash)
+        entries.set(name.toLowerCase(), { name, directory: slash !== -1 })
+      }
+      return [...entries.values()]
+    },
+  }
+}
+
+/** The text of a file, or undefined. A byte-order mark is dropped. */
+export async function readText(boot: BootFiles, path: string): Promise<string | undefined> {
+  const bytes = await boot.read(path)
+  return bytes === undefined ? undefined : new TextDecoder().decode(bytes)
+}
+
+/** Every file below a folder, with its full path, sorted. */
+export async function listTree(boot: BootFiles, folder: string): Promise<string[]> {
+  const found: string[] = []
+  for (const entry of await boot.list(folder)) {
+    const path = folder === '' ? entry.name : `${folder}/${entry.name}`
+    if (entry.directory) found.push(...(await listTree(boot, path)))
+    else found.push(path)
+  }
+  return found.sort()
+}

@@ -1,0 +1,125 @@
+/**
+ * cloud-init seed files on the boot partition (datasource NoCloud).
+ *
+ * `user-data` says what to set up, `meta-data` which machine this is,
+ * `network-config` how it is reached. A mistake in their YAML is no error to
+ * cloud-init: it skips the file and the node comes up without a user. So they
+ * are written from trees by a YAML library, every text double-quoted (JSON's
+ * way, which YAML 1.1 and 1.2 read alike: no `no`, no `0123`, no `1:30`), all
+ * of it ASCII, and parsed again before anybody gets to see them.
+ *
+ * Source: cloud-init documentation, "NoCloud", "Cloud config data"; YAML 1.1.
+ */
+import { isDeepStrictEqual } from 'node:util'
+import { Document, isScalar, parseDocument, Scalar, visit } from 'yaml'
+import { FormatError, UsageError } from '../errors.ts'
+
+/** A YAML value: what JSON has. */
+export type Tree = null | boolean | number | string | Tree[] | { [key: string]: Tree }
+export type TreeMap = { [key: string]: Tree }
+
+const isMap = (tree: Tree | undefined): tree is TreeMap =>
+  typeof tree === 'object' && tree !== null && !Array.isArray(tree)
+
+/** Outside ASCII, `\u2028` and its like are line ends to some readers: escape all of it. */
+function escapeCharacter(character: string): string {
+  const code = character.codePointAt(0) ?? 0
+  if (code <= 0xff) return `\\x${code.toString(16).padStart(2, '0')}`
+  if (code <= 0xffff) return `\\u${code.toString(16).padStart(4, '0')}`
+  return `\\U${code.toString(16).padStart(8, '0')}`
+}
+
+/**
+ * Tree → YAML text that any reader takes for the same tree.
+ *
+ * @throws {UsageError} a text that no file can carry (half a surrogate pair)
+ */
+export function formatYaml(tree: TreeMap): string {
+  const document = new Document(tree, { version: '1.1', aliasDuplicateObjects: false })
+  visit(document, {
+    Pair(_, pair) {
+      const key = pair.key
+      if (isScalar(key) && typeof key.value === 'string' && !/^[A-Za-z][A-Za-z0-9_.-]*$/.test(key.value))
+        key.type = Scalar.QUOTE_DOUBLE
+    },
+  })
+  const text = document
+    .toString({ defaultStringType: 'QUOTE_DOUBLE', defaultKeyType: 'PLAIN', lineWidth: 0, indentSeq: false })
+    .replace(/[\u007f-\u{10ffff}]/gu, escapeCharacter)
+  const again = parseDocument(text, { version: '1.1' })
+  if (again.errors.length > 0 || !isDeepStrictEqual(again.toJS(), tree)) {
+    throw new UsageError(`a value cannot be written as YAML: ${JSON.stringify(tree).slice(0, 200)}`, {
+      hint: 'Half a character (a lone surrogate) is the usual cause.',
+    })
+  }
+  return text
+}
+
+/** `user-data`: cloud-init takes the file for cloud-config by its first line only. */
+export function formatUserData(tree: TreeMap, comment: string): string {
+  return `#cloud-config\n# ${comment}\n${Object.keys(tree).length === 0 ? '' : formatYaml(tree)}`
+}
+
+/**
+ * The settings of a `user-data` file; {} when it only holds comments.
+ *
+ * @param name for messages: the file's path
+ * @throws {FormatError} another first line, or YAML that is no mapping
+ */
+export function parseUserData(text: string, name: string): TreeMap {
+  const first = text.split(/\r?\n/, 1)[0] ?? ''
+  if (first.trimEnd() !== '#cloud-config') {
+    throw new FormatError(
+      `${name}: the first line is ${JSON.stringify(first.slice(0, 60))}, not #cloud-config`,
+      {
+        hint: 'cloud-init would take the file for something else and skip it.',
+      },
+    )
+  }
+  const document = parseDocument(text, { version: '1.1', prettyErrors: true })
+  const error = document.errors[0]
+  if (error !== undefined) {
+    throw new FormatError(`${name}: ${error.message.split('\n', 1)[0]}`, {
+      hint: 'cloud-init would skip the whole file. Correct its YAML.',
+    })
+  }
+  const tree = document.toJS() as Tree
+  if (tree === null) return {}
+  if (!isMap(tree)) {
+    throw new FormatError(`${name} holds no mapping of settings`, {
+      hint: 'A cloud-config file is lines of key: value.',
+    })
+  }
+  return tree
+}
+
+/**
+ * Merge two trees: maps key by key, lists one after the other, anything else: the later one counts.
+ *
+ * @throws {UsageError} a list on one side and something else on the other; says where
+ */
+export function mergeTrees(base: TreeMap, over: TreeMap, where = ''): TreeMap {
+  const result: TreeMap = { ...base }
+  for (const [key, value] of Object.entries(over)) {
+    const path = where === '' ? key : `${where}.${key}`
+    const old = Object.hasOwn(base, key) ? base[key] : undefined
+    if (isMap(old) && isMap(value)) result[key] = mergeTrees(old, value, path)
+    else if (Array.isArray(old) && Array.isArray(value)) result[key] = [...old, ...value]
+    else if (
+      old !== undefined &&
+      old !== null &&
+      (Array.isArray(old) || isMap(old) || Array.isArray(value) || isMap(value))
+    )
+      throw new UsageError(
+        `user-data: ${path} is ${kind(old)} in one overlay and ${kind(value)} in another`,
+        {
+          hint: 'Say it in one of them only, or in the same way in both.',
+        },
+      )
+    else result[key] = value
+  }
+  return result
+}
+
+const kind = (tree: Tree): string =>
+  Array.isArray(tree) ? 'a list' : isMap(tree) ? 'a mapping' : 'a plain value'

@@ -1,0 +1,78 @@
+/**
+ * What an overlay can do, and the facts about a node that each system says in
+ * its own way.
+ *
+ * Six kinds of edits, one key each in overlay.yaml:
+ *
+ * - `system`: a fact (host name, user, addresses …). The overlay says what; the
+ *   OS family (./os/) knows how: cloud-init here, a script or a file there.
+ * - `cmdline`: tokens of cmdline.txt.
+ * - `config`: lines of config.txt under a model filter.
+ * - `cloud-init`: a fragment merged into user-data, for images that have it.
+ * - `file`: a file on the boot partition, or on the root file system (put there
+ *   by the first boot).
+ * - `firstboot`: a script run once on the node, before or after it has network.
+ *
+ * These are the edits after parameters and placeholders have been filled in;
+ * ./overlay.ts reads the raw ones.
+ */
+import type { Locale, NodeInterface, User, Wifi } from '../cluster/node.ts'
+import type { Secret } from '../secret.ts'
+import type { TreeMap } from './cloud-init.ts'
+import type { CmdlineEdit } from './cmdline-txt.ts'
+import type { ConfigTxtLine } from './config-txt.ts'
+
+export interface HostKey {
+  /** OpenSSH private key file, with its line ends. */
+  privateKey: Secret
+  /** `ssh-ed25519 AAAA… comment` */
+  publicKey: string
+}
+
+/** Facts that overlays ask for; what is undefined was not asked for and stays as the image has it. */
+export interface SystemFacts {
+  hostname?: string
+  user?: User
+  /** ssh is switched on; `passwordLogin` undefined: only where the user has no key. */
+  ssh?: { passwordLogin?: boolean }
+  network?: NodeInterface[]
+  wifi?: Wifi
+  locale?: Locale
+  hostKey?: HostKey
+}
+
+export type Phase = 'early' | 'network'
+
+export interface Step {
+  /** What follows the number in the file's name: `docker` in `50-docker.sh`. */
+  name: string
+  /** `early`: by install.sh, without network. `network`: by the first-boot unit, with network. */
+  phase: Phase
+  /** 0–99. */
+  order: number
+  /** The script's bytes. */
+  script: Uint8Array
+}
+
+/** A file for the root file system, carried on the boot partition until first boot. */
+export interface RootFile {
+  /** Absolute. */
+  path: string
+  content: Uint8Array
+  /** Octal digits. */
+  mode: string
+  owner: string
+  group: string
+}
+
+export type Edit =
+  | { kind: 'system'; facts: Partial<Record<SystemFactName, unknown>> }
+  | { kind: 'cmdline'; edit: CmdlineEdit }
+  | { kind: 'config'; lines: ConfigTxtLine[] }
+  | { kind: 'cloud-init'; tree: TreeMap }
+  | { kind: 'boot-file'; path: string; content: Uint8Array }
+  | { kind: 'root-file'; file: RootFile }
+  | { kind: 'firstboot'; step: Step; environment: Record<string, string> }
+
+/** Names in `system:`. */
+export type SystemFactName = 'hostname' | 'user' | 'ssh' | 'network' | 'wifi' | 'locale' | 'host-keys'

@@ -1,0 +1,80 @@
+/**
+ * cloud-init's network-config, version 2 (netplan's words) and version 1.
+ *
+ * Two forms that look right leave a node without network and without an error
+ * where cloud-init renders for systemd-networkd itself: a default route written
+ * `to: default`, and a `match:` by name pattern. So the route is 0.0.0.0/0 and
+ * the stanza's key is the real name of the interface.
+ *
+ * Source: cloud-init documentation, "Networking config Version 1" and "2".
+ */
+import { UsageError } from '../../errors.ts'
+import type { Tree, TreeMap } from '../cloud-init.ts'
+import { checkProfile, type NetworkProfile } from './profile.ts'
+
+function addresses({ address, dns, domain }: NetworkProfile): TreeMap {
+  const tree: TreeMap = { dhcp4: address === undefined }
+  if (address !== undefined) {
+    tree.addresses = [`${address.ip}/${address.prefix}`]
+    if (address.gateway !== undefined) tree.routes = [{ to: '0.0.0.0/0', via: address.gateway }]
+  }
+  if (dns.length > 0 || domain !== undefined) {
+    const nameservers: TreeMap = {}
+    if (dns.length > 0) nameservers.addresses = [...dns]
+    if (domain !== undefined) nameservers.search = [domain]
+    tree.nameservers = nameservers
+  }
+  return tree
+}
+
+/**
+ * Version 2, with the `network:` key around it.
+ *
+ * The file replaces everything the image would do by itself, so a node that
+ * says only something about Wi-Fi gets its DHCP on eth0 restated.
+ */
+export function networkConfigV2(profiles: readonly NetworkProfile[]): TreeMap {
+  const ethernets: TreeMap = {}
+  const wifis: TreeMap = {}
+  for (const profile of profiles) {
+    const { name, wifi } = checkProfile(profile)
+    if (/^br\d/.test(name)) {
+      throw new UsageError(`${name} is a bridge, and this image has none`, {
+        hint: 'Use eth0, or an image that makes the bridge itself (ClusterCTRL).',
+      })
+    }
+    if (wifi === undefined) {
+      ethernets[name] = addresses(profile)
+      continue
+    }
+    const access: TreeMap = {}
+    if (wifi.hidden) access.hidden = true
+    if (wifi.psk !== undefined) access.password = wifi.psk.reveal()
+    wifis[name] = {
+      ...addresses(profile),
+      'regulatory-domain': wifi.country,
+      'access-points': { [wifi.ssid]: access },
+      optional: true,
+    }
+  }
+  if (Object.keys(ethernets).length === 0) ethernets.eth0 = { dhcp4: true, optional: true }
+  const network: TreeMap = { version: 2, ethernets }
+  if (Object.keys(wifis).length > 0) network.wifis = wifis
+  return { network }
+}
+
+/** Version 1, without a `network:` key: what cloud-init before 18.x and HypriotOS read. No Wi-Fi. */
+export function networkConfigV1(profiles: readonly NetworkProfile[]): TreeMap {
+  const config: Tree[] = profiles.map((profile) => {
+    const { name, address, dns, domain } = checkProfile(profile)
+    const subnet: TreeMap = address === undefined ? { type: 'dhcp' } : { type: 'static' }
+    if (address !== undefined) {
+      subnet.address = `${address.ip}/${address.prefix}`
+      if (address.gateway !== undefined) subnet.gateway = address.gateway
+    }
+    if (dns.length > 0) subnet.dns_nameservers = [...dns]
+    if (domain !== undefined) subnet.dns_search = [domain]
+    return { type: 'physical', name, subnets: [subnet] }
+  })
+  return { version: 1, config }
+}

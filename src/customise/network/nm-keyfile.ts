@@ -1,0 +1,47 @@
+/**
+ * NetworkManager keyfile: /etc/NetworkManager/system-connections/<name>.nmconnection.
+ *
+ * NetworkManager reads it only if it belongs to root with mode 0600, which FAT
+ * cannot say: first boot sets it. Lists end in `;`. A Wi-Fi name is written as
+ * its bytes whenever a letter of it could mean something to the key file.
+ *
+ * Source: nm-settings-keyfile(5).
+ */
+import { checkProfile, connectionUuid, type NetworkProfile } from './profile.ts'
+
+const formatSsid = (ssid: string): string =>
+  /^[A-Za-z](?:[A-Za-z0-9 _.-]*[A-Za-z0-9_.-])?$/.test(ssid)
+    ? ssid
+    : [...Buffer.from(ssid)].map((byte) => `${byte};`).join('')
+
+/** @param node its name, for the connection's identity */
+export function formatNmKeyfile(profile: NetworkProfile, node: string): string {
+  const { name, address, dns, domain, wifi } = checkProfile(profile)
+  const lines = [
+    '[connection]',
+    `id=piimage-${name}`,
+    `uuid=${connectionUuid(node, name)}`,
+    `type=${wifi === undefined ? 'ethernet' : 'wifi'}`,
+    `interface-name=${name}`,
+    'autoconnect-priority=100',
+  ]
+  if (wifi !== undefined) {
+    lines.push('', '[wifi]', 'mode=infrastructure', `ssid=${formatSsid(wifi.ssid)}`)
+    if (wifi.hidden) lines.push('hidden=true')
+    if (wifi.psk !== undefined)
+      lines.push('', '[wifi-security]', 'key-mgmt=wpa-psk', `psk=${wifi.psk.reveal()}`)
+  }
+  lines.push('', '[ipv4]')
+  if (address === undefined) lines.push('method=auto')
+  else {
+    const gateway = address.gateway === undefined ? '' : `,${address.gateway}`
+    lines.push('method=manual', `address1=${address.ip}/${address.prefix}${gateway}`)
+  }
+  const v4 = dns.filter((server) => !server.includes(':'))
+  const v6 = dns.filter((server) => server.includes(':'))
+  if (v4.length > 0) lines.push(`dns=${v4.map((server) => `${server};`).join('')}`)
+  if (domain !== undefined) lines.push(`dns-search=${domain};`)
+  lines.push('', '[ipv6]', 'method=auto')
+  if (v6.length > 0) lines.push(`dns=${v6.map((server) => `${server};`).join('')}`)
+  return `${lines.join('\n')}\n`
+}

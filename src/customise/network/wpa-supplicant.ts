@@ -1,0 +1,26 @@
+/**
+ * /etc/wpa_supplicant/wpa_supplicant.conf, for every stack but NetworkManager.
+ *
+ * The name is written as hex, which needs no quoting at all; a derived key
+ * stands without quotes (in quotes it would be taken for a pass phrase).
+ *
+ * Source: wpa_supplicant.conf(5) and its example file.
+ */
+import { checkProfile, type NetworkProfile, type WifiAccess } from './profile.ts'
+
+/** @param profile one whose `wifi` is set */
+export function formatWpaSupplicant(profile: NetworkProfile & { wifi: WifiAccess }): string {
+  checkProfile(profile)
+  const { ssid, psk, country, hidden } = profile.wifi
+  return [
+    `country=${country}`,
+    'ctrl_interface=DIR=/var/run/wpa_supplicant GROUP=netdev',
+    'update_config=1',
+    'network={',
+    ...(hidden ? ['\tscan_ssid=1'] : []),
+    `\tssid=${Buffer.from(ssid).toString('hex')}`,
+    psk === undefined ? '\tkey_mgmt=NONE' : `\tpsk=${psk.reveal()}`,
+    '}',
+    '',
+  ].join('\n')
+}

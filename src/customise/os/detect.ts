@@ -1,0 +1,57 @@
+/**
+ * Which system is this? Asks each family in turn; the first that knows the
+ * boot partition's files takes it. A new family is one line here.
+ */
+import { FormatError, UsageError } from '../../errors.ts'
+import type { BootFiles } from '../boot-files.ts'
+import type { DetectedOs, OsFamily } from './family.ts'
+import { raspios } from './raspios.ts'
+
+/** Special ones first: a ClusterCTRL image is a Raspberry Pi OS, too. */
+const families: readonly OsFamily[] = [raspios]
+
+/** The family of a detected system. */
+export function familyOf(os: DetectedOs): OsFamily {
+  const family = families.find(({ name }) => name === os.family)
+  if (family === undefined) throw new Error(`no family ${os.family}`)
+  return family
+}
+
+/** Names that `--os` takes. */
+export const listOsNames = (): string[] =>
+  families.flatMap(({ name, releases }) => releases.map((release) => `${name}-${release}`))
+
+/**
+ * @param override `<family>-<release>` as a person gave it; undefined: look
+ * @throws {UsageError} there is no such system
+ * @throws {FormatError} no family knows this partition; says what lies on it
+ */
+export async function detectOs(boot: BootFiles, override?: string): Promise<DetectedOs> {
+  if (override !== undefined) return assumeOs(boot, override)
+  for (const family of families) {
+    const os = await family.recognise(boot)
+    if (os !== undefined) return os
+  }
+  const names = (await boot.list('')).map(({ name }) => name).sort()
+  const shown =
+    names.length === 0 ? 'nothing' : names.slice(0, 12).join(', ') + (names.length > 12 ? ', …' : '')
+  throw new FormatError(`no known system lies on this boot partition: it holds ${shown}`, {
+    hint: `Say which it is with --os (or os: in the cluster file): ${listOsNames().join(', ')}.`,
+  })
+}
+
+async function assumeOs(boot: BootFiles, name: string): Promise<DetectedOs> {
+  for (const family of families) {
+    const release = family.releases.find((candidate) => `${family.name}-${candidate}` === name)
+    if (release !== undefined) return family.assume(boot, release)
+    if (family.name !== name) continue
+    const found = await family.recognise(boot)
+    if (found !== undefined) return found
+    throw new UsageError(`this boot partition does not show which release of ${name} it is`, {
+      hint: `Say one of ${family.releases.map((candidate) => `${name}-${candidate}`).join(', ')}.`,
+    })
+  }
+  throw new UsageError(`there is no system ${JSON.stringify(name)}`, {
+    hint: `Known are ${listOsNames().join(', ')}.`,
+  })
+}

@@ -1,0 +1,130 @@
+/**
+ * overlays/README.md, made from the overlays and the tables of this room, so
+ * that it cannot fall behind them. A test compares the file with this output.
+ */
+import type { Overlay, ParameterSchema } from './overlay.ts'
+import { earlyOrder, networkOrder } from './step-order.ts'
+import { valueRows } from './values.ts'
+
+/** @param overlays the shipped ones */
+export function formatOverlayDocs(overlays: ReadonlyMap<string, Overlay>): string {
+  const sorted = [...overlays.values()].sort((a, b) => (a.name < b.name ? -1 : 1))
+  return [
+    head,
+    table(
+      ['overlay', 'what it does'],
+      sorted.map(({ name, summary }) => [`[\`${name}\`](#${name})`, summary]),
+    ),
+    '',
+    ...sorted.map(describe),
+    grammar,
+    table(
+      ['placeholder', 'value'],
+      [
+        ...valueRows.map(({ path, meaning, systemOnly }) => [
+          `\`\${${path}}\``,
+          systemOnly ? `${meaning} (in \`system:\` only)` : meaning,
+        ]),
+        [`\`\${param.NAME}\``, 'a parameter of the overlay'],
+      ],
+    ),
+    '',
+    '## Order of steps',
+    '',
+    'Shipped steps have these numbers; those between are free.',
+    '',
+    table(
+      ['phase', 'number', 'step'],
+      [
+        ...Object.entries(earlyOrder).map(([name, order]) => ['early', String(order), name]),
+        ...Object.entries(networkOrder).map(([name, order]) => ['network', String(order), name]),
+      ],
+    ),
+    '',
+  ].join('\n')
+}
+
+const head = `# Overlays
+
+An overlay is a folder with an \`overlay.yaml\`: data that says what changes on a node's boot partition. List overlays
+under \`overlays:\` in the cluster file, by name or with parameters (\`gpu-mem: { megabytes: 32 }\`). A folder
+\`overlays/\` beside the cluster file adds your own; one with the name of a shipped overlay takes its place.
+
+This page is made by the function \`formatOverlayDocs\` from the overlays themselves.
+`
+
+function describe(overlay: Overlay): string {
+  const { name, summary, description, parameters, needs, requires, conflicts } = overlay
+  const lines = [`## ${name}`, '', `${summary}.`, '']
+  if (description !== undefined) lines.push(description.trimEnd(), '')
+  const rows = Object.entries(parameters)
+  if (rows.length > 0) {
+    lines.push(
+      table(
+        ['parameter', 'form', 'default', 'meaning'],
+        rows.map(([key, schema]) => [`\`${key}\``, formOf(schema), defaultOf(schema), schema.description]),
+      ),
+      '',
+    )
+  }
+  if (needs.length > 0) lines.push(`Needs: ${needs.join(', ')}.`, '')
+  if (requires.length > 0) lines.push(`Requires the overlays: ${requires.join(', ')}.`, '')
+  if (conflicts.length > 0) lines.push(`Excludes the overlays: ${conflicts.join(', ')}.`, '')
+  return lines.join('\n')
+}
+
+const formOf = (schema: ParameterSchema): string =>
+  schema.enum !== undefined
+    ? schema.enum.map((value) => `\`${value}\``).join(', ')
+    : [schema.type ?? 'any'].flat().join(' or ')
+
+const defaultOf = (schema: ParameterSchema): string =>
+  !('default' in schema)
+    ? 'must be given'
+    : schema.default === null
+      ? 'may be left out'
+      : `\`${JSON.stringify(schema.default)}\``
+
+function table(header: string[], rows: string[][]): string {
+  const line = (cells: string[]) => `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`
+  return [line(header), line(header.map(() => '---')), ...rows.map(line)].join('\n')
+}
+
+const grammar = `## Writing your own
+
+\`\`\`yaml
+# overlays/motd/overlay.yaml
+name: motd
+summary: A greeting at login
+parameters:
+  text: { type: string, maxLength: 60, description: The greeting. }
+edits:
+  - file:
+      on: root
+      path: /etc/motd
+      content: "Welcome to \${raw:node.name}: \${raw:param.text}\\n"
+\`\`\`
+
+\`parameters:\` are JSON Schemas by name. One without \`default\` must be given; \`default: null\` means it may be left
+out. \`requires:\` and \`conflicts:\` name other overlays, \`needs:\` what node or image must have (\`arm64\`, \`cloud-init\`,
+\`user\`, \`wifi\`, \`address\`). The form in full: \`schema/overlay.v1.json\`.
+
+\`edits:\` is a list; each entry has one of these keys, and may have \`when:\` with paths and the values they must have
+(\`when: { os.kernel: [4, 5], node.role: head }\`).
+
+| edit | does |
+| --- | --- |
+| \`system\` | facts that each system says in its own way: \`hostname\`, \`user\`, \`ssh\`, \`network\`, \`wifi\`, \`locale\`, \`host-keys\` |
+| \`cmdline\` | \`add\`, \`set\`, \`remove\` tokens of cmdline.txt |
+| \`config\` | \`lines\` of config.txt, under a \`filter\` (\`all\` unless given) |
+| \`cloud-init\` | \`merge\` a fragment into user-data, or a \`file\` beside the cluster file |
+| \`file\` | a file on the boot partition, or with \`on: root\` (and \`mode\`, \`owner\`, \`group\`) on the root file system; \`content\` inline or \`from\` a file in the folder |
+| \`firstboot\` | run \`script\` once as root: \`phase: early\` (before there is network) or \`network\`, \`order\` 0–99; parameters are in the environment as \`PIIMAGE_<OVERLAY>_<PARAMETER>\` |
+
+### Placeholders
+
+They are filled in after the YAML was read, so a value is always one value, whatever is in it. In overlay.yaml write
+\`\${path}\`; a text that is only a placeholder gets the value itself, a list or number included; \`$\${\` is a literal
+\`\${\`. In the contents of files name the quoting: \`\${sh:path}\` for shell, \`\${json:path}\`, \`\${raw:path}\` for the bare
+text (no line ends). Scripts of \`firstboot\` have no placeholders: they read the environment.
+`

@@ -1,0 +1,226 @@
+/**
+ * Overlays: folders with an `overlay.yaml` that says, as data, what changes on
+ * a node's boot partition. piimage ships some; a folder `overlays/` beside the
+ * cluster file adds to them, found and checked in the same way.
+ *
+ * Reading checks the form against schema/overlay.v1.json and reports every
+ * mistake of a file at once, with its place. What an overlay *does* is worked
+ * out later, for one node (./resolve-overlay.ts).
+ */
+import { readdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { Ajv, type ErrorObject, type ValidateFunction } from 'ajv'
+import { type Document, isCollection, isMap, isScalar, LineCounter, type Node, parseDocument } from 'yaml'
+import { type Mistake, MistakesError, UsageError } from '../errors.ts'
+import { packageRoot } from '../package-root.ts'
+
+/** An edit as overlay.yaml says it: one key for its kind, placeholders not filled in. */
+export type RawEdit = { when?: Record<string, unknown> } & Record<string, unknown>
+
+export type Need = 'arm64' | 'cloud-init' | 'user' | 'wifi' | 'address'
+
+export interface Overlay {
+  name: string
+  summary: string
+  description?: string
+  /** Absolute; `from:` and `script:` are paths in it. */
+  folder: string
+  /** overlay.yaml, as messages name it. */
+  file: string
+  /** JSON Schema of each parameter, with description. */
+  parameters: Record<string, ParameterSchema>
+  requires: string[]
+  conflicts: string[]
+  needs: Need[]
+  edits: RawEdit[]
+  /** Checks parameters that were given, defaults already filled in. */
+  validateParameters: ValidateFunction
+}
+
+export interface ParameterSchema {
+  description: string
+  default?: unknown
+  type?: string | string[]
+  enum?: unknown[]
+  [keyword: string]: unknown
+}
+
+/**
+ * Every overlay in these folders; a name in an earlier folder hides the same
+ * name in a later one, so that a cluster can bring its own `docker`.
+ *
+ * @param folders absolute; one that does not exist holds none
+ * @throws {MistakesError} all mistakes of all files
+ */
+export async function readOverlays(folders: readonly string[]): Promise<Map<string, Overlay>> {
+  const validate = await compileOverlaySchema()
+  const overlays = new Map<string, Overlay>()
+  const mistakes: Mistake[] = []
+  for (const folder of folders) {
+    for (const name of await listFolders(folder)) {
+      if (overlays.has(name)) continue
+      const read = await readOverlay(join(folder, name), name, validate)
+      if (Array.isArray(read)) mistakes.push(...read)
+      else if (read !== undefined) overlays.set(name, read)
+    }
+  }
+  if (mistakes.length > 0) throw new MistakesError(mistakes)
+  return overlays
+}
+
+/** The form of overlay.yaml; shipped, so that editors can complete it. */
+async function compileOverlaySchema(): Promise<ValidateFunction> {
+  const schema = JSON.parse(await readFile(join(packageRoot(), 'schema/overlay.v1.json'), 'utf8'))
+  return new Ajv({ allErrors: true, allowUnionTypes: true }).compile(schema)
+}
+
+async function listFolders(folder: string): Promise<string[]> {
+  try {
+    const entries = await readdir(folder, { withFileTypes: true })
+    return entries
+      .filter((entry) => entry.isDirectory() || entry.isSymbolicLink())
+      .map((entry) => entry.name)
+      .sort()
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
+    throw new UsageError(`the overlay folder ${folder} cannot be read: ${(error as Error).message}`, {
+      hint: 'It has to be a folder of folders, each with an overlay.yaml.',
+      cause: error,
+    })
+  }
+}
+
+/** @returns undefined when the folder holds no overlay.yaml */
+async function readOverlay(
+  folder: string,
+  name: string,
+  validate: ValidateFunction,
+): Promise<Overlay | Mistake[] | undefined> {
+  const file = join(folder, 'overlay.yaml')
+  let text: string
+  try {
+    text = await readFile(file, 'utf8')
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code === 'ENOENT' || code === 'ENOTDIR') return undefined
+    throw new UsageError(`${file} cannot be read: ${(error as Error).message}`, { cause: error })
+  }
+  return parseOverlay(text, { file, folder, name }, validate)
+}
+
+function parseOverlay(
+  text: string,
+  { file, folder, name }: { file: string; folder: string; name: string },
+  validate: ValidateFunction,
+): Overlay | Mistake[] {
+  const lines = new LineCounter()
+  const document = parseDocument(text, { lineCounter: lines })
+  const at = (offset: number, message: string, hint?: string): Mistake => {
+    const { line, col } = lines.linePos(offset)
+    return { file, line, column: col, message, ...(hint === undefined ? {} : { hint }) }
+  }
+  if (document.errors.length > 0) {
+    return document.errors.map((error) => at(error.pos[0], error.message.split('\n', 1)[0] ?? error.message))
+  }
+  const value = document.toJS() as Record<string, unknown>
+  if (!validate(value)) {
+    return explain(validate.errors ?? []).map(({ path, message }) => at(offsetOf(document, path), message))
+  }
+  if (value.name !== name) {
+    return [
+      at(
+        offsetOf(document, ['name']),
+        `the overlay is named ${value.name}, its folder ${name}`,
+        'Give both the same name.',
+      ),
+    ]
+  }
+  const parameters = (value.parameters ?? {}) as Record<string, ParameterSchema>
+  let validateParameters: ValidateFunction
+  try {
+    validateParameters = compileParameters(parameters)
+  } catch (error) {
+    return [
+      at(offsetOf(document, ['parameters']), `a parameter is no JSON Schema: ${(error as Error).message}`),
+    ]
+  }
+  return {
+    name,
+    summary: value.summary as string,
+    ...(value.description === undefined ? {} : { description: value.description as string }),
+    folder,
+    file,
+    parameters,
+    requires: (value.requires ?? []) as string[],
+    conflicts: (value.conflicts ?? []) as string[],
+    needs: (value.needs ?? []) as Need[],
+    edits: value.edits as RawEdit[],
+    validateParameters,
+  }
+}
+
+/** A parameter that may be null by default accepts null, whatever its type says. */
+function compileParameters(parameters: Record<string, ParameterSchema>): ValidateFunction {
+  const properties: Record<string, unknown> = {}
+  const required: string[] = []
+  for (const [name, schema] of Object.entries(parameters)) {
+    if (schema.default === null) properties[name] = { anyOf: [{ type: 'null' }, schema] }
+    else properties[name] = schema
+    if (!('default' in schema)) required.push(name)
+  }
+  return new Ajv({ allErrors: true, allowUnionTypes: true }).compile({
+    type: 'object',
+    additionalProperties: false,
+    properties,
+    required,
+  })
+}
+
+/** Where a value stands in the text; of a missing one, the nearest thing around it. */
+function offsetOf(document: Document, path: readonly string[]): number {
+  let node: unknown = document.contents
+  let offset = (document.contents as Node | null)?.range?.[0] ?? 0
+  for (const part of path) {
+    if (!isCollection(node)) break
+    if (isMap(node)) {
+      const pair = node.items.find((item) => isScalar(item.key) && String(item.key.value) === part)
+      if (pair === undefined) break
+      offset = (pair.key as Node).range?.[0] ?? offset
+      node = pair.value
+    } else {
+      node = node.get(Number(part), true)
+      offset = (node as Node | undefined)?.range?.[0] ?? offset
+    }
+  }
+  return offset
+}
+
+/**
+ * A validator's errors in words a person can act on, one for each place.
+ * Of `oneOf` and `anyOf` only the branch errors that name a value are of use.
+ */
+export function explain(errors: readonly ErrorObject[]): { path: string[]; message: string }[] {
+  const found = new Map<string, { path: string[]; message: string }>()
+  for (const error of errors) {
+    const path = error.instancePath
+      .split('/')
+      .slice(1)
+      .map((part) => part.replaceAll('~1', '/').replaceAll('~0', '~'))
+    const place = path.length === 0 ? '' : `${path.join('.')}: `
+    let message: string
+    if (error.keyword === 'additionalProperties') {
+      path.push(String(error.params.additionalProperty))
+      message = `${place}there is no ${error.params.additionalProperty} here`
+    } else if (error.keyword === 'enum')
+      message = `${place}must be one of ${error.params.allowedValues.join(', ')}`
+    else if (error.keyword === 'oneOf' && /\/edits\/\d+$/.test(error.instancePath)) {
+      message = `${place}must have exactly one of system, cmdline, config, cloud-init, file, firstboot`
+    } else if (error.keyword === 'required' && error.schemaPath.includes('/oneOf/')) continue
+    else if (error.keyword === 'propertyNames') continue
+    else
+      message = `${place}${error.propertyName === undefined ? '' : `${error.propertyName} `}${error.message ?? 'is wrong'}`
+    const key = path.join('/')
+    if (!found.has(key)) found.set(key, { path, message })
+  }
+  return [...found.values()]
+}

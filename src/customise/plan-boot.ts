@@ -1,0 +1,158 @@
+/**
+ * Node + overlays + what lies on the boot partition → every file that changes.
+ *
+ * Planning writes nothing and reads only what it is given: the partition's
+ * files, the overlays' own files, the scripts in firstboot/. Same inputs, same
+ * plan: the instance-id that tells cloud-init "this is a new machine" is a
+ * digest of what is written, so it changes exactly when something else does.
+ *
+ * `plan` prints a BootPlan (./describe-boot-plan.ts); `flash`, `bake` and
+ * `customise` apply it (./apply-boot-plan.ts).
+ */
+import { createHash } from 'node:crypto'
+import type { LockedImage } from '../catalog/locked-image.ts'
+import type { Cluster, Node } from '../cluster/node.ts'
+import { FormatError } from '../errors.ts'
+import { type BootDraft, bytesOf, emptyDraft } from './boot-draft.ts'
+import { type BootFiles, listTree, readText } from './boot-files.ts'
+import { editCmdline, formatCmdline, parseCmdline, withoutTrigger } from './cmdline-txt.ts'
+import { applyEdits, collectFacts, resolveOverlays } from './collect.ts'
+import { editConfigTxt } from './config-txt.ts'
+import type { HostKey } from './edits.ts'
+import { detectOs, familyOf } from './os/detect.ts'
+import type { DetectedOs } from './os/family.ts'
+import type { Overlay } from './overlay.ts'
+import { type NodeRecord, PAYLOAD, payloadFiles } from './payload.ts'
+
+export interface BootRequest {
+  cluster: Cluster
+  node: Node
+  image: Pick<LockedImage, 'key' | 'version' | 'arch'>
+  boot: BootFiles
+  overlays: ReadonlyMap<string, Overlay>
+  keys: NodeKeys
+  /** `--os`; else the node's `os:`, else what is found. */
+  os?: string
+}
+
+/** Keys derived from the cluster's; called only if an overlay asks. */
+export interface NodeKeys {
+  hostKey(node: string): HostKey
+}
+
+export interface FileChange {
+  /** From the partition's root. */
+  path: string
+  /** null: not there. */
+  before: Uint8Array | null
+  /** null: removed. */
+  after: Uint8Array | null
+}
+
+export interface BootPlan {
+  node: string
+  os: DetectedOs
+  /** By path. Files that stay as they are are left out. */
+  files: FileChange[]
+  /** Every secret that occurs in `files`, for redaction. */
+  secrets: string[]
+  /** One sentence each, for people. */
+  warnings: string[]
+}
+
+/**
+ * @throws {UsageError} an overlay or a value that does not fit the node
+ * @throws {FormatError} an unknown system, or a file on the partition that cannot be edited
+ */
+export async function planBoot(request: BootRequest): Promise<BootPlan> {
+  const { cluster, node, image, boot, overlays, keys } = request
+  const os = await detectOs(boot, request.os ?? node.os)
+  const family = familyOf(os)
+  const resolved = await resolveOverlays(overlays, { node, cluster, os, image })
+  const facts = collectFacts(resolved, () => keys.hostKey(node.name))
+
+  const stock = await stockCmdline(boot)
+  const draft = emptyDraft(boot, stock)
+  if (facts.hostKey !== undefined) {
+    draft.secretFiles.set('ssh_host_ed25519_key', facts.hostKey.privateKey)
+    draft.secretFiles.set('ssh_host_ed25519_key.pub', `${facts.hostKey.publicKey.trimEnd()}\n`)
+  }
+  await family.express(facts, draft, os, node)
+  applyEdits(draft, resolved)
+  await family.finish(draft, os, node)
+
+  for (const edit of draft.cmdlineEdits) draft.cmdline = editCmdline(draft.cmdline, edit)
+  const record: NodeRecord = {
+    node: node.name,
+    cluster: cluster.name,
+    role: node.role,
+    model: node.model,
+    image: image.key,
+    system: `${os.family}-${os.release}`,
+    overlays: resolved.map(({ name }) => name),
+    cmdline: draft.cmdline.filter((token) => !stock.includes(token)),
+  }
+  const payload = await payloadFiles(draft, facts, { node, cluster }, record)
+  for (const [path, content] of payload) draft.files.set(path, content)
+  await writeConfigTxt(draft)
+  family.start(draft, os, identityOf(draft, node.name))
+  draft.files.set('cmdline.txt', bytesOf(formatCmdline(draft.cmdline)))
+
+  const files = await listChanges(draft)
+  return { node: node.name, os, files, secrets: [...draft.secrets].sort(), warnings: draft.warnings }
+}
+
+/** The image's own tokens: without those an earlier plan says it added. */
+async function stockCmdline(boot: BootFiles): Promise<string[]> {
+  const text = await readText(boot, 'cmdline.txt')
+  if (text === undefined) {
+    throw new FormatError('the boot partition has no cmdline.txt', {
+      hint: 'Is it the boot partition of a Raspberry Pi image? Netboot archives and data cards have none.',
+    })
+  }
+  const earlier = await readText(boot, `${PAYLOAD}/node.json`)
+  return withoutTrigger(
+    editCmdline(parseCmdline(text), { remove: earlier === undefined ? [] : tokensAdded(earlier) }),
+  )
+}
+
+function tokensAdded(record: string): string[] {
+  try {
+    const { cmdline } = JSON.parse(record) as Partial<NodeRecord>
+    return Array.isArray(cmdline) ? cmdline.map(String) : []
+  } catch {
+    // Not ours, or torn by a power cut: then nothing is known to be taken out.
+    return []
+  }
+}
+
+async function writeConfigTxt(draft: BootDraft): Promise<void> {
+  const before = (await readText(draft.boot, 'config.txt')) ?? ''
+  const after = editConfigTxt(before, draft.config)
+  if (after !== before) draft.files.set('config.txt', bytesOf(after))
+}
+
+/** Digest of everything written so far and of the command line, in the form cloud-init takes. */
+function identityOf(draft: BootDraft, node: string): string {
+  const digest = createHash('sha256')
+  for (const [path, content] of [...draft.files].sort(([a], [b]) => (a < b ? -1 : 1))) {
+    digest.update(`${path}\0${content.length}\0`).update(content)
+  }
+  digest.update(draft.cmdline.join(' '))
+  return `piimage-${node}-${digest.digest('hex').slice(0, 12)}`
+}
+
+/** Compare with the partition; what an earlier plan left in piimage/ and is not wanted any more goes. */
+async function listChanges(draft: BootDraft): Promise<FileChange[]> {
+  const changes: FileChange[] = []
+  for (const [path, after] of draft.files) {
+    const before = (await draft.boot.read(path)) ?? null
+    if (before === null || Buffer.compare(before, after) !== 0) changes.push({ path, before, after })
+  }
+  const wanted = new Set([...draft.files.keys()].map((path) => path.toLowerCase()))
+  for (const path of await listTree(draft.boot, PAYLOAD)) {
+    if (wanted.has(path.toLowerCase()) || path.toLowerCase().startsWith(`${PAYLOAD}/log/`)) continue
+    changes.push({ path, before: (await draft.boot.read(path)) ?? null, after: null })
+  }
+  return changes.sort((a, b) => (a.path < b.path ? -1 : 1))
+}
