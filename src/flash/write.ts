@@ -117,11 +117,14 @@ class CardWriter {
       throw await this.#explain(error)
     }
     const { image, target } = this.#request
-    const inImage = Math.min(this.#bytesWritten, image.length)
+    const last = this.#requests.at(-1)
+    const end = last === undefined ? this.#head : last.offset + last.length
+    // What was written past the image's end is rounding, and no part of it.
+    const beyond = Math.max(0, end - image.length)
     return {
       drive: target.path,
       bytesWritten: this.#bytesWritten,
-      bytesSkipped: image.length - inImage,
+      bytesSkipped: image.length - (this.#bytesWritten - beyond),
       bytesVerified: this.#bytesVerified,
       direct: target.direct,
       rangesWritten: countRuns(this.#head, this.#requests),
