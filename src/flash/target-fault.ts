@@ -43,6 +43,11 @@ export function describeFault(fault: TargetFault, target: Target, gone: boolean)
       `there is no room for ${target.path} (${code} at offset ${range?.offset ?? 0})`,
       'Free some space, or name a file on another file system.',
     ]
+  if (action === 'write' && (code === 'EPERM' || code === 'EROFS' || code === 'EACCES'))
+    return [
+      `${target.path} is write-protected (${code})`,
+      'Slide the lock switch of the card or its adapter away from "lock" and put it in again.',
+    ]
   const verb = action === 'flush' ? 'store what was written' : action
   const place =
     range === undefined

@@ -80,8 +80,8 @@ class CardWriter {
   readonly #requests: Range[]
   readonly #totalBytes: number
   readonly #buffers = allocateAligned(LANES, REQUEST_BYTES)
-  /** `old`: nothing written yet; `blank`: the first MiB is zero; `head`: it may be (partly) there; `done`. */
-  #state: 'old' | 'blank' | 'head' | 'done' = 'old'
+  /** Of the first MiB. `old`: untouched; `blanking`: may be old; `blank`: zero; `head`: may be bootable; `done`. */
+  #state: 'old' | 'blanking' | 'blank' | 'head' | 'done' = 'old'
   #bytesWritten = 0
   #bytesVerified = 0
   #writeSeconds = 0
@@ -117,11 +117,14 @@ class CardWriter {
       throw await this.#explain(error)
     }
     const { image, target } = this.#request
-    const inImage = Math.min(this.#bytesWritten, image.length)
+    const last = this.#requests.at(-1)
+    const end = last === undefined ? this.#head : last.offset + last.length
+    // What was written past the image's end is rounding, and no part of it.
+    const beyond = Math.max(0, end - image.length)
     return {
       drive: target.path,
       bytesWritten: this.#bytesWritten,
-      bytesSkipped: image.length - inImage,
+      bytesSkipped: image.length - (this.#bytesWritten - beyond),
       bytesVerified: this.#bytesVerified,
       direct: target.direct,
       rangesWritten: countRuns(this.#head, this.#requests),
@@ -139,7 +142,7 @@ class CardWriter {
     const { target } = this.#request
     const zeroes = laneBuffer(this.#buffers, 0).subarray(0, this.#head)
     zeroes.fill(0)
-    this.#state = 'head'
+    this.#state = 'blanking'
     await writeTarget(target, zeroes, 0)
     await this.#blankBackupGpt()
     await flushTarget(target)
@@ -214,8 +217,10 @@ class CardWriter {
       },
     })
     this.#verifySeconds += (performance.now() - started) / 1000
-    if (damage !== undefined)
-      throw new VerifyError(this.#request.target.path, damage, await this.#ensureUnbootable())
+    if (damage === undefined) return
+    // On a card that wraps around, what was written last may lie where the zeroes were.
+    this.#state = 'head'
+    throw new VerifyError(this.#request.target.path, damage, await this.#ensureUnbootable())
   }
 
   /** What the caller sees of a failure, after the card was made safe. */
@@ -237,6 +242,7 @@ class CardWriter {
     const { target } = this.#request
     if (target.kind === 'file') return 'no file was made'
     if (this.#state === 'old') return 'nothing was written'
+    if (this.#state === 'blanking') return 'what was on it may still be there'
     if (this.#state === 'done') return 'the card is complete'
     if (this.#state === 'head') {
       try {

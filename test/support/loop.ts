@@ -11,8 +11,15 @@ export interface LoopOptions {
   directIo?: boolean
 }
 
-/** Attach `file`. @returns the device's path, for example /dev/loop3 */
+/** Attach `file` until the test ends. @returns the device's path, for example /dev/loop3 */
 export function attachLoop(t: TestContext, file: string, options: LoopOptions = {}): string {
+  const path = attachLoopDevice(file, options)
+  t.after(() => detachLoopDevice(path))
+  return path
+}
+
+/** Attach `file`; the caller detaches. */
+export function attachLoopDevice(file: string, options: LoopOptions = {}): string {
   const args = ['--show', '--find']
   if (options.readOnly) args.push('--read-only')
   if (options.sectorSize !== undefined) args.push('--sector-size', String(options.sectorSize))
@@ -20,16 +27,12 @@ export function attachLoop(t: TestContext, file: string, options: LoopOptions = 
   // Two tests may be handed the same free device; the later one tries again.
   for (let tries = 1; ; tries += 1) {
     const { status, stdout, stderr } = run('losetup', [...args, file])
-    if (status === 0) {
-      const path = stdout.trim()
-      t.after(() => detachLoop(path))
-      return path
-    }
+    if (status === 0) return stdout.trim()
     if (tries === 10) throw new Error(`losetup ${file}: ${stderr}`)
   }
 }
 
-function detachLoop(path: string): void {
+export function detachLoopDevice(path: string): void {
   const { status, stderr } = run('losetup', ['--detach', path])
   if (status !== 0) throw new Error(`losetup --detach ${path}: ${stderr}`)
 }

@@ -1,0 +1,156 @@
+/** Image files as targets: whole under their name, or not there at all. */
+import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { memoryReader } from '../../src/disk/blocks.ts'
+import { openFileTarget } from '../../src/flash/target.ts'
+import { type CardReport, writeCard } from '../../src/flash/write.ts'
+import { MiB } from '../../src/units.ts'
+import { patternBytes } from '../support/pattern.ts'
+import { recordTask } from '../support/task.ts'
+import { tempFolder } from '../support/temp.ts'
+import { needRoot, run } from '../support/tools.ts'
+
+/** Not a multiple of anything. */
+const image = patternBytes('image', 9 * MiB + 777)
+
+interface Options {
+  overwrite?: boolean
+  verified?: () => Promise<void>
+}
+
+async function bake(path: string, options: Options = {}): Promise<CardReport> {
+  const target = await openFileTarget(path, image.length, { overwrite: options.overwrite ?? false })
+  try {
+    return await writeCard(
+      {
+        target,
+        image: memoryReader(image),
+        ranges: [
+          { offset: 0, length: 2 * MiB },
+          { offset: 8 * MiB, length: image.length - 8 * MiB },
+        ],
+        verified: options.verified ?? (async () => {}),
+        verify: true,
+      },
+      recordTask(),
+    )
+  } finally {
+    await target.close()
+  }
+}
+
+function expectedFile(): Buffer {
+  const expected = Buffer.from(image)
+  expected.fill(0, 2 * MiB, 8 * MiB)
+  return expected
+}
+
+test('a file is as long as the image, with holes where nothing was to be written', async (t) => {
+  const folder = tempFolder(t)
+  const path = join(folder, 'oneil.img')
+  const report = await bake(path)
+  assert.deepEqual(readFileSync(path), expectedFile())
+  assert.ok(statSync(path).blocks * 512 < 4 * MiB, 'what was skipped takes no room')
+  assert.deepEqual(readdirSync(folder), ['oneil.img'])
+  assert.equal(report.drive, path)
+  assert.equal(report.bytesSkipped, 6 * MiB)
+})
+
+test('an existing file is only overwritten when that was asked for, and stays whole until then', async (t) => {
+  const path = join(tempFolder(t), 'oneil.img')
+  writeFileSync(path, 'old')
+  await assert.rejects(bake(path), { name: 'UsageError', message: `${path} exists already` })
+  await bake(path, {
+    overwrite: true,
+    verified: async () => assert.equal(readFileSync(path, 'utf8'), 'old'),
+  })
+  assert.deepEqual(readFileSync(path), expectedFile())
+})
+
+test('a failure leaves no file, and the old one as it was', async (t) => {
+  const folder = tempFolder(t)
+  const path = join(folder, 'oneil.img')
+  const wrong = new Error('sha256 differs')
+  await assert.rejects(bake(path, { verified: () => Promise.reject(wrong) }), wrong)
+  assert.deepEqual(readdirSync(folder), [])
+  writeFileSync(path, 'old')
+  await assert.rejects(bake(path, { overwrite: true, verified: () => Promise.reject(wrong) }), wrong)
+  assert.deepEqual(readdirSync(folder), ['oneil.img'])
+  assert.equal(readFileSync(path, 'utf8'), 'old')
+})
+
+test('two processes on one file: the second refuses; after a killed one it goes on', async (t) => {
+  const folder = tempFolder(t)
+  const path = join(folder, 'oneil.img')
+  // The test runner that started this process lives as long as this test.
+  const living = `${path}.${process.ppid}.part`
+  writeFileSync(living, '')
+  await assert.rejects(bake(path), {
+    name: 'DriveError',
+    message: `${path} is being written by another piimage (process ${process.ppid})`,
+  })
+  assert.deepEqual(readdirSync(folder), [`oneil.img.${process.ppid}.part`], 'nothing of its own is left')
+  rmSync(living)
+  const ended = spawnSync(process.execPath, ['--version']).pid
+  writeFileSync(`${path}.${ended}.part`, '')
+  await bake(path)
+  assert.deepEqual(readdirSync(folder), ['oneil.img'])
+})
+
+test('what is not a file, and a folder that is not there', async (t) => {
+  const folder = tempFolder(t)
+  mkdirSync(join(folder, 'folder.img'))
+  await assert.rejects(bake(join(folder, 'folder.img'), { overwrite: true }), {
+    name: 'UsageError',
+    message: /folder\.img is not a file$/,
+  })
+  await assert.rejects(bake(join(folder, 'nowhere', 'x.img')), {
+    name: 'UsageError',
+    message: /x\.img can't be made: ENOENT/,
+  })
+  assert.ok(!existsSync(join(folder, 'nowhere')))
+})
+
+test('a file system without direct I/O is used through its cache, and the report says so', async (t) => {
+  if (!needRoot(t)) return
+  const folder = mkdtempSync(join(tmpdir(), 'piimage-ramfs-'))
+  assert.equal(run('mount', ['-t', 'ramfs', 'ramfs', folder]).status, 0)
+  try {
+    const path = join(folder, 'oneil.img')
+    assert.equal((await bake(path)).direct, false)
+    assert.deepEqual(readFileSync(path), expectedFile())
+  } finally {
+    run('umount', [folder])
+    rmSync(folder, { recursive: true })
+  }
+})
+
+test('a full file system', async (t) => {
+  if (!needRoot(t)) return
+  const folder = mkdtempSync(join(tmpdir(), 'piimage-full-'))
+  assert.equal(run('mount', ['-t', 'tmpfs', '-o', 'size=2m', 'tmpfs', folder]).status, 0)
+  try {
+    const path = join(folder, 'oneil.img')
+    await assert.rejects(bake(path), {
+      name: 'DriveError',
+      message: new RegExp(`^there is no room for ${path} \\(ENOSPC at offset \\d+\\); no file was made$`),
+    })
+    assert.deepEqual(readdirSync(folder), [])
+  } finally {
+    run('umount', [folder])
+    rmSync(folder, { recursive: true })
+  }
+})

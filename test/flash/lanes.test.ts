@@ -1,0 +1,53 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { inLanes, orAborted } from '../../src/flash/lanes.ts'
+
+const tick = () => new Promise((resolve) => setImmediate(resolve))
+
+test('items are started in order, and never more at once than there are lanes', async () => {
+  const started: number[] = []
+  const busy = new Set<number>()
+  await inLanes(
+    3,
+    Array.from({ length: 20 }, (_, number) => number),
+    async (item, lane) => {
+      assert.ok(!busy.has(lane), 'a lane does one thing at a time')
+      busy.add(lane)
+      started.push(item)
+      await tick()
+      busy.delete(lane)
+    },
+  )
+  assert.deepEqual(
+    started,
+    Array.from({ length: 20 }, (_, number) => number),
+  )
+})
+
+test('after a failure nothing new starts, and what runs is waited for', async () => {
+  const done: number[] = []
+  let slowEnded = false
+  const wrong = new Error('item 1')
+  await assert.rejects(
+    inLanes(2, [0, 1, 2, 3], async (item) => {
+      if (item === 1) throw wrong
+      await tick()
+      await tick()
+      slowEnded = true
+      done.push(item)
+    }),
+    wrong,
+  )
+  assert.ok(slowEnded)
+  assert.deepEqual(done, [0])
+})
+
+test('orAborted: the value, the reason, and no listener left behind', async () => {
+  const stop = new AbortController()
+  assert.equal(await orAborted(Promise.resolve(7), stop.signal), 7)
+  const waiting = orAborted(new Promise(() => {}), stop.signal)
+  const reason = new Error('stopped')
+  stop.abort(reason)
+  await assert.rejects(waiting, reason)
+  await assert.rejects(orAborted(Promise.resolve(7), stop.signal), reason)
+})
