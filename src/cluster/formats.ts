@@ -198,7 +198,11 @@ export const formats: Record<string, Format> = {
     'is no pre-shared key',
     '64 hex digits (wpa_passphrase prints them), or give passphraseFile',
   ),
-  keymap: pattern(/^[a-z]{2,8}[a-z0-9_-]{0,24}$/, 'is no keyboard layout', 'a name like us, gb or de'),
+  keymap: (text) => {
+    if (text === 'uk') return complain('is no keyboard layout', 'did you mean gb?')
+    if (/^[a-z]{2,8}[a-z0-9_-]{0,24}$/.test(text)) return undefined
+    return complain('is no keyboard layout', 'a name like us, gb or de')
+  },
   locale: pattern(
     /^(C|POSIX|[a-z]{2,3}_[A-Z]{2})(\.[A-Za-z0-9-]{1,16})?(@[a-z]{1,16})?$/,
     'is no locale',

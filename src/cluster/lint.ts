@@ -9,6 +9,40 @@ import type { Draft } from './draft.ts'
 import type { ClusterFile } from './file-shape.ts'
 import type { Judge } from './judge.ts'
 import { imageFitsModel, imageInLock, modelAndImageGiven } from './lint-boards.ts'
+import {
+  addressesOnce,
+  clusterHatModels,
+  groupsExist,
+  macsOnce,
+  serialFitsMac,
+  serialsOnce,
+  slotsOnce,
+} from './lint-identity.ts'
+import {
+  headAddress,
+  joinOverlays,
+  kubernetesOnArm,
+  managersInSwarm,
+  oneHead,
+  serverExists,
+} from './lint-join.ts'
+import {
+  addressesInNetwork,
+  containersApart,
+  dhcpRange,
+  gatewayRoutes,
+  gatewaysInside,
+  interfacesApart,
+  nameServers,
+} from './lint-network.ts'
+import {
+  anyNetwork,
+  netbootPossible,
+  overlaysKnown,
+  routerPorts,
+  somebodyMayLogIn,
+  wifiOnBoard,
+} from './lint-settings.ts'
 
 export interface LintInput {
   file: ClusterFile
@@ -19,13 +53,39 @@ export interface LintInput {
 
 export type Rule = (input: LintInput) => void
 
-const rules: Record<string, Rule> = {
+const rules: readonly Rule[] = [
   modelAndImageGiven,
   imageInLock,
   imageFitsModel,
-}
+  groupsExist,
+  addressesOnce,
+  macsOnce,
+  serialsOnce,
+  slotsOnce,
+  serialFitsMac,
+  clusterHatModels,
+  addressesInNetwork,
+  interfacesApart,
+  gatewaysInside,
+  gatewayRoutes,
+  dhcpRange,
+  nameServers,
+  containersApart,
+  oneHead,
+  headAddress,
+  managersInSwarm,
+  kubernetesOnArm,
+  joinOverlays,
+  serverExists,
+  overlaysKnown,
+  wifiOnBoard,
+  anyNetwork,
+  routerPorts,
+  netbootPossible,
+  somebodyMayLogIn,
+]
 
 /** Run every rule. */
 export function lint(input: LintInput): void {
-  for (const rule of Object.values(rules)) rule(input)
+  for (const rule of rules) rule(input)
 }
