@@ -76,7 +76,7 @@ export const flashCommand = defineCommand<FlashArgs>({
     const { world } = context
     const pairs = pairNodesWithDrives(args.node, args.drive)
     const project = await openProject(args, context)
-    await project.key()
+    await project.keys()
     const targets: Target[] = []
     for (const pair of pairs) targets.push(await findTarget(pair, project, args, context))
     describeTargets(targets, context)

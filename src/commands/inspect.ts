@@ -3,8 +3,8 @@
  * receipt; with --check, whether it still holds what `flash` wrote.
  */
 import { resolve } from 'node:path'
-import { bootFiles } from '../customise/apply.ts'
-import { detectOs } from '../customise/detect.ts'
+import { bootFilesOfVolume } from '../customise/apply-boot-plan.ts'
+import { detectOs } from '../customise/os/detect.ts'
 import { parseReceipt, RECEIPT_FILE, type Receipt } from '../customise/receipt.ts'
 import { type BlockReader, subReader } from '../disk/blocks.ts'
 import { FatVolume } from '../disk/fat/volume.ts'
@@ -83,7 +83,7 @@ async function look(card: BlockReader, name: string): Promise<Found> {
       volume: typeof volume === 'string' ? volume : nameOf(volume),
     })
     if (volume instanceof FatVolume && found.os === undefined) {
-      const files = bootFiles(volume)
+      const files = bootFilesOfVolume(volume)
       try {
         const { family, release, evidence } = await detectOs(files)
         found.os = { family, release, evidence }
@@ -110,7 +110,7 @@ async function tryOpen(card: BlockReader, { offset, length }: Partition) {
 }
 
 function nameOf(volume: Exclude<Awaited<ReturnType<typeof openVolume>>, undefined>): string {
-  return volume instanceof FatVolume ? `FAT${volume.kind} ${volume.label}` : `ext4 ${volume.label}`
+  return volume instanceof FatVolume ? `FAT${volume.kind} ${volume.label}` : `ext4 ${volume.superblock.label}`
 }
 
 function describeFound(name: string, length: number, found: Found): string {

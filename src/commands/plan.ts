@@ -1,5 +1,6 @@
 /** `piimage plan`: what `flash` and `bake` would change, file by file, as a diff without secrets. */
-import { describeBootPlan, summariseBootPlan } from '../customise/describe.ts'
+import { describeBootPlan } from '../customise/describe-boot-plan.ts'
+import type { FileChange } from '../customise/plan-boot.ts'
 import { formatBytes } from '../units.ts'
 import { defineCommand } from './command.ts'
 import { openBases } from './support/base-image.ts'
@@ -37,8 +38,7 @@ export const planCommand = defineCommand<PlanArgs>({
         const base = await bases.open(project.imageOf(node))
         const image = await buildNodeImage(project, node, base)
         output.event('plan', { node: node.name, ...summariseNode(image) })
-        output.print(describeNode(image, output.color))
-        for (const warning of image.plan.warnings) output.warn(`${node.name}: ${warning}`)
+        output.print(describeNode(image))
       }
       return { nodes: nodes.map((node) => node.name) }
     } finally {
@@ -47,26 +47,33 @@ export const planCommand = defineCommand<PlanArgs>({
   },
 })
 
-function describeNode(image: NodeImage, color: boolean): string {
-  const { node, base, plan } = image
-  const written = image.ranges.reduce((sum, range) => sum + range.length, 0)
+function describeNode(image: NodeImage): string {
+  const { base, plan, changes } = image
   return [
-    `# ${node.name} (${node.model}) from ${base.key}`,
-    `# recognised as ${plan.os.family} ${plan.os.release}: ${plan.os.evidence.join('; ')}`,
-    `# ${plan.files.length} files, ${image.changes.sectorCount} sectors changed; ${formatBytes(written)} of ${formatBytes(base.length)} to write`,
-    '',
-    describeBootPlan(plan, { color }),
+    `# ${base.key}: ${formatBytes(bytesToWrite(image))} of ${formatBytes(base.length)} to write, ${changes.sectorCount} sectors changed`,
+    describeBootPlan(plan),
   ].join('\n')
 }
 
+const bytesToWrite = (image: NodeImage): number => image.ranges.reduce((sum, range) => sum + range.length, 0)
+
 function summariseNode(image: NodeImage): object {
+  const { base, plan, changes } = image
   return {
-    image: image.base.key,
-    sha256: image.base.sha256,
-    os: image.plan.os,
-    sectorsChanged: image.changes.sectorCount,
-    bytesToWrite: image.ranges.reduce((sum, range) => sum + range.length, 0),
-    ...summariseBootPlan(image.plan),
-    warnings: image.plan.warnings,
+    image: base.key,
+    sha256: base.sha256,
+    os: plan.os,
+    sectorsChanged: changes.sectorCount,
+    bytesToWrite: bytesToWrite(image),
+    files: plan.files.map(summariseFile),
+    warnings: plan.warnings,
   }
 }
+
+/** Sizes, never contents: those may hold secrets. */
+const summariseFile = ({ path, before, after }: FileChange): object => ({
+  path,
+  change: before === null ? 'created' : after === null ? 'removed' : 'changed',
+  bytesBefore: before?.length ?? null,
+  bytesAfter: after?.length ?? null,
+})

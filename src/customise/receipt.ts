@@ -4,7 +4,7 @@
  * receipt.
  */
 import { createHash } from 'node:crypto'
-import type { BootPlan } from './boot-plan.ts'
+import type { BootPlan } from './plan-boot.ts'
 
 export const RECEIPT_FILE = 'piimage-receipt.json'
 

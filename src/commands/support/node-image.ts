@@ -1,8 +1,7 @@
 /** A base image and a node → that node's image: the base with its changes laid over. */
 import type { Node } from '../../cluster/node.ts'
-import { applyBootPlan, bootFiles } from '../../customise/apply.ts'
-import type { BootPlan } from '../../customise/boot-plan.ts'
-import { planBoot } from '../../customise/plan.ts'
+import { applyBootPlan, bootFilesOfVolume } from '../../customise/apply-boot-plan.ts'
+import { type BootPlan, planBoot } from '../../customise/plan-boot.ts'
 import { RECEIPT_FILE, withReceipt } from '../../customise/receipt.ts'
 import type { BlockReader, Range } from '../../disk/blocks.ts'
 import { mergeRanges } from '../../disk/blocks.ts'
@@ -27,15 +26,15 @@ export interface NodeImage {
 export async function buildNodeImage(project: Project, node: Node, base: BaseImage): Promise<NodeImage> {
   const changes = new Changes(base.reader)
   const { volume } = await openBootVolume(changes)
-  const files = bootFiles(volume)
+  const files = bootFilesOfVolume(volume)
   const image = project.imageOf(node)
   const planned = await planBoot({
     cluster: project.cluster,
     node,
-    image: { key: image.key, version: image.version },
+    image,
     boot: files,
     overlays: project.overlays,
-    key: await project.key(),
+    keys: await project.keys(),
   })
   const plan = withReceipt(
     planned,

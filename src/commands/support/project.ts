@@ -6,11 +6,12 @@ import type { Lock, LockedImage } from '../../catalog/locked-image.ts'
 import { readCluster } from '../../cluster/cluster-file.ts'
 import type { Cluster, Node } from '../../cluster/node.ts'
 import { type Overlay, readOverlays } from '../../customise/overlay.ts'
+import type { NodeKeys } from '../../customise/plan-boot.ts'
 import { UsageError } from '../../errors.ts'
 import { type Cache, openCache } from '../../fetch/cache.ts'
 import { defaultCacheFolder } from '../../fetch/cache-folder.ts'
 import { packageRoot } from '../../package-root.ts'
-import { type ClusterKey, readClusterKey } from '../../secrets/cluster-key.ts'
+import { readClusterKey } from '../../secrets/cluster-key.ts'
 import type { World } from '../../world.ts'
 import type { Context, GlobalArgs } from '../command.ts'
 
@@ -21,7 +22,7 @@ export interface Project {
   lock: Lock
   overlays: Map<string, Overlay>
   /** Read when first needed: `drives` and `images` work without one. */
-  key(): Promise<ClusterKey>
+  keys(): Promise<NodeKeys>
   imageOf(node: Node): LockedImage
 }
 
@@ -39,7 +40,7 @@ export const cacheOf = (args: GlobalArgs, { world, output }: Context): Promise<C
   openCache(cacheFolder(args, world), { onWait: output.note })
 
 /** @throws {MistakesError} everything wrong with the cluster file, at once */
-export async function openProject(args: GlobalArgs, { world, output }: Context): Promise<Project> {
+export async function openProject(args: GlobalArgs, { world }: Context): Promise<Project> {
   const file = resolve(world.cwd, args.cluster)
   const folder = dirname(file)
   const lock = await readLock(lockPath(args, world))
@@ -50,14 +51,14 @@ export async function openProject(args: GlobalArgs, { world, output }: Context):
     overlayNames: [...overlays.keys()],
     ...(world.env.HOME === undefined ? {} : { home: world.env.HOME }),
   })
-  let key: Promise<ClusterKey> | undefined
+  let keys: Promise<NodeKeys> | undefined
   return {
     cluster,
     lock,
     overlays,
-    key: () => {
-      key ??= readClusterKey(join(folder, CLUSTER_KEY_FILE))
-      return key
+    keys: () => {
+      keys ??= readClusterKey(join(folder, CLUSTER_KEY_FILE)).then(nodeKeys)
+      return keys
     },
     imageOf: (node) => findImage(lock, node.image),
   }
