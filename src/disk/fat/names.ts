@@ -63,7 +63,7 @@ export function isShortName(name: string): boolean {
  * @param taken aliases of the directory's other entries
  */
 export function chooseAlias(name: string, taken: ReadonlySet<string>): string {
-  const upper = name.toUpperCase()
+  const upper = foldName(name)
   if (SHORT_NAME.test(upper)) {
     const [base = '', extension = ''] = upper.split('.')
     const alias = base.padEnd(8) + extension.padEnd(3)
