@@ -3,12 +3,13 @@ import assert from 'node:assert/strict'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
-import { memoryReader, mergeRanges, type Range } from '../../src/disk/blocks.ts'
+import { memoryReader, mergeRanges } from '../../src/disk/blocks.ts'
 import { readUsage } from '../../src/disk/ext4/usage.ts'
 import { GiB, KiB, MiB } from '../../src/units.ts'
+import { complement, freeRanges } from '../support/ext4-free.ts'
 import { debugfs, featureSets, makeVolume, openVolumeFile, type VolumeFile } from '../support/ext4-images.ts'
 import { tempFolder } from '../support/temp.ts'
-import { needTool, run } from '../support/tools.ts'
+import { run } from '../support/tools.ts'
 
 /** Files of many sizes, to be put into a volume by `mke2fs -d`. */
 function makeTree(t: TestContext): string {
@@ -19,38 +20,6 @@ function makeTree(t: TestContext): string {
       writeFileSync(join(folder, `d${d}`, `f${f}`), Buffer.alloc(f * 1500 + d, 65 + f))
   }
   return folder
-}
-
-/** Free blocks as dumpe2fs lists them, as byte ranges. */
-function freeRanges(t: TestContext, file: VolumeFile): Range[] | undefined {
-  if (needTool(t, 'dumpe2fs', 'e2fsprogs') === undefined) return undefined
-  const { stdout } = run('dumpe2fs', [file.path])
-  const blockBytes = Number(/Block size: +(\d+)/.exec(stdout)?.[1])
-  // With bigalloc, dumpe2fs names a free run by the first blocks of its first and of its last cluster.
-  const clusterBytes = Number(/Cluster size: +(\d+)/.exec(stdout)?.[1] ?? blockBytes)
-  const ranges: Range[] = []
-  for (const [, list] of stdout.matchAll(/^ {2}Free blocks: (.+)$/gm)) {
-    for (const run of (list ?? '').split(', ')) {
-      const [first, last = first] = run.split('-').map(Number)
-      if (first === undefined || last === undefined) throw new Error(`dumpe2fs printed '${run}'`)
-      const previous = ranges.at(-1)
-      const offset = first * blockBytes
-      const length = (last - first) * blockBytes + clusterBytes
-      if (previous !== undefined && previous.offset + previous.length === offset) previous.length += length
-      else ranges.push({ offset, length })
-    }
-  }
-  return ranges
-}
-
-function complement(ranges: readonly Range[], length: number): Range[] {
-  const others: Range[] = []
-  let at = 0
-  for (const range of [...ranges, { offset: length, length: 0 }]) {
-    if (range.offset > at) others.push({ offset: at, length: range.offset - at })
-    at = range.offset + range.length
-  }
-  return others
 }
 
 async function judge(t: TestContext, file: VolumeFile, extraBytes = 0): Promise<void> {

@@ -145,7 +145,8 @@ function parseInode(raw: Buffer, ino: number, offset: number, superblock: Superb
     crtime: has(0x94) ? time(0x90, 0x94) : undefined,
     links,
     rdev: type === 'character-device' || type === 'block-device' ? deviceNumber(map) : { major: 0, minor: 0 },
-    blocks: blocks * unit,
+    // Like the kernel: a file inside its inode uses no block, but is not empty either.
+    blocks: blocks * unit + (type === 'file' && (flags & FLAG_INLINE_DATA) !== 0 ? Math.ceil(size / 512) : 0),
     flags,
     map,
     tail: raw.subarray(extraBytes === 0 ? raw.length : SMALL_INODE_BYTES + extraBytes),
