@@ -57,7 +57,9 @@ function parseJson(text: string, file: string): unknown {
   } catch (error) {
     const message = firstLine((error as Error).message)
     // For short texts V8 quotes the text and names no position.
-    const at = Number(/position (\d+)/.exec(message)?.[1] ?? (message.includes('end of JSON') ? text.length : 0))
+    const at = Number(
+      /position (\d+)/.exec(message)?.[1] ?? (message.includes('end of JSON') ? text.length : 0),
+    )
     const before = text.slice(0, at).split('\n')
     throw new MistakesError([
       {
