@@ -7,20 +7,22 @@
  * stay in the partial file between runs. Nothing here decides whether the bytes
  * are the right ones: the caller compares the digest.
  */
-import { setTimeout as sleep } from 'node:timers/promises'
 import { FetchError } from '../errors.ts'
 import type { Task } from '../progress.ts'
-import { GiB, MiB } from '../units.ts'
+import { GiB } from '../units.ts'
 import { type Http, HttpFailure, type HttpResponse, shownUrl } from './http.ts'
 import { openPartialFile, type PartialFile, type Version } from './partial-file.ts'
+import { defaultRetry, type RetryPolicy, retrying } from './retry.ts'
 
 export interface DownloadRequest {
   /** The address, then its mirrors. */
   urls: readonly string[]
   /** Where the bytes are gathered. */
   partial: string
-  /** What the lock says it has; null: nobody has said it. */
+  /** How many bytes it should have; null: nobody has said it. */
   size: number | null
+  /** Who says so; by default the lock. */
+  sizeSaidBy?: string
   /** For progress and messages. */
   subject: string
 }
@@ -32,16 +34,6 @@ export interface Downloaded {
   /** Whether bytes of an earlier run are in it. */
   resumed: boolean
 }
-
-export interface RetryPolicy {
-  /** Failures in a row, without a MiB gained between them, before an address is given up. */
-  attempts: number
-  /** Doubled at each failure. */
-  firstDelayMs: number
-  maxDelayMs: number
-}
-
-export const defaultRetry: RetryPolicy = { attempts: 6, firstDelayMs: 500, maxDelayMs: 15_000 }
 
 /** No image of a Pi comes near; a server that never ends must not fill the disk. */
 const SIZE_LIMIT = 64 * GiB
@@ -61,7 +53,12 @@ export async function download(
   try {
     for (const url of request.urls) {
       try {
-        await downloadFrom(url, request, file, http, task, retry)
+        await retrying(
+          retry,
+          task.signal,
+          () => attempt(url, request, file, http, task),
+          () => file.size,
+        )
         const { size, resumed } = file
         return { sha256: await file.finish(), size, url, resumed }
       } catch (error) {
@@ -79,29 +76,6 @@ export async function download(
     `no address has ${request.subject}: ${failures.map((failure) => failure.message).join('; ')}`,
     { ...(first.hint === undefined ? {} : { hint: first.hint }), cause: first },
   )
-}
-
-async function downloadFrom(
-  url: string,
-  request: DownloadRequest,
-  file: PartialFile,
-  http: Http,
-  task: Task,
-  retry: RetryPolicy,
-): Promise<void> {
-  let failures = 0
-  for (;;) {
-    const before = file.size
-    try {
-      return await attempt(url, request, file, http, task)
-    } catch (error) {
-      if (!(error instanceof HttpFailure) || !error.retryable) throw error
-      failures = file.size - before >= MiB ? 1 : failures + 1
-      if (failures >= retry.attempts) throw error
-      const delay = Math.min(retry.maxDelayMs, retry.firstDelayMs * 2 ** (failures - 1))
-      await sleep(delay, undefined, { signal: task.signal }).catch(() => task.signal.throwIfAborted())
-    }
-  }
 }
 
 /** One request for what is missing, and its bytes. */
@@ -168,7 +142,7 @@ function readAnswer(
   }
   if (totalBytes !== null && request.size !== null && totalBytes !== request.size) {
     throw new HttpFailure(
-      `${shown} announces ${totalBytes} bytes; images.lock.json says ${request.size}`,
+      `${shown} announces ${totalBytes} bytes; ${request.sizeSaidBy ?? 'images.lock.json'} says ${request.size}`,
       false,
       {
         hint: 'The publisher or the mirror changed the file. See what is published now: piimage images lock URL',

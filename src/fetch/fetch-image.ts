@@ -15,10 +15,11 @@ import type { Task } from '../progress.ts'
 import { type Cache, fileIdentity, touch } from './cache.ts'
 import type { EntryPaths } from './cache-folder.ts'
 import { DigestError } from './digest-error.ts'
-import { type Downloaded, download, type RetryPolicy } from './download.ts'
+import { type Downloaded, download } from './download.ts'
 import { hashFile } from './hash-file.ts'
 import { type Http, shownUrl } from './http.ts'
 import { removePartial } from './partial-file.ts'
+import type { RetryPolicy } from './retry.ts'
 
 export interface FetchOptions {
   http: Http
@@ -175,7 +176,7 @@ export async function fetchUnlocked(
     }
     const partial = paths.downloadPartial
     const got = await download(
-      { urls: [url], partial, size: expected.size, subject },
+      { urls: [url], partial, size: expected.size, sizeSaidBy: 'its publisher', subject },
       options.http,
       task,
       options.retry,

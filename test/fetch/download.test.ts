@@ -25,7 +25,12 @@ const bytes = noise(3 * 1024 * 1024 + 77)
 const other = noise(bytes.length, 1)
 
 const get = (url: string, cache: Cache, http: Http, mirrors?: string[], task = quiet()) =>
-  fetchImage(lockedImage(url, bytes, mirrors === undefined ? {} : { mirrors }), cache, { http, offline: false, retry: eager }, task)
+  fetchImage(
+    lockedImage(url, bytes, mirrors === undefined ? {} : { mirrors }),
+    cache,
+    { http, offline: false, retry: eager },
+    task,
+  )
 
 /** Nothing under a final name, nothing half done. */
 const assertEmpty = (cache: Cache) => assert.deepEqual(readdirSync(join(cache.folder, 'downloads')), [])
@@ -35,7 +40,10 @@ test('a download lands under its digest; a second fetch asks nobody', async (t) 
   const cache = await openCache(tempFolder(t))
   const http = openTestHttp(t)
   let last = 0
-  const task = { ...quiet(), report: (p: { bytes: number }) => void (last = p.bytes) }
+  const report = (p: { bytes: number }) => {
+    last = p.bytes
+  }
+  const task = { ...quiet(), report }
   const path = await get(`${server.origin}/x.img.xz`, cache, http, undefined, task)
   assert.equal(path, join(cache.folder, 'downloads', sha256(bytes)))
   assert.deepEqual(readFileSync(path), bytes)
@@ -148,11 +156,21 @@ const refusals: { name: string; answer: Parameters<typeof serve>[1]; says: RegEx
   },
   {
     name: 'compression on the wire',
-    answer: (_, response) => void response.writeHead(200, { 'content-encoding': 'gzip' }).end(gzipSync(bytes)),
+    answer: (_, response) =>
+      void response.writeHead(200, { 'content-encoding': 'gzip' }).end(gzipSync(bytes)),
     says: /is sent with Content-Encoding gzip/,
   },
-  { name: 'not found', answer: (_, response) => void response.writeHead(404).end(), says: /answers 404$/, hint: /piimage images lock/ },
-  { name: 'forbidden', answer: (_, response) => void response.writeHead(403).end('no'), says: /answers 403$/ },
+  {
+    name: 'not found',
+    answer: (_, response) => void response.writeHead(404).end(),
+    says: /answers 404$/,
+    hint: /piimage images lock/,
+  },
+  {
+    name: 'forbidden',
+    answer: (_, response) => void response.writeHead(403).end('no'),
+    says: /answers 403$/,
+  },
   {
     name: 'a redirect to a file',
     answer: (_, response) => void response.writeHead(302, { location: 'file:///etc/passwd' }).end(),
@@ -209,7 +227,10 @@ test('mirrors are tried in order: missing, wrong bytes, then right', async (t) =
   const cache = await openCache(tempFolder(t))
   const mirrors = [`${server.origin}/wrong`, `${server.origin}/right`]
   assert.deepEqual(readFileSync(await get(`${server.origin}/gone`, cache, openTestHttp(t), mirrors)), bytes)
-  assert.deepEqual(server.asked.map(({ url }) => url), ['/gone', '/wrong', '/right'])
+  assert.deepEqual(
+    server.asked.map(({ url }) => url),
+    ['/gone', '/wrong', '/right'],
+  )
 })
 
 test('when no mirror has it, the message names each', async (t) => {
@@ -225,7 +246,10 @@ test('a password in an address is not shown', async (t) => {
   const server = await serve(t, (_, response) => void response.writeHead(404).end())
   const cache = await openCache(tempFolder(t))
   const url = server.origin.replace('//', '//me:hunter2@')
-  await assert.rejects(get(`${url}/a`, cache, openTestHttp(t)), (error: Error) => !/hunter2/.test(String(error.stack)))
+  await assert.rejects(
+    get(`${url}/a`, cache, openTestHttp(t)),
+    (error: Error) => !/hunter2/.test(String(error.stack)),
+  )
 })
 
 test('--offline says what is missing and how to get it', async (t) => {
@@ -249,7 +273,9 @@ test('an interrupted download stops, keeps its part, and the next run continues 
     if (p.bytes === 1_000_000) stop.abort(new InterruptedError('stopped'))
   }
   const url = `${server.origin}/x`
-  await assert.rejects(get(url, cache, openTestHttp(t), undefined, { report, signal: stop.signal }), { name: 'InterruptedError' })
+  await assert.rejects(get(url, cache, openTestHttp(t), undefined, { report, signal: stop.signal }), {
+    name: 'InterruptedError',
+  })
   assert.deepEqual(readdirSync(join(cache.folder, 'locks')), [])
   assert.deepEqual(readFileSync(await get(url, cache, openTestHttp(t))), bytes)
   assert.equal(server.asked[1]?.headers.range, 'bytes=1000000-')
@@ -267,11 +293,20 @@ test('https: the server must prove itself, and a redirect to http is refused', a
     },
     tls,
   )
-  const up = await serve(t, (_, response) => void response.writeHead(301, { location: `${server.origin}/x` }).end())
+  const up = await serve(
+    t,
+    (_, response) => void response.writeHead(301, { location: `${server.origin}/x` }).end(),
+  )
   const cache = await openCache(tempFolder(t))
   const trusting = openTestHttp(t, { ca: tls.cert })
-  await assert.rejects(get(`${server.origin}/x`, cache, openTestHttp(t)), /can't be read \(DEPTH_ZERO_SELF_SIGNED_CERT/)
-  await assert.rejects(get(`${server.origin}/down`, cache, trusting), /redirects to http:.*, which is not followed/)
+  await assert.rejects(
+    get(`${server.origin}/x`, cache, openTestHttp(t)),
+    /can't be read \(DEPTH_ZERO_SELF_SIGNED_CERT/,
+  )
+  await assert.rejects(
+    get(`${server.origin}/down`, cache, trusting),
+    /redirects to http:.*, which is not followed/,
+  )
   assert.equal(plain.asked.length, 0)
   assert.deepEqual(readFileSync(await get(`${up.origin}/x`, cache, trusting)), bytes)
 })

@@ -85,14 +85,28 @@ export function makeCertificate(t: TestContext, folder: string): { key: string; 
   const openssl = needTool(t, 'openssl', 'openssl')
   if (openssl === undefined) return undefined
   const [key, cert] = [join(folder, 'key.pem'), join(folder, 'cert.pem')]
-  const words = 'req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost'
-  const made = run(openssl, [...words.split(' '), '-addext', 'subjectAltName=DNS:localhost', '-keyout', key, '-out', cert])
+  const words =
+    'req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost'
+  const made = run(openssl, [
+    ...words.split(' '),
+    '-addext',
+    'subjectAltName=DNS:localhost',
+    '-keyout',
+    key,
+    '-out',
+    cert,
+  ])
   if (made.status !== 0) throw new Error(made.stderr)
   return { key: readFileSync(key, 'utf8'), cert: readFileSync(cert, 'utf8') }
 }
 
 /** As a good static server: ranges, If-Range, HEAD, 416. */
-export function sendFile(request: IncomingMessage, response: ServerResponse, bytes: Buffer, etag = '"v1"'): void {
+export function sendFile(
+  request: IncomingMessage,
+  response: ServerResponse,
+  bytes: Buffer,
+  etag = '"v1"',
+): void {
   const { status, start } = chooseRange(request, bytes, etag)
   if (status === 416) {
     response.writeHead(416, { 'content-range': `bytes */${bytes.length}` }).end()
@@ -106,7 +120,11 @@ export function sendFile(request: IncomingMessage, response: ServerResponse, byt
   response.end(request.method === 'HEAD' ? undefined : bytes.subarray(start))
 }
 
-export function chooseRange(request: IncomingMessage, bytes: Buffer, etag: string): { status: number; start: number } {
+export function chooseRange(
+  request: IncomingMessage,
+  bytes: Buffer,
+  etag: string,
+): { status: number; start: number } {
   const range = /^bytes=(\d+)-$/.exec(request.headers.range ?? '')
   const ifRange = request.headers['if-range']
   if (range === null || (ifRange !== undefined && ifRange !== etag)) return { status: 200, start: 0 }
