@@ -66,7 +66,7 @@ export async function unpackStream(request: UnpackRequest, onChunk: OnChunk, tas
   const file = await openPacked(request.source)
   try {
     const format = sniff(await readUpTo(file, 0, SNIFF_BYTES), file.path)
-    const { totalBytes, chunks } = await openDecoding(file, format, request.member, task.signal)
+    const { totalBytes, chunks } = await openDecoding(file, format, request, task.signal)
     const limit = limitOf(request)
     if (totalBytes !== null) limit(totalBytes)
 
@@ -124,18 +124,18 @@ async function openPacked(path: string): Promise<PackedFile> {
 async function openDecoding(
   file: PackedFile,
   format: PackFormat,
-  member: string | undefined,
+  request: UnpackRequest,
   signal: AbortSignal,
 ): Promise<Decoding> {
   switch (format) {
     case 'xz':
-      return decodeXz(file, signal)
+      return decodeXz(file, (request.expected ?? null) === null, signal)
     case 'gz':
       return decodeGzip(file, signal)
     case 'zst':
       return decodeZstd(file, signal)
     case 'zip':
-      return decodeZip(file, member, signal)
+      return decodeZip(file, request.member, signal)
     case 'img':
       return { totalBytes: file.size, chunks: readPieces(file, 0, file.size, signal) }
   }

@@ -16,8 +16,11 @@ import type { XzBackend } from './xz-backend.ts'
 import type { XzBlock } from './xz-index.ts'
 
 export interface XzWorkerData {
+  /** Opened by each worker; also for messages. */
   path: string
   backend: XzBackend
+  /** Whether to test the blocks' checks; false where a digest of the whole decides anyway. */
+  test: boolean
 }
 
 export type ToWorker = { block: XzBlock } | { slot: SharedArrayBuffer }
@@ -38,6 +41,9 @@ const GRANTED_AHEAD = 2
 /** Blocks begun and not yet read, per worker: bounds the bookkeeping where blocks are tiny. */
 const BLOCKS_AHEAD = 2
 
+/** A worker's JavaScript needs next to nothing; left alone, its young generation alone takes tens of megabytes. */
+const WORKER_LIMITS = { maxYoungGenerationSizeMb: 1, maxOldGenerationSizeMb: 64 }
+
 interface Lane {
   worker: Worker
   /** Slots the worker holds and has not filled. */
@@ -54,13 +60,11 @@ interface Job {
 }
 
 /**
- * @param path for the workers to open and for messages
  * @throws {FormatError} a block is damaged; says its offset
  */
 export async function* decodeXzBlocks(
-  path: string,
+  data: XzWorkerData,
   blocks: readonly XzBlock[],
-  backend: XzBackend,
   size: PoolSize,
   signal: AbortSignal,
 ): AsyncGenerator<Uint8Array> {
@@ -114,9 +118,7 @@ export async function* decodeXzBlocks(
       lane.granted -= 1
       job.filled.push(message)
     } else if (message.kind === 'failed') {
-      fail(
-        brokenFile({ path }, 'xz', job.block.offset, `the block there cannot be decoded (${message.reason})`),
-      )
+      fail(brokenFile(data, 'xz', job.block.offset, `the block there cannot be decoded (${message.reason})`))
     } else {
       job.done = true
       lane.idle = true
@@ -127,7 +129,7 @@ export async function* decodeXzBlocks(
 
   const workerUrl = new URL(`./xz-worker${extname(import.meta.url)}`, import.meta.url)
   const lanes = Array.from({ length: Math.min(size.workers, blocks.length) }, (): Lane => {
-    const worker = new Worker(workerUrl, { workerData: { path, backend } satisfies XzWorkerData })
+    const worker = new Worker(workerUrl, { workerData: data, resourceLimits: WORKER_LIMITS })
     const lane: Lane = { worker, granted: 0, idle: true }
     worker.on('message', (message: FromWorker) => onMessage(lane, message))
     worker.on('error', fail)

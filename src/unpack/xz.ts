@@ -10,7 +10,7 @@ import { FormatError } from '../errors.ts'
 import { MiB } from '../units.ts'
 import type { Decoding, PackedFile } from './decoding.ts'
 import { decodeWithProgram, hasProgram } from './program.ts'
-import { WASM_DICTIONARY_BYTES } from './xz-backend.ts'
+import { ABILITIES, chooseBackend, type XzBackend } from './xz-backend.ts'
 import { readXzBlocks, type XzBlock } from './xz-index.ts'
 import { decodeXzBlocks, type PoolSize } from './xz-pool.ts'
 
@@ -18,24 +18,26 @@ import { decodeXzBlocks, type PoolSize } from './xz-pool.ts'
 const KNOWN_CHECKS = [0, 1, 4, 10]
 
 /** What the decoding may take beside the process itself: keeps it under 300 MB resident. */
-const MEMORY_BUDGET = 192 * MiB
-/** A worker thread without its dictionary: its JavaScript heap and buffers. */
-const WORKER_BYTES = 14 * MiB
+const MEMORY_BUDGET = 208 * MiB
+/** A worker thread without its dictionary, measured: its JavaScript heap, and buffers on their way. */
+const WORKER_BYTES = { wasm: 14 * MiB, native: 64 * MiB }
 /** A worker runs at most this far ahead, on average: a block of xz -6 is 24 MiB. */
 const SLOTS_PER_WORKER = 24
 /** More would only wait: sha256 of the image, which is serial, takes as long as four decoders. */
 const MAX_WORKERS = 4
 
 /**
+ * @param test whether to test the blocks' own checks: wasted where the image's digest is known
  * @throws {FormatError} the file is damaged, or nothing here can decode it
  */
-export async function decodeXz(file: PackedFile, signal: AbortSignal): Promise<Decoding> {
+export async function decodeXz(file: PackedFile, test: boolean, signal: AbortSignal): Promise<Decoding> {
   const blocks = await readXzBlocks(file, signal)
   const totalBytes = blocks.reduce((sum, block) => sum + block.size, 0)
-  const obstacle = findObstacle(blocks)
+  const backend = chooseBackend()
+  const obstacle = findObstacle(blocks, backend)
   if (obstacle === undefined) {
-    const size = planPool(blocks, availableParallelism())
-    return { totalBytes, chunks: decodeXzBlocks(file.path, blocks, 'wasm', size, signal) }
+    const size = planPool(blocks, backend, availableParallelism())
+    return { totalBytes, chunks: decodeXzBlocks({ path: file.path, backend, test }, blocks, size, signal) }
   }
   if (hasProgram('xz')) {
     const args = ['--decompress', '--stdout', '--no-warn', '--memlimit-decompress=1GiB']
@@ -47,11 +49,12 @@ export async function decodeXz(file: PackedFile, signal: AbortSignal): Promise<D
 }
 
 /** What keeps our own decoder from this file, for people; undefined: nothing. */
-function findObstacle(blocks: readonly XzBlock[]): string | undefined {
+function findObstacle(blocks: readonly XzBlock[], backend: XzBackend): string | undefined {
+  const able = ABILITIES[backend]
   for (const block of blocks) {
-    const filter = block.filters.find((name) => name !== 'lzma2')
+    const filter = block.filters.find((name) => !able.filters.includes(name))
     if (filter !== undefined) return `the ${filter} filter`
-    if (block.dictionaryBytes > WASM_DICTIONARY_BYTES) {
+    if (block.dictionaryBytes > able.dictionaryBytes) {
       return `a dictionary of ${Math.round(block.dictionaryBytes / MiB)} MiB`
     }
     if (!KNOWN_CHECKS.includes(block.check)) return `the unknown check ${block.check}`
@@ -60,9 +63,9 @@ function findObstacle(blocks: readonly XzBlock[]): string | undefined {
 }
 
 /** How many workers and slots fit into the budget. */
-export function planPool(blocks: readonly XzBlock[], cores: number): PoolSize {
+export function planPool(blocks: readonly XzBlock[], backend: XzBackend, cores: number): PoolSize {
   const dictionaryBytes = blocks.reduce((most, block) => Math.max(most, block.dictionaryBytes), 0)
-  const perWorker = WORKER_BYTES + dictionaryBytes + SLOTS_PER_WORKER * MiB
+  const perWorker = WORKER_BYTES[backend] + dictionaryBytes + SLOTS_PER_WORKER * MiB
   const affordable = Math.max(1, Math.floor(MEMORY_BUDGET / perWorker))
   const workers = Math.min(MAX_WORKERS, affordable, Math.max(2, cores), Math.max(1, blocks.length))
   return { workers, slots: workers === 1 ? 8 : workers * SLOTS_PER_WORKER }
