@@ -1,0 +1,104 @@
+/**
+ * An image to measure with, shaped like Raspberry Pi OS Lite: 2.5 GB with a
+ * 512 MiB FAT partition and an ext4 partition, of which about 700 MB are in
+ * use; half of the data compresses well, half not at all. Made once, with mtools and
+ * e2fsprogs, without root; its block map by bmaptool, its packed form by xz in
+ * many blocks, as publishers pack.
+ */
+import { spawnSync } from 'node:child_process'
+import { createCipheriv } from 'node:crypto'
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  renameSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeSync,
+} from 'node:fs'
+import { join } from 'node:path'
+import { alignUp, KiB, MiB, SECTOR_BYTES } from '../src/units.ts'
+
+export interface BenchImage {
+  raw: string
+  packed: string
+  blockMap: string
+}
+
+const BOOT_OFFSET = 4 * MiB
+const BOOT_BYTES = 512 * MiB
+const ROOT_OFFSET = BOOT_OFFSET + BOOT_BYTES
+const ROOT_BYTES = 1868 * MiB
+const BOOT_DATA_BYTES = 64 * MiB
+const ROOT_DATA_BYTES = 600 * MiB
+
+/** @param folder kept between runs: what is there is used again */
+export function makeBenchImage(folder: string): BenchImage {
+  const image: BenchImage = {
+    raw: join(folder, 'bench.img'),
+    packed: join(folder, 'bench.img.xz'),
+    blockMap: join(folder, 'bench.bmap'),
+  }
+  if (existsSync(image.packed)) return image
+  mkdirSync(folder, { recursive: true })
+  rmSync(image.raw, { force: true })
+  const boot = join(folder, 'boot')
+  const root = join(folder, 'root')
+  makeFiles(boot, 60, BOOT_DATA_BYTES, 'boot')
+  makeFiles(root, 600, ROOT_DATA_BYTES, 'root')
+  closeSync(openSync(image.raw, 'w'))
+  truncateSync(image.raw, ROOT_OFFSET + ROOT_BYTES)
+  writePartitionTable(image.raw)
+  const volume = `${image.raw}@@${BOOT_OFFSET}`
+  tool('mformat', ['-i', volume, '-F', '-T', String(BOOT_BYTES / SECTOR_BYTES), '-N', '50696D67', '::'])
+  tool('mcopy', ['-i', volume, '-s', '-Q', boot, '::/'])
+  tool('mke2fs', [
+    ...['-q', '-F', '-t', 'ext4', '-d', root, '-E', `offset=${ROOT_OFFSET}`],
+    ...[image.raw, `${ROOT_BYTES / KiB}k`],
+  ])
+  rmSync(boot, { recursive: true })
+  rmSync(root, { recursive: true })
+  tool('bmaptool', ['create', '-o', image.blockMap, image.raw])
+  tool('xz', ['-T0', '-1', '--block-size=3MiB', '--keep', '--force', '--suffix=.part', image.raw])
+  renameSync(`${image.raw}.part`, image.packed)
+  return image
+}
+
+/** Files that are, in turn, random and repetitive. */
+function makeFiles(folder: string, count: number, bytes: number, seed: string): void {
+  mkdirSync(folder, { recursive: true })
+  const cipher = createCipheriv('aes-128-ctr', Buffer.alloc(16, seed), Buffer.alloc(16))
+  const size = alignUp(Math.floor(bytes / count), KiB)
+  for (let number = 0; number < count; number += 1) {
+    const random = cipher.update(Buffer.alloc(size))
+    const fd = openSync(join(folder, `file${number}`), 'w')
+    writeSync(fd, number % 2 === 0 ? random : Buffer.alloc(size, random.subarray(0, 2 * KiB)))
+    closeSync(fd)
+  }
+}
+
+/** Two entries: FAT32 (LBA) and Linux. */
+function writePartitionTable(path: string): void {
+  const table = Buffer.alloc(SECTOR_BYTES)
+  const entry = (index: number, type: number, offset: number, length: number) => {
+    const at = 446 + 16 * index
+    table[at + 4] = type
+    table.writeUInt32LE(offset / SECTOR_BYTES, at + 8)
+    table.writeUInt32LE(length / SECTOR_BYTES, at + 12)
+  }
+  entry(0, 0x0c, BOOT_OFFSET, BOOT_BYTES)
+  entry(1, 0x83, ROOT_OFFSET, ROOT_BYTES)
+  table.writeUInt16LE(0xaa55, 510)
+  const fd = openSync(path, 'r+')
+  writeSync(fd, table, 0, SECTOR_BYTES, 0)
+  closeSync(fd)
+}
+
+function tool(name: string, args: string[]): void {
+  const { status, stderr, error } = spawnSync(name, args, { encoding: 'utf8' })
+  if (status !== 0) throw new Error(`${name}: ${error?.message ?? stderr}`)
+}
+
+export const imageBytes = (image: BenchImage): number => statSync(image.raw).size

@@ -1,0 +1,59 @@
+/** Run a command on a simulated card and say what it cost. */
+import { spawn } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { ThrottledDrive } from './throttled-drive.ts'
+
+export interface Cost {
+  wallSeconds: number
+  /** All processes of the command together. */
+  cpuSeconds: number
+  /** Sum of the processes' own peaks: at most a little too high, never too low. */
+  peakRssBytes: number
+  bytesWritten: number
+}
+
+const SAMPLE_MS = 100
+
+/** @param script for `sh -c` @throws {Error} the command failed; with its last words */
+export async function measure(script: string, drive: ThrottledDrive): Promise<Cost> {
+  const cpuBefore = drive.cpuSeconds()
+  const writtenBefore = drive.bytesWritten()
+  const enter = drive.groups.map((file) => `echo $$ > ${file}`).join(' && ')
+  const started = performance.now()
+  const child = spawn('sh', ['-c', `${enter} && ${script}`], { stdio: ['ignore', 'ignore', 'pipe'] })
+  let words = ''
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    words = (words + text).slice(-2000)
+  })
+  const ended = new Promise<number | null>((resolve) => child.on('close', resolve))
+  const peaks = new Map<string, number>()
+  let running = true
+  void ended.then(() => {
+    running = false
+  })
+  while (running) {
+    samplePeaks(drive, peaks)
+    await Promise.race([ended, sleep(SAMPLE_MS)])
+  }
+  const wallSeconds = (performance.now() - started) / 1000
+  const status = await ended
+  if (status !== 0) throw new Error(`status ${status}: ${script}\n${words}`)
+  return {
+    wallSeconds,
+    cpuSeconds: drive.cpuSeconds() - cpuBefore,
+    peakRssBytes: [...peaks.values()].reduce((sum, bytes) => sum + bytes, 0),
+    bytesWritten: drive.bytesWritten() - writtenBefore,
+  }
+}
+
+function samplePeaks(drive: ThrottledDrive, peaks: Map<string, number>): void {
+  for (const pid of readFileSync(drive.groups[0] ?? '', 'utf8').split('\n')) {
+    try {
+      const kibibytes = /^VmHWM:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]
+      if (kibibytes !== undefined) peaks.set(pid, Number(kibibytes) * 1024)
+    } catch {
+      // It ended in between.
+    }
+  }
+}
