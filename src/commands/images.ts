@@ -1,14 +1,20 @@
 /** `piimage images`: the lock (what is trusted) and the cache (what is here). */
-import { resolve } from 'node:path'
-import { addToLock, findImage, readLock, writeLock } from '../catalog/lock.ts'
+import { existsSync } from 'node:fs'
+import { dirname, join, resolve } from 'node:path'
+import { addToLock, findImage, formatLock, readLock } from '../catalog/lock.ts'
 import { lockImage } from '../catalog/lock-image.ts'
-import { UsageError } from '../errors.ts'
-import { fetchImage } from '../fetch/cache.ts'
+import type { Lock, LockedImage } from '../catalog/locked-image.ts'
+import { FetchError, UsageError } from '../errors.ts'
+import { listCache, pruneCache, verifyCache } from '../fetch/cache-contents.ts'
+import { fetchImage } from '../fetch/fetch-image.ts'
+import { openHttp } from '../fetch/http.ts'
+import { openPublisherHttp } from '../fetch/publisher-http.ts'
+import { writeFileAtomically } from '../io/atomic-file.ts'
 import type { Task } from '../progress.ts'
 import { formatTable } from '../report/table.ts'
 import { formatBytes } from '../units.ts'
 import { type Context, defineCommand, type GlobalArgs } from './command.ts'
-import { baseImages } from './support/base-image.ts'
+import { openBases } from './support/base-image.ts'
 import { cacheOf, lockPath } from './support/project.ts'
 
 interface ImagesArgs {
@@ -37,22 +43,18 @@ export const imagesCommand = defineCommand<ImagesArgs>({
       .option('key', {
         type: 'string',
         nargs: 1,
-        describe: 'lock: name for the entry (default: from the file name)',
+        describe: 'lock: name of the entry (default: from the URL)',
       })
-      .option('sha256', {
-        type: 'string',
-        nargs: 1,
-        describe: 'lock: digest of the download, when the publisher gives none',
-      })
+      .option('sha256', { type: 'string', nargs: 1, describe: 'lock: digest, when the publisher gives none' })
       .option('trust-first-use', {
         type: 'boolean',
         default: false,
-        describe: 'lock: take whatever is served now as right',
+        describe: 'lock: take what is served now as right',
       })
       .option('all', {
         type: 'boolean',
         default: false,
-        describe: 'fetch, verify: every image; prune: the whole cache',
+        describe: 'fetch: every image; prune: all of the cache',
       })
       .example('$0 images lock URL', 'Ask the publisher, and write images.lock.json')
       .example('$0 images prune', 'Remove what no lock entry names'),
@@ -64,44 +66,61 @@ const taskOf = ({ output, world }: Context): Task => ({ report: output.progress,
 const list: Action = async (args, context) => {
   const { output } = context
   const lock = await readLock(lockPath(args, context.world))
-  const cache = await cacheOf(args, context)
-  const rows: string[][] = []
-  for (const image of lock.images.values()) {
-    const cached = await cache.stateOf(image)
-    output.event('image', { ...image, cached })
+  const cached = new Map((await listCache(await cacheOf(args, context))).map((entry) => [entry.id, entry]))
+  const rows = [...lock.images.values()].map((image) => {
+    const here = cached.get(image.download.sha256)
+    const state = here?.imageBytes ? 'unpacked' : here?.downloadBytes ? 'downloaded' : ''
+    output.event('image', { ...image, cached: state || null })
     const { size, source } = image.download
-    rows.push([image.key, size === null ? '' : formatBytes(size), source.kind, cached])
-  }
+    return [image.key, size === null ? '' : formatBytes(size), source.kind, state]
+  })
   output.print(formatTable(['IMAGE', 'DOWNLOAD', 'SAYS WHO', 'CACHED'], rows))
+  output.note(`from ${lock.file}`)
   return { lock: lock.file, images: rows.length }
 }
 
-const lockAction: Action = async (args, context) => {
+const lockOne: Action = async (args, context) => {
   const [url, ...more] = args.image
   if (url === undefined || more.length > 0) {
     throw new UsageError('lock takes one URL', { hint: 'piimage images lock https://…/image.img.xz' })
   }
-  const file =
-    args.lock === undefined
-      ? resolve(context.world.cwd, args.cluster, '..', 'images.lock.json')
-      : lockPath(args, context.world)
-  const image = await lockImage(
-    { url, key: args.key, sha256: args.sha256, trustFirstUse: args['trust-first-use'] },
-    {
-      env: context.world.env,
-      today: context.world.now().toISOString().slice(0, 10),
-      cache: await cacheOf(args, context),
-    },
-    taskOf(context),
+  const { world, output } = context
+  // Never the lock that ships with piimage: this one is the person's own.
+  const lockFile = resolve(
+    world.cwd,
+    args.lock ?? join(dirname(resolve(world.cwd, args.cluster)), 'images.lock.json'),
   )
-  await writeLock(await addToLock(file, image))
-  context.output.print(
-    `${image.key}: sha256 ${image.download.sha256}, says ${image.download.source.kind}; written to ${file}`,
-  )
-  return { image, lock: file }
+  const before: Lock = existsSync(lockFile)
+    ? await readLock(lockFile)
+    : { file: lockFile, images: new Map<string, LockedImage>() }
+  const cache = await cacheOf(args, context)
+  const http = openHttp({ env: world.env })
+  const task = taskOf(context)
+  try {
+    if (args.offline) throw new FetchError('locking asks the publisher, and --offline forbids that')
+    const image = await lockImage(
+      {
+        url,
+        lockFile,
+        trustFirstUse: args['trust-first-use'],
+        ...(args.key === undefined ? {} : { key: args.key }),
+        ...(args.sha256 === undefined ? {} : { sha256: args.sha256 }),
+      },
+      { http: openPublisherHttp(cache, { http, offline: false }, task), today: world.now().toISOString().slice(0, 10) },
+      task,
+    )
+    const { lock, change } = addToLock(before, image)
+    if (change !== 'same') await writeFileAtomically(lockFile, formatLock(lock))
+    const { sha256, source } = image.download
+    output.print(`${image.key}: ${change}; sha256 ${sha256}, says ${source.kind}`)
+    output.note(`in ${lockFile}`)
+    return { key: image.key, change, image, lock: lockFile }
+  } finally {
+    await http.close()
+  }
 }
 
-const chosenImages = async (args: GlobalArgs & ImagesArgs, context: Context) => {
+const chosenImages = async (args: GlobalArgs & ImagesArgs, context: Context): Promise<LockedImage[]> => {
   const lock = await readLock(lockPath(args, context.world))
   if (args.all) return [...lock.images.values()]
   if (args.image.length === 0) {
@@ -112,42 +131,56 @@ const chosenImages = async (args: GlobalArgs & ImagesArgs, context: Context) => 
   return args.image.map((key) => findImage(lock, key))
 }
 
-const fetchAction: Action = async (args, context) => {
+const fetchChosen: Action = async (args, context) => {
   const images = await chosenImages(args, context)
-  const task = taskOf(context)
-  const cache = await cacheOf(args, context)
-  const bases = baseImages(cache, { offline: args.offline, env: context.world.env }, task)
+  const { output, world } = context
+  const bases = await openBases(args, context)
+  const http = openHttp({ env: world.env })
   try {
     for (const image of images) {
       if (image.format === 'tar.xz') {
-        await fetchImage(image, cache, { offline: args.offline, env: context.world.env }, task)
+        const path = await fetchImage(
+          image,
+          await cacheOf(args, context),
+          { http, offline: args.offline },
+          taskOf(context),
+        )
+        output.print(`${image.key}: ${path}`)
         continue
       }
       const { path, sha256, length } = await bases.open(image)
-      context.output.event('fetched', { key: image.key, path, sha256, size: length })
-      context.output.print(`${image.key}: ${formatBytes(length)}, sha256 ${sha256}`)
+      output.event('fetched', { key: image.key, path, sha256, size: length })
+      output.print(`${image.key}: ${formatBytes(length)}, sha256 ${sha256}`)
     }
   } finally {
     await bases.close()
+    await http.close()
   }
   return { fetched: images.map((image) => image.key) }
 }
 
 const verify: Action = async (args, context) => {
-  const cache = await cacheOf(args, context)
-  const bad = await cache.verify(taskOf(context))
-  for (const entry of bad.damaged)
-    context.output.warn(`${entry} does not have the digest it is named by; removed`)
-  context.output.print(`${bad.checked} files checked, ${bad.damaged.length} damaged`)
-  return { ...bad }
+  const { output } = context
+  const checked = await verifyCache(await cacheOf(args, context), taskOf(context))
+  const damaged = checked.filter(({ ok }) => !ok)
+  for (const file of checked) output.event('checked', file)
+  for (const { path, expected, actual } of damaged)
+    output.print(`${path}: sha256 is ${actual}, not ${expected}`)
+  output.print(`${checked.length} files checked, ${damaged.length} damaged`)
+  if (damaged.length === 0) return { checked: checked.length }
+  throw new FetchError(`${damaged.length} of ${checked.length} files in the cache are damaged`, {
+    hint: 'piimage images prune --all empties the cache; everything in it can be fetched again',
+  })
 }
 
 const prune: Action = async (args, context) => {
-  const lock = await readLock(lockPath(args, context.world))
-  const cache = await cacheOf(args, context)
-  const pruned = await cache.prune(args.all ? [] : [...lock.images.values()])
-  context.output.print(`${pruned.removed.length} files removed, ${formatBytes(pruned.bytes)} freed`)
+  const { output, world } = context
+  const lock = await readLock(lockPath(args, world))
+  const keep = new Set([...lock.images.values()].map((image) => image.download.sha256))
+  const pruned = await pruneCache(await cacheOf(args, context), args.all ? { everything: true } : { keep })
+  output.print(`${pruned.removed.length} images removed, ${formatBytes(pruned.freedBytes)} freed`)
+  for (const id of pruned.busy) output.note(`${id} is in use by another process, left alone`)
   return { ...pruned }
 }
 
-const actions: Record<string, Action> = { list, lock: lockAction, fetch: fetchAction, verify, prune }
+const actions: Record<string, Action> = { list, lock: lockOne, fetch: fetchChosen, verify, prune }

@@ -14,6 +14,7 @@ import { packageRoot } from '../../package-root.ts'
 import { readClusterKey } from '../../secrets/cluster-key.ts'
 import type { World } from '../../world.ts'
 import type { Context, GlobalArgs } from '../command.ts'
+import { nodeKeys } from './node-keys.ts'
 
 export const CLUSTER_KEY_FILE = 'cluster.key'
 
