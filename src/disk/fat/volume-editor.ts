@@ -102,8 +102,8 @@ export class VolumeEditor {
   /** Run one edit after those before it; then write the FATs and FSInfo, if clusters changed hands. */
   #edit(edit: (editor: BlockEditor, free: FreeMap) => Promise<void>): Promise<void> {
     const blocks = this.#blocks
-    if (!('write' in blocks)) throw new Error('this FAT volume was opened for reading')
     const done = this.#last.then(async () => {
+      if (!('write' in blocks)) throw new Error('this FAT volume was opened for reading')
       const free = await this.freeMap()
       await edit(blocks, free)
       const { table, geometry } = this.#source
