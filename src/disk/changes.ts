@@ -57,8 +57,9 @@ export class Changes implements BlockEditor {
       const count = Math.min(start + size - at, bytes.length - done)
       let sector = this.#sectors.get(number)
       if (sector === undefined) {
-        const isWhole = count === size
-        sector = isWhole ? new Uint8Array(size) : (await this.#base.read(start, size)).slice()
+        const fresh = count === size ? new Uint8Array(size) : (await this.#base.read(start, size)).slice()
+        // Another write may have come first while the base was read.
+        sector = this.#sectors.get(number) ?? fresh
         this.#sectors.set(number, sector)
       }
       sector.set(bytes.subarray(done, done + count), at - start)

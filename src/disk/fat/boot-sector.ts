@@ -14,6 +14,7 @@
  */
 import { FormatError } from '../../errors.ts'
 import { SECTOR_BYTES } from '../../units.ts'
+import { readLabel } from './names.ts'
 
 export type FatKind = 12 | 16 | 32
 
@@ -142,7 +143,7 @@ function readIdentity(sector: Uint8Array, view: DataView, at: number) {
     .toString(16)
     .toUpperCase()
     .padStart(8, '0')
-  const label = signature === 0x29 ? latin1(sector, at + 5, 11).trimEnd() : ''
+  const label = signature === 0x29 ? readLabel(latin1(sector, at + 5, 11)) : ''
   return { volumeId: `${id.slice(0, 4)}-${id.slice(4)}`, bootLabel: label === 'NO NAME' ? '' : label }
 }
 

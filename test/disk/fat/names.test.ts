@@ -8,6 +8,7 @@ import {
   foldName,
   isShortName,
   readAlias,
+  readLabel,
 } from '../../../src/disk/fat/names.ts'
 import { UsageError } from '../../../src/errors.ts'
 
@@ -127,3 +128,8 @@ function sumByRotation(alias: string): number {
   for (const c of alias) sum[0] = ((sum[0] as number) >> 1) + ((sum[0] as number) << 7) + c.charCodeAt(0)
   return sum[0] as number
 }
+
+test('a label that would steer a terminal is shown harmless', () => {
+  assert.equal(readLabel('BOOTFS     '), 'BOOTFS')
+  assert.equal(readLabel('A \x1b[2J\x9b    '), 'A ?[2J¢')
+})

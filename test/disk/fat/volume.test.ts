@@ -340,5 +340,5 @@ test('a volume over a plain reader can be read only', async (t) => {
   const { base } = await openVolume(t, makeVolume(t, FAT16))
   const volume = await FatVolume.open(subReader(base, 0, base.length))
   assert.deepEqual(await volume.list(''), [])
-  assert.throws(() => volume.writeFile('a', text('a'), { modified }), /opened for reading/)
+  await assert.rejects(volume.writeFile('a', text('a'), { modified }), /opened for reading/)
 })
