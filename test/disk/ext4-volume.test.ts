@@ -21,7 +21,7 @@ import { isInline } from '../../src/disk/ext4/content.ts'
 import { dataRuns } from '../../src/disk/ext4/file-map.ts'
 import { Groups } from '../../src/disk/ext4/group.ts'
 import { FLAG_INDEXED, type Inode, type Timestamp } from '../../src/disk/ext4/inode.ts'
-import { PageCache } from '../../src/disk/ext4/page-cache.ts'
+import { METADATA_PAGES, PageCache } from '../../src/disk/ext4/page-cache.ts'
 import { Ext4Volume } from '../../src/disk/ext4/volume.ts'
 import { GiB, MiB } from '../../src/units.ts'
 import { complement, freeRanges } from '../support/ext4-free.ts'
@@ -174,8 +174,8 @@ for (const { name, args } of featureSets.filter((set) => set.mounts !== false)) 
 
     await judgeHoles(volume, blockBytes)
     await judgeLookup(volume)
-    const cache = new PageCache(reader)
-    const parts = { blocks: reader, cache, superblock, groups: new Groups(cache, superblock) }
+    const cache = new PageCache(reader, METADATA_PAGES)
+    const parts = { content: reader, cache, superblock, groups: new Groups(cache, superblock) }
     for await (const { path, inode } of volume.walk()) {
       if (inode.type !== 'file' || isInline(inode)) continue
       for await (const { source, length } of dataRuns(parts, inode))

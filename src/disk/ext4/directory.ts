@@ -60,7 +60,7 @@ function inlineEntries(volume: OpenVolume, inode: Inode): DirectoryEntry[] {
 
 async function blockEntries(volume: OpenVolume, inode: Inode): Promise<DirectoryEntry[]> {
   const { blockBytes } = volume.superblock
-  if (inode.size === 0 || inode.size % blockBytes !== 0 || inode.size > volume.blocks.length)
+  if (inode.size === 0 || inode.size % blockBytes !== 0 || inode.size > volume.cache.length)
     throw bad(inode, `a directory of ${inode.size} bytes`, inode.offset + 4)
   const blockCount = inode.size / blockBytes
   const entries: DirectoryEntry[] = []
