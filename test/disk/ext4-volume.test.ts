@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto'
 import {
   type BigIntStats,
   closeSync,
+  copyFileSync,
   lstatSync,
   mkdirSync,
   openSync,
@@ -21,7 +22,7 @@ import { isInline } from '../../src/disk/ext4/content.ts'
 import { dataRuns } from '../../src/disk/ext4/file-map.ts'
 import { Groups } from '../../src/disk/ext4/group.ts'
 import { FLAG_INDEXED, type Inode, type Timestamp } from '../../src/disk/ext4/inode.ts'
-import { PageCache } from '../../src/disk/ext4/page-cache.ts'
+import { METADATA_PAGES, PageCache } from '../../src/disk/ext4/page-cache.ts'
 import { Ext4Volume } from '../../src/disk/ext4/volume.ts'
 import { GiB, MiB } from '../../src/units.ts'
 import { complement, freeRanges } from '../support/ext4-free.ts'
@@ -174,8 +175,8 @@ for (const { name, args } of featureSets.filter((set) => set.mounts !== false)) 
 
     await judgeHoles(volume, blockBytes)
     await judgeLookup(volume)
-    const cache = new PageCache(reader)
-    const parts = { blocks: reader, cache, superblock, groups: new Groups(cache, superblock) }
+    const cache = new PageCache(reader, METADATA_PAGES)
+    const parts = { content: reader, cache, superblock, groups: new Groups(cache, superblock) }
     for await (const { path, inode } of volume.walk()) {
       if (inode.type !== 'file' || isInline(inode)) continue
       for await (const { source, length } of dataRuns(parts, inode))
@@ -238,6 +239,27 @@ async function judgeLookup(volume: Ext4Volume): Promise<void> {
   assert.equal((await volume.lookup('/'))?.ino, 2)
   await assert.rejects(volume.lookup('circle', { follow: true }), /more than 40 symbolic links/)
 }
+
+test('a volume copied while it was mounted is not read, and all of it is in use', async (t) => {
+  if (!needRoot(t)) return
+  const file = makeVolume(t, 16 * MiB, ['-t', 'ext4'])
+  if (file === undefined) return
+  const copy = { path: join(tempFolder(t), 'copy.img'), bytes: file.bytes }
+  await withMount(file, 'rw', (folder) => {
+    writeFileSync(join(folder, 'new'), 'not in its place yet')
+    assert.equal(run('sync', ['-f', folder]).status, 0)
+    copyFileSync(file.path, copy.path)
+  })
+  const volume = await Ext4Volume.open(await openVolumeFile(t, copy))
+  assert.ok(volume.needsRecovery)
+  assert.deepEqual(await volume.usedRanges(), [{ offset: 0, length: file.bytes }])
+  await assert.rejects(volume.root(), /journal of the volume was not replayed/)
+  assert.throws(() => volume.walk(), /journal of the volume was not replayed/)
+
+  const unmounted = await Ext4Volume.open(await openVolumeFile(t, file))
+  assert.equal((await unmounted.lookup('new'))?.size, 20)
+  assert.ok((await unmounted.usedRanges()).length > 1)
+})
 
 for (const { name, args } of featureSets) {
   test(`a tree put in by mke2fs is read back: ${name}`, async (t) => {

@@ -14,7 +14,7 @@ export interface FeatureSet {
   name: string
   /** For mke2fs. */
   args: readonly string[]
-  /** False where mounting takes what a kernel may lack (quota) or eleven seconds (mmp). */
+  /** False where mounting takes what a kernel may lack (quota), or eleven seconds (mmp). */
   mounts?: boolean
 }
 
@@ -49,6 +49,9 @@ export const featureSets: readonly FeatureSet[] = [
   { name: 'no extents', args: ['-t', 'ext4', '-O', '^extents,^64bit'] },
   { name: 'bigalloc', args: ['-t', 'ext4', '-O', 'bigalloc', '-C', '16384'] },
   { name: 'bigalloc, 1 KiB blocks', args: ['-t', 'ext4', '-b', '1024', '-O', 'bigalloc', '-C', '8192'] },
+  // A kernel with pages of 4 KiB, or without Unicode tables, can't mount these.
+  { name: '64 KiB blocks', args: ['-t', 'ext4', '-b', '65536'], mounts: false },
+  { name: 'casefold', args: ['-t', 'ext4', '-O', 'casefold'], mounts: false },
   { name: 'quota and project', args: ['-t', 'ext4', '-O', 'quota,project'], mounts: false },
   { name: 'mmp', args: ['-t', 'ext4', '-O', 'mmp'], mounts: false },
 ]

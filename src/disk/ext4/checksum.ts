@@ -74,9 +74,9 @@ export function crc32c(crc: number, bytes: Uint8Array): number {
 
 /** CRC-32C continued over one little-endian 32-bit number. */
 export function crc32cOfNumber(crc: number, value: number): number {
-  const bytes = new Uint8Array(4)
-  new DataView(bytes.buffer).setUint32(0, value, true)
-  return crc32c(crc, bytes)
+  let c = crc
+  for (let shift = 0; shift < 32; shift += 8) c = (c >>> 8) ^ (t0[(c ^ (value >>> shift)) & 0xff] as number)
+  return c >>> 0
 }
 
 /** CRC-32C of `bytes` with zeroes in place of `length` bytes at `at`: where the checksum itself is stored. */

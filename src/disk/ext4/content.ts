@@ -57,7 +57,7 @@ export async function readData(
   }
   const bytes = Buffer.alloc(count)
   for await (const run of dataRuns(volume, inode, { offset, length: count }))
-    bytes.set(await volume.blocks.read(run.source, run.length), run.offset - offset)
+    bytes.set(await volume.content.read(run.source, run.length), run.offset - offset)
   return bytes
 }
 
@@ -74,7 +74,7 @@ export async function* readContent(volume: OpenVolume, inode: Inode): AsyncGener
   for await (const run of dataRuns(volume, inode)) {
     yield* holeChunks(run.offset - at)
     for (let done = 0; done < run.length; done += CHUNK_BYTES)
-      yield await volume.blocks.read(run.source + done, Math.min(CHUNK_BYTES, run.length - done))
+      yield await volume.content.read(run.source + done, Math.min(CHUNK_BYTES, run.length - done))
     at = run.offset + run.length
   }
   yield* holeChunks(inode.size - at)

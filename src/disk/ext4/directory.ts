@@ -11,7 +11,7 @@ import { crc32c } from './checksum.ts'
 import { isInline } from './content.ts'
 import { damaged } from './damage.ts'
 import { readFileMap } from './file-map.ts'
-import { FLAG_INDEXED, type Inode } from './inode.ts'
+import { FLAG_INDEXED, type Inode, MAP_OFFSET } from './inode.ts'
 import { type OpenVolume, readBlock } from './open-volume.ts'
 import { readInlineData } from './xattr.ts'
 
@@ -53,14 +53,14 @@ export async function readDirectory(volume: OpenVolume, inode: Inode): Promise<D
 function inlineEntries(volume: OpenVolume, inode: Inode): DirectoryEntry[] {
   const bytes = readInlineData(inode)
   const inMap = bytes.subarray(INLINE_PARENT_BYTES, inode.map.length)
-  const entries = parseEntries(volume, inode, inMap, inode.offset + 0x28 + INLINE_PARENT_BYTES)
+  const entries = parseEntries(volume, inode, inMap, inode.offset + MAP_OFFSET + INLINE_PARENT_BYTES)
   if (bytes.length <= inode.map.length) return entries
   return [...entries, ...parseEntries(volume, inode, bytes.subarray(inode.map.length), inode.offset)]
 }
 
 async function blockEntries(volume: OpenVolume, inode: Inode): Promise<DirectoryEntry[]> {
   const { blockBytes } = volume.superblock
-  if (inode.size === 0 || inode.size % blockBytes !== 0 || inode.size > volume.blocks.length)
+  if (inode.size === 0 || inode.size % blockBytes !== 0 || inode.size > volume.cache.length)
     throw bad(inode, `a directory of ${inode.size} bytes`, inode.offset + 4)
   const blockCount = inode.size / blockBytes
   const entries: DirectoryEntry[] = []

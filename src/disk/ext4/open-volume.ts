@@ -6,9 +6,9 @@ import type { PageCache } from './page-cache.ts'
 import type { Superblock } from './superblock.ts'
 
 export interface OpenVolume {
-  /** The bytes of the volume: for file contents. */
-  readonly blocks: BlockReader
-  /** The same through a cache: for metadata. */
+  /** The bytes of the volume, for file contents. */
+  readonly content: BlockReader
+  /** The same for metadata, which contents must not push out of the cache. */
   readonly cache: PageCache
   readonly superblock: Superblock
   readonly groups: Groups

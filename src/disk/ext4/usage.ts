@@ -16,7 +16,7 @@ import { FormatError } from '../../errors.ts'
 import { type BlockReader, mergeRanges, type Range } from '../blocks.ts'
 import { crc32c } from './checksum.ts'
 import { type BlockRun, type Group, Groups, inodeTableBlocks, planBackups } from './group.ts'
-import { PageCache } from './page-cache.ts'
+import { METADATA_PAGES, PageCache } from './page-cache.ts'
 import { readSuperblock, SUPERBLOCK_BYTES, SUPERBLOCK_OFFSET, type Superblock } from './superblock.ts'
 
 export interface Usage {
@@ -43,7 +43,7 @@ const NAMED_DOUBTS = 8
  */
 export async function readUsage(blocks: BlockReader, options: UsageOptions = {}): Promise<Usage> {
   try {
-    const cache = new PageCache(blocks)
+    const cache = new PageCache(blocks, METADATA_PAGES)
     if (blocks.length < SUPERBLOCK_OFFSET + SUPERBLOCK_BYTES) return allUsed(blocks, 'too small for ext2/3/4')
     const superblock = readSuperblock(await cache.read(SUPERBLOCK_OFFSET, SUPERBLOCK_BYTES), blocks.length)
     const reason = reasonToUseAll(superblock)
@@ -145,7 +145,7 @@ async function readBitmap(
   if (group.blocksUninit) {
     bitmap = new Uint8Array(blockBytes)
   } else {
-    bitmap = (await cache.read(group.blockBitmap * blockBytes, blockBytes)).slice()
+    bitmap = Uint8Array.from(await cache.read(group.blockBitmap * blockBytes, blockBytes))
     if (superblock.features.has('metadata_csum')) {
       const full = crc32c(
         superblock.checksumSeed,

@@ -7,7 +7,7 @@
  *
  * Every checksum the volume has is verified; what is damaged ends in a
  * FormatError that names the byte. Memory is bounded whatever the volume says:
- * metadata goes through a cache of 8 MiB, contents come in chunks.
+ * caches of 12 MiB in all, contents in chunks of at most 1 MiB.
  *
  * Not read: encrypted and compressed volumes, and volumes whose journal was
  * not replayed (their metadata is old).
@@ -21,7 +21,7 @@ import { Groups } from './group.ts'
 import { type Inode, ROOT_INODE, readInode } from './inode.ts'
 import { type LookupOptions, lookupPath } from './lookup.ts'
 import type { OpenVolume } from './open-volume.ts'
-import { PageCache } from './page-cache.ts'
+import { CONTENT_PAGES, METADATA_PAGES, PageCache } from './page-cache.ts'
 import { readSuperblock, SUPERBLOCK_BYTES, SUPERBLOCK_OFFSET, type Superblock } from './superblock.ts'
 import { readUsage, type Usage } from './usage.ts'
 import { type WalkEntry, walkTree } from './walk.ts'
@@ -29,6 +29,7 @@ import { readXattrs, type Xattr } from './xattr.ts'
 
 export class Ext4Volume {
   readonly superblock: Superblock
+  readonly #blocks: BlockReader
   readonly #volume: OpenVolume
 
   /**
@@ -37,7 +38,7 @@ export class Ext4Volume {
   static async open(blocks: BlockReader): Promise<Ext4Volume> {
     if (blocks.length < SUPERBLOCK_OFFSET + SUPERBLOCK_BYTES)
       throw damaged(`${blocks.length} bytes are too few for ext2/3/4`, 0)
-    const cache = new PageCache(blocks)
+    const cache = new PageCache(blocks, METADATA_PAGES)
     const superblock = readSuperblock(await cache.read(SUPERBLOCK_OFFSET, SUPERBLOCK_BYTES), blocks.length)
     const { unreadable } = superblock.features
     if (unreadable.length > 0) {
@@ -45,10 +46,16 @@ export class Ext4Volume {
         hint: 'Use an image with an ordinary ext4 file system.',
       })
     }
-    return new Ext4Volume({ blocks, cache, superblock, groups: new Groups(cache, superblock) })
+    return new Ext4Volume(blocks, {
+      content: new PageCache(blocks, CONTENT_PAGES),
+      cache,
+      superblock,
+      groups: new Groups(cache, superblock),
+    })
   }
 
-  private constructor(volume: OpenVolume) {
+  private constructor(blocks: BlockReader, volume: OpenVolume) {
+    this.#blocks = blocks
     this.#volume = volume
     this.superblock = volume.superblock
   }
@@ -109,7 +116,7 @@ export class Ext4Volume {
 
   /** Which bytes of the volume may not be skipped, and why if more than the bitmaps say. */
   usage(): Promise<Usage> {
-    return readUsage(this.#volume.blocks)
+    return readUsage(this.#blocks)
   }
 
   async usedRanges(): Promise<Range[]> {

@@ -43,7 +43,7 @@ export async function* walkTree(volume: OpenVolume): AsyncGenerator<WalkEntry> {
       )
     seen.add(inode.ino)
     directoryBytes += inode.size
-    if (directoryBytes > volume.blocks.length)
+    if (directoryBytes > volume.cache.length)
       throw damaged(`the directories up to inode ${inode.ino} are larger than the volume`, inode.offset + 4)
     return { rawPath, left: (await readDirectory(volume, inode)).reverse() }
   }

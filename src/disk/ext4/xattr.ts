@@ -170,7 +170,7 @@ async function readValueInode(volume: OpenVolume, owner: Inode, entry: Entry): P
     throw bad(owner, `an attribute value of ${entry.valueBytes} bytes in ${holder.size}`, entry.offset + 8)
   const value = Buffer.alloc(holder.size)
   for await (const run of dataRuns(volume, holder))
-    value.set(await volume.blocks.read(run.source, run.length), run.offset)
+    value.set(await volume.content.read(run.source, run.length), run.offset)
   const expected = holder.atime.seconds % 2 ** 32
   const actual = crc32c(volume.superblock.checksumSeed, value)
   if (actual !== (expected < 0 ? expected + 2 ** 32 : expected))
