@@ -208,7 +208,7 @@ test('a file: image that is another one, or absent, is refused and left alone', 
   image.url += '.gone'
   await assert.rejects(fetchAbsent(), {
     name: 'FetchError',
-    message: /demo image\.img\.xz\.gone, which .* can't be read: ENOENT/,
+    message: /demo%20image\.img\.xz\.gone of .* can't be read: ENOENT/,
   })
 })
 
@@ -240,6 +240,7 @@ async function filled(t: TestContext): Promise<{ cache: Cache; a: string; b: str
   for (const path of [cache.entry(a).download, cache.entry(a).image]) utimesSync(path, old, old)
   writeFileSync(cache.entry(c).downloadPartial, noise(1000))
   writeFileSync(cache.entry(c).imagePartial, noise(1000))
+  writeFileSync(`${cache.entry(b).imageFacts}.123.part`, 'torn by a crash')
   return { cache, a, b, c }
 }
 
