@@ -36,7 +36,7 @@ export async function lockImage(
   if (sha256 !== undefined && !/^[0-9a-f]{64}$/.test(sha256)) {
     throw new UsageError(`--sha256 ${request.sha256} is not 64 hex digits`)
   }
-  if (!/^(https?:\/\/[^\s/]|file:[^\s])/.test(request.url)) {
+  if (!/^(https?:\/\/[^\s/]|file:(\/\/\/|\/[^/\s]|[^/\s]))/.test(request.url)) {
     throw new UsageError(`${JSON.stringify(request.url)} is no https:, http: or file: address`)
   }
   if (request.key !== undefined) refuseBadKey(request.key)

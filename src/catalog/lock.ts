@@ -10,7 +10,7 @@
  */
 import { readFile, stat } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
-import { fileURLToPath, pathToFileURL } from 'node:url'
+import { pathToFileURL } from 'node:url'
 import { isDeepStrictEqual } from 'node:util'
 import { UsageError } from '../errors.ts'
 import { MiB } from '../units.ts'
@@ -74,11 +74,6 @@ function resolveAddress(url: string, lockFile: string): string {
   if (!url.startsWith('file:') || url.startsWith('file:/')) return url
   const folder = `${pathToFileURL(resolve(dirname(lockFile))).href}/`
   return new URL(url.slice('file:'.length), folder).href
-}
-
-/** The path of a `file:` URL; undefined for any other. */
-export function localPath(url: string): string | undefined {
-  return url.startsWith('file:') ? fileURLToPath(url) : undefined
 }
 
 /**

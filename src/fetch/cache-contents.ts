@@ -6,7 +6,6 @@ import { type Cache, readImageFacts } from './cache.ts'
 import type { EntryPaths } from './cache-folder.ts'
 import { type EntryLock, tryLockEntry } from './entry-lock.ts'
 import { hashFile } from './hash-file.ts'
-import { versionFile } from './partial-file.ts'
 
 export interface CacheEntry {
   /** sha256 of the download; `url-…` for a first download that was never finished. */
@@ -23,21 +22,30 @@ export interface CacheEntry {
 
 /** All entries, by id. */
 export async function listCache(cache: Cache): Promise<CacheEntry[]> {
-  const ids = new Set<string>()
+  const files = await listFiles(cache)
+  return Promise.all([...files.keys()].sort().map((id) => readEntry(cache, id, files.get(id) ?? [])))
+}
+
+/** The files of each entry; what isn't named as the cache names things is not ours. */
+async function listFiles(cache: Cache): Promise<Map<string, string[]>> {
+  const files = new Map<string, string[]>()
   for (const folder of ['downloads', 'images']) {
     for (const name of await readdir(join(cache.folder, folder))) {
       const id = /^((?:url-)?[0-9a-f]{64})(?=$|\.)/.exec(name)?.[1]
-      if (id !== undefined) ids.add(id)
+      if (id !== undefined) files.set(id, [...(files.get(id) ?? []), join(cache.folder, folder, name)])
     }
   }
-  return Promise.all([...ids].sort().map((id) => readEntry(cache, id)))
+  return files
 }
 
-async function readEntry(cache: Cache, id: string): Promise<CacheEntry> {
+/** Downloads and images under way, and files that were never renamed into place. */
+const isPartial = (path: string): boolean => /\.part(\.json)?$/.test(path)
+
+async function readEntry(cache: Cache, id: string, files: readonly string[]): Promise<CacheEntry> {
   const paths = cache.entry(id)
   const download = await onDisk(paths.download)
   const image = await onDisk(paths.image)
-  const partials = await Promise.all(partialPaths(paths).map(onDisk))
+  const partials = await Promise.all(files.filter(isPartial).map(onDisk))
   const times = [download, image, ...partials].map((file) => file?.usedMs ?? 0)
   return {
     id,
@@ -47,12 +55,6 @@ async function readEntry(cache: Cache, id: string): Promise<CacheEntry> {
     usedAt: new Date(Math.max(...times)),
   }
 }
-
-const partialPaths = (paths: EntryPaths): string[] => [
-  paths.downloadPartial,
-  versionFile(paths.downloadPartial),
-  paths.imagePartial,
-]
 
 async function onDisk(path: string): Promise<{ bytes: number; usedMs: number } | undefined> {
   try {
@@ -99,7 +101,17 @@ export async function pruneCache(cache: Cache, choice: PruneChoice, apply = true
       for (const lock of locks) lock.release()
     }
   }
+  if (apply) await dropStaleLocks(cache)
   return pruned
+}
+
+/** Locks of killed processes whose entries nobody asked for since. */
+async function dropStaleLocks(cache: Cache): Promise<void> {
+  for (const name of await readdir(join(cache.folder, 'locks'))) {
+    if (!/^(url-)?[0-9a-f]{64}\.(download|image)$/.test(name)) continue
+    const lock = tryLockEntry(join(cache.folder, 'locks', name))
+    if ('release' in lock) lock.release()
+  }
 }
 
 /** Both locks of an entry, or none: undefined while a live process has one. */
@@ -120,13 +132,12 @@ async function pruneEntry(
   pruned: Pruned,
 ): Promise<void> {
   // Read again, now that nobody else can change it.
-  const { partialBytes, downloadBytes, imageBytes } = await readEntry(cache, id)
+  const files = (await listFiles(cache)).get(id) ?? []
+  const { partialBytes, downloadBytes, imageBytes } = await readEntry(cache, id, files)
   pruned.freedBytes += partialBytes + (whole ? (downloadBytes ?? 0) + (imageBytes ?? 0) : 0)
   if (whole) pruned.removed.push(id)
   if (!apply) return
-  const paths = cache.entry(id)
-  const files = whole ? [paths.image, paths.imageFacts, paths.download] : []
-  for (const path of [...files, ...partialPaths(paths)]) await rm(path, { force: true })
+  for (const path of files) if (whole || isPartial(path)) await rm(path, { force: true })
 }
 
 function isChosen(entry: CacheEntry, choice: PruneChoice): boolean {

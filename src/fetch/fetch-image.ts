@@ -132,8 +132,8 @@ async function checkLocal(image: LockedImage, cache: Cache, task: Task): Promise
 }
 
 async function hashLocal(url: string, subject: string, cache: Cache, task: Task): Promise<LocalFile> {
-  const path = fileURLToPath(url)
   try {
+    const path = fileURLToPath(url)
     const before = await fileIdentity(path)
     const found = await hashFile(path, task, subject)
     cache.rememberLocal(path, before)
@@ -141,7 +141,7 @@ async function hashLocal(url: string, subject: string, cache: Cache, task: Task)
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code
     if (code === undefined || task.signal.aborted) throw error
-    throw new FetchError(`${path}, which images.lock.json names for ${subject}, can't be read: ${code}`, {
+    throw new FetchError(`${url} of ${subject} can't be read: ${code}`, {
       hint: 'Put the file there, or lock another address: piimage images lock URL',
       cause: error,
     })

@@ -34,7 +34,7 @@ export interface PartialFile {
 }
 
 /** The file that says of which version `partial` is. */
-export const versionFile = (partial: string): string => `${partial}.json`
+const versionFile = (partial: string): string => `${partial}.json`
 
 /** Remove a partial download and its version file. */
 export async function removePartial(partial: string): Promise<void> {

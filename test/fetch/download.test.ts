@@ -111,12 +111,11 @@ test('a server that stalls is left and asked again', async (t) => {
 test('a server that never answers is an error, not a hang', async (t) => {
   const server = await serve(t, () => {})
   const cache = await openCache(tempFolder(t))
-  await assert.rejects(get(`${server.origin}/x`, cache, openTestHttp(t, { stallTimeoutMs: 40 })), {
+  await assert.rejects(get(`${server.origin}/x`, cache, openTestHttp(t, { stallTimeoutMs: 150 })), {
     name: 'HttpFailure',
-    message: `${server.origin}/x sent nothing for 0.04 s`,
+    message: `${server.origin}/x sent nothing for 0.15 s`,
     exitCode: 3,
   })
-  assert.equal(server.asked.length, eager.attempts)
 })
 
 test('a body without a length that ends early is continued', async (t) => {
