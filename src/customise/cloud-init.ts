@@ -10,7 +10,6 @@
  *
  * Source: cloud-init documentation, "NoCloud", "Cloud config data"; YAML 1.1.
  */
-import { isDeepStrictEqual } from 'node:util'
 import { Document, isScalar, parseDocument, Scalar, visit } from 'yaml'
 import { FormatError, UsageError } from '../errors.ts'
 
@@ -36,7 +35,11 @@ function escapeCharacter(character: string): string {
  */
 export function formatYaml(tree: TreeMap): string {
   const document = new Document(tree, { version: '1.1', aliasDuplicateObjects: false })
+  let halfCharacter = false
   visit(document, {
+    Scalar(_, { value }) {
+      if (typeof value === 'string' && /\p{Surrogate}/u.test(value)) halfCharacter = true
+    },
     Pair(_, pair) {
       const key = pair.key
       if (isScalar(key) && typeof key.value === 'string' && !/^[A-Za-z][A-Za-z0-9_.-]*$/.test(key.value))
@@ -47,7 +50,7 @@ export function formatYaml(tree: TreeMap): string {
     .toString({ defaultStringType: 'QUOTE_DOUBLE', defaultKeyType: 'PLAIN', lineWidth: 0, indentSeq: false })
     .replace(/[\u007f-\u{10ffff}]/gu, escapeCharacter)
   const again = parseDocument(text, { version: '1.1' })
-  if (again.errors.length > 0 || !isDeepStrictEqual(again.toJS(), tree)) {
+  if (halfCharacter || again.errors.length > 0 || JSON.stringify(again.toJS()) !== JSON.stringify(tree)) {
     throw new UsageError(`a value cannot be written as YAML: ${JSON.stringify(tree).slice(0, 200)}`, {
       hint: 'Half a character (a lone surrogate) is the usual cause.',
     })

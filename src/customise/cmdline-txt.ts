@@ -29,6 +29,12 @@ export interface CmdlineEdit {
   add?: readonly string[]
 }
 
+/** undefined: a quote is never closed. */
+function splitTokens(line: string): string[] | undefined {
+  if ((line.match(/"/g) ?? []).length % 2 === 1) return undefined
+  return line.match(/(?:"[^"]*"|[^\s"])+/g) ?? []
+}
+
 /**
  * Tokens of the first line; later lines never reach the kernel and are dropped.
  *
@@ -36,12 +42,11 @@ export interface CmdlineEdit {
  */
 export function parseCmdline(text: string): string[] {
   const line = text.replaceAll('\0', '').split(/\r?\n/, 1)[0] ?? ''
-  if ((line.match(/"/g) ?? []).length % 2 === 1) {
-    throw new FormatError(`cmdline.txt has a quote that is never closed: ${showValue(line)}`, {
-      hint: 'The image is damaged, or was edited by hand. Repair cmdline.txt on its boot partition.',
-    })
-  }
-  return line.match(/(?:"[^"]*"|[^\s"])+/g) ?? []
+  const tokens = splitTokens(line)
+  if (tokens !== undefined) return tokens
+  throw new FormatError(`cmdline.txt has a quote that is never closed: ${showValue(line)}`, {
+    hint: 'The image is damaged, or was edited by hand. Repair cmdline.txt on its boot partition.',
+  })
 }
 
 /**
@@ -67,8 +72,8 @@ export function formatCmdline(tokens: readonly string[]): string {
 /** Whether `token` is one token as the kernel reads it, and no trap for the scripts of Raspberry Pi OS. */
 function checkToken(token: string): string {
   oneLine(token, 'a kernel parameter')
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: the range is printable ASCII
-  if (/[^\x00-\x7f]/.test(token) || parseCmdline(token).length !== 1 || parseCmdline(token)[0] !== token) {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: the range is ASCII
+  if (/[^\x00-\x7f]/.test(token) || splitTokens(token)?.[0] !== token) {
     throw new UsageError(`${showValue(token)} is not one kernel parameter`, {
       hint: 'No spaces outside double quotes, ASCII only, and each quote closed.',
     })

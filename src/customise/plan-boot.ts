@@ -21,6 +21,7 @@ import { editConfigTxt } from './config-txt.ts'
 import type { HostKey } from './edits.ts'
 import { detectOs, familyOf } from './os/detect.ts'
 import type { DetectedOs } from './os/family.ts'
+import { isInitShell, SAVED_CMDLINE } from './os/init-shell.ts'
 import type { Overlay } from './overlay.ts'
 import { type NodeRecord, PAYLOAD, payloadFiles } from './payload.ts'
 
@@ -110,10 +111,11 @@ async function stockCmdline(boot: BootFiles): Promise<string[]> {
       hint: 'Is it the boot partition of a Raspberry Pi image? Netboot archives and data cards have none.',
     })
   }
+  let tokens = parseCmdline(text)
+  if (isInitShell(tokens)) tokens = parseCmdline((await readText(boot, SAVED_CMDLINE)) ?? '')
   const earlier = await readText(boot, `${PAYLOAD}/node.json`)
-  return withoutTrigger(
-    editCmdline(parseCmdline(text), { remove: earlier === undefined ? [] : tokensAdded(earlier) }),
-  )
+  const added = earlier === undefined ? [] : tokensAdded(earlier)
+  return withoutTrigger(editCmdline(tokens, { remove: added }))
 }
 
 function tokensAdded(record: string): string[] {
@@ -126,10 +128,11 @@ function tokensAdded(record: string): string[] {
   }
 }
 
+/** Also when nothing changes in it: the identity covers the whole of what the node starts from. */
 async function writeConfigTxt(draft: BootDraft): Promise<void> {
-  const before = (await readText(draft.boot, 'config.txt')) ?? ''
-  const after = editConfigTxt(before, draft.config)
-  if (after !== before) draft.files.set('config.txt', bytesOf(after))
+  const before = await readText(draft.boot, 'config.txt')
+  const after = editConfigTxt(before ?? '', draft.config)
+  if (before !== undefined || after !== '') draft.files.set('config.txt', bytesOf(after))
 }
 
 /** Digest of everything written so far and of the command line, in the form cloud-init takes. */

@@ -44,7 +44,7 @@ export async function resolveOverlay(
   for (const raw of overlay.edits) {
     if (!applies(raw.when, conditionLookup)) continue
     const lookup = 'system' in raw ? systemLookup : plainLookup
-    const { when: _, ...said } = raw
+    const said = withoutContent(raw)
     const filled = fillTree(said, lookup, where) as RawEdit
     if ('system' in filled)
       resolved.edits.push({
@@ -63,6 +63,13 @@ export async function resolveOverlay(
     }
   }
   return resolved
+}
+
+/** Placeholders in the content of a file name their quoting; they are filled in by `fillFile`. */
+function withoutContent({ when: _, ...said }: RawEdit): RawEdit {
+  if (!('file' in said)) return said
+  const { content: __, ...file } = said.file as RawFile
+  return { file }
 }
 
 function completeParameters(overlay: Overlay, use: OverlayUse, node: string): Record<string, unknown> {
@@ -211,7 +218,6 @@ async function fileEdit(
   lookup: (path: string) => unknown,
 ): Promise<Edit> {
   const where = `overlay ${overlay.name}, file ${filled.path}`
-  // Placeholders of contents name their quoting; those of the tree do not reach into them.
   const text = raw.content ?? (await readBeside(inFolder(overlay.folder, raw.from ?? ''), where))
   const content = bytesOf(fillFile(text, lookup, where))
   if (filled.on !== 'root') return { kind: 'boot-file', path: bootPath(filled.path, where), content }

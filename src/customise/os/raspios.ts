@@ -22,7 +22,7 @@ import { networkConfigV2 } from '../network/network-config.ts'
 import { profilesOf } from '../profiles.ts'
 import { acceptsPasswords, scriptFacts } from '../scripted-facts.ts'
 import type { DetectedOs, OsFamily, Trigger } from './family.ts'
-import { withInitScript } from './init-shell.ts'
+import { addInitScript, withInitShell } from './init-shell.ts'
 
 interface Release {
   name: string
@@ -139,6 +139,7 @@ export const raspios: OsFamily = {
   },
 
   async finish(draft, os, node) {
+    if (os.trigger === 'init') addInitScript(draft, os)
     if (os.trigger !== 'cloud-init') return
     await warnOfLostSettings(draft)
     // Last of runcmd: it starts what needs the rest to be there.
@@ -154,7 +155,7 @@ export const raspios: OsFamily = {
       // Without this cloud-init takes every boot for that of a new machine.
       draft.cmdline = withInstanceId(draft.cmdline, identity)
     } else if (os.trigger === 'systemd.run') draft.cmdline = withBootScript(draft.cmdline, script)
-    else draft.cmdline = withInitScript(draft, script)
+    else draft.cmdline = withInitShell(draft, os)
   },
 }
 

@@ -1,0 +1,151 @@
+/** Nasty values through every writer: they come out literally on the other side, or are refused. */
+import assert from 'node:assert/strict'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import {
+  formatUserData,
+  formatYaml,
+  mergeTrees,
+  parseUserData,
+  type TreeMap,
+} from '../../src/customise/cloud-init.ts'
+import { formatEnvFile, quoteShell } from '../../src/customise/env-file.ts'
+import { FormatError, UsageError } from '../../src/errors.ts'
+import { tempFolder } from '../support/temp.ts'
+import { needTool, run } from '../support/tools.ts'
+
+export const nasty = [
+  "it's",
+  '"quoted"',
+  '$(reboot)',
+  '`id`',
+  '\u0024{HOME}',
+  '$HOME',
+  '%i',
+  '%',
+  '-rf',
+  '--',
+  '# no comment',
+  ': colon',
+  'a: b',
+  '- item',
+  '&anchor',
+  '*alias',
+  '!tag',
+  '{a',
+  '[b',
+  '|',
+  '>',
+  '\\',
+  '\\n',
+  'trailing ',
+  ' leading',
+  '',
+  'no',
+  'on',
+  '1e3',
+  '0123',
+  '1:30',
+  'null',
+  '~',
+  'ü',
+  '日本',
+  '😀',
+  "'",
+  "''",
+  '"',
+  ';',
+  '&&',
+  '<<EOF',
+  '@',
+  '=',
+  '\u00a0',
+]
+const unprintable = ['a\nb', 'a\rb', 'a\0b', '\u001b[31m', '\u007f', '\u0085', '\u2028']
+
+test('quoteShell: sh prints what went in', (t) => {
+  const sh = needTool(t, 'dash', 'dash')
+  if (sh === undefined) return
+  for (const value of [...nasty, 'two\nlines', '\u001b']) {
+    const result = run('dash', ['-c', `printf %s ${quoteShell(value)}`])
+    assert.equal(result.stdout, value)
+  }
+})
+
+test('formatEnvFile: sh reads what went in', (t) => {
+  const sh = needTool(t, 'dash', 'dash')
+  if (sh === undefined) return
+  const file = join(tempFolder(t), 'node.env')
+  for (const value of nasty) {
+    writeFileSync(file, formatEnvFile({ FIRST: 'x', VALUE: value }))
+    const result = run('dash', ['-eu', '-c', '. "$1"; printf %s "$VALUE"', 'sh', file])
+    assert.equal(result.stdout, value, result.stderr)
+  }
+})
+
+test('formatEnvFile refuses line ends and control characters', () => {
+  for (const value of unprintable) assert.throws(() => formatEnvFile({ VALUE: value }), UsageError)
+})
+
+test('formatYaml: YAML 1.1 and 1.2 readers see the same text', async (t) => {
+  const { parse } = await import('yaml')
+  const tree = {
+    values: [...nasty, ...unprintable],
+    keys: Object.fromEntries(nasty.map((value, index) => [value, index])),
+  }
+  const text = formatYaml(tree)
+  assert.match(text, /^[\n -~]*$/, 'ASCII only')
+  for (const version of ['1.1', '1.2'] as const) assert.deepEqual(parse(text, { version }), tree)
+  if (needTool(t, 'python3', 'python3-yaml') === undefined) return
+  const result = run(
+    'python3',
+    ['-c', 'import json, sys, yaml; json.dump(yaml.safe_load(sys.stdin), sys.stdout)'],
+    { input: text },
+  )
+  if (result.stderr.includes('No module named')) throw new Error('needs PyYAML: apt-get install python3-yaml')
+  assert.deepEqual(JSON.parse(result.stdout), tree, 'as cloud-init reads it')
+})
+
+test('formatYaml: any tree comes back', () => {
+  const tree = fc.dictionary(fc.string({ unit: 'binary' }), fc.jsonValue()) as fc.Arbitrary<TreeMap>
+  fc.assert(
+    fc.property(tree, (value) => formatYaml(value).length >= 0),
+    { numRuns: 300 },
+  )
+})
+
+test('formatYaml refuses half a character', () => {
+  assert.throws(() => formatYaml({ a: '\ud800' }), UsageError)
+})
+
+test('user-data: first line, and back', () => {
+  const text = formatUserData({ hostname: 'a' }, 'made by a test')
+  assert.equal(text.split('\n', 1)[0], '#cloud-config')
+  assert.deepEqual(parseUserData(text, 'x'), { hostname: 'a' })
+  assert.deepEqual(parseUserData('#cloud-config\n# only comments\n', 'x'), {})
+})
+
+for (const [name, text] of [
+  ['no first line', 'hostname: a\n'],
+  ['a space before it', ' #cloud-config\n'],
+  ['a script', '#!/bin/sh\n'],
+  ['a list', '#cloud-config\n- a\n'],
+  ['a tab', '#cloud-config\na:\n\tb: 1\n'],
+  ['twice the same key', '#cloud-config\na: 1\na: 2\n'],
+] as const) {
+  test(`parseUserData refuses ${name}`, () => {
+    assert.throws(() => parseUserData(text, 'user-data'), FormatError)
+  })
+}
+
+test('mergeTrees: maps by key, lists appended, else the later one', () => {
+  const base = { a: 1, list: [1], map: { x: 1, y: 1 }, gone: null }
+  const over = { a: 2, list: [2], map: { y: 2 }, gone: [3] }
+  assert.deepEqual(mergeTrees(base, over), { a: 2, list: [1, 2], map: { x: 1, y: 2 }, gone: [3] })
+  assert.throws(
+    () => mergeTrees({ m: { a: 1 } }, { m: { a: [1] } }),
+    /m\.a is a plain value in one overlay and a list/,
+  )
+})
