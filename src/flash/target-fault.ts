@@ -25,6 +25,8 @@ export const readTarget = (target: Target, into: Buffer, offset: number): Promis
 
 export const flushTarget = (target: Target): Promise<void> => guarded('flush', undefined, target.flush())
 
+export const commitTarget = (target: Target): Promise<void> => guarded('flush', undefined, target.commit())
+
 async function guarded(action: TargetFault['action'], range: Range | undefined, request: Promise<void>) {
   try {
     await request
