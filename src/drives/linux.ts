@@ -25,7 +25,8 @@ export function readLinuxDevices(root = '/'): LinuxDevices {
   }
   return {
     byName: readBlockDevices(root),
-    mounts: parseMountinfo(read('proc/self/mountinfo')),
+    // In a container or another mount namespace, the machine's own mounts show under process 1, if at all.
+    mounts: parseMountinfo(`${read('proc/self/mountinfo')}\n${read('proc/1/mountinfo')}`),
     swaps: parseSwaps(read('proc/swaps')),
     btrfs: readBtrfsMembers(root),
   }
@@ -109,11 +110,15 @@ function isLoopOver(loop: BlockDevice, member: BlockDevice): boolean {
 }
 
 function mountsOf({ mounts }: LinuxDevices, stack: readonly BlockDevice[]): Mount[] {
-  return mounts
+  const found = mounts
     .filter(({ device, source }) =>
       stack.some((member) => member.number === device || (device.startsWith('0:') && names(member, source))),
     )
     .map(({ source, target }) => ({ source, target }))
+  return found.filter(
+    ({ source, target }, index) =>
+      index === found.findIndex((other) => other.source === source && other.target === target),
+  )
 }
 
 /** Whether a path that the kernel reports means this device. */

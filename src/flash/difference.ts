@@ -7,7 +7,7 @@
  */
 import type { BlockReader } from '../disk/blocks.ts'
 import { DriveError } from '../errors.ts'
-import { alignDown, formatBytes, MiB, SECTOR_BYTES } from '../units.ts'
+import { alignDown, formatBytes, KiB, MiB, SECTOR_BYTES } from '../units.ts'
 
 export interface Difference {
   /** Of the first differing byte, from the start of the card. */
@@ -92,26 +92,29 @@ function describeUniform(bad: Uint8Array): string | undefined {
 /** How many turns of a wrapped card are looked at, from the last one back (skipped ranges leave gaps). */
 const MAX_TURNS = 64
 
-/** Does the damaged sector hold what belongs a power of two further on (or back)? */
+/** Enough to be sure: single sectors repeat within an image, whole blocks that are not uniform hardly do. */
+const WRAP_BYTES = 4 * KiB
+
+/** Does the damaged block hold what belongs a power of two further on (or back)? */
 async function describeWrap(
   actual: Uint8Array,
   start: number,
   offset: number,
   image: BlockReader,
 ): Promise<string | undefined> {
-  const from = alignDown(offset, SECTOR_BYTES)
-  const sector = actual.subarray(from, from + SECTOR_BYTES)
-  if (sector.length < SECTOR_BYTES || sector.every((byte) => byte === sector[0])) return undefined
+  const from = alignDown(offset, WRAP_BYTES)
+  const block = actual.subarray(from, from + WRAP_BYTES)
+  if (block.length < WRAP_BYTES || block.every((byte) => byte === block[0])) return undefined
   const place = start + from
   // From large to small: a multiple of the card's real size also matches with every smaller step.
   for (let turn = 2 ** Math.floor(Math.log2(image.length)); turn >= MiB; turn /= 2) {
     const home = place % turn
-    const lastTurn = Math.floor((image.length - SECTOR_BYTES - home) / turn)
+    const lastTurn = Math.floor((image.length - WRAP_BYTES - home) / turn)
     for (let number = lastTurn; number >= Math.max(0, lastTurn - MAX_TURNS); number -= 1) {
       const other = home + number * turn
       if (other === place) continue
-      if (Buffer.compare(await image.read(other, SECTOR_BYTES), sector) === 0)
-        return `it holds what belongs at offset ${other}, so the card has at most ${formatBytes(turn)}`
+      if (Buffer.compare(await image.read(other, WRAP_BYTES), block) === 0)
+        return `it holds what belongs at offset ${other}, as on a card that has only ${formatBytes(turn)}`
     }
   }
   return undefined

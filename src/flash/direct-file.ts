@@ -21,7 +21,7 @@ export interface DirectFile {
   read(into: Buffer, offset: number): Promise<void>
   /** All of `bytes`; short writes are continued. @throws errno */
   write(bytes: Buffer, offset: number): Promise<void>
-  /** fsync(2): returns when the drive says it has stored everything. */
+  /** fsync(2), on macOS F_FULLFSYNC: returns when the drive says it has stored everything. */
   flush(): Promise<void>
   /** Set a regular file's length. */
   truncate(length: number): Promise<void>

@@ -25,12 +25,14 @@ export const readTarget = (target: Target, into: Buffer, offset: number): Promis
 
 export const flushTarget = (target: Target): Promise<void> => guarded('flush', undefined, target.flush())
 
+export const commitTarget = (target: Target): Promise<void> => guarded('flush', undefined, target.commit())
+
 async function guarded(action: TargetFault['action'], range: Range | undefined, request: Promise<void>) {
   try {
     await request
   } catch (error) {
-    // Anything without an errno is a bug and stays what it is.
-    if (typeof (error as NodeJS.ErrnoException).code !== 'string') throw error
+    // Anything without the name of an errno (EIO; not ERR_OUT_OF_RANGE) is a bug and stays what it is.
+    if (!/^E[A-Z0-9]+$/.test(String((error as NodeJS.ErrnoException).code))) throw error
     throw new TargetFault(action, range, error as NodeJS.ErrnoException)
   }
 }
@@ -49,10 +51,7 @@ export function describeFault(fault: TargetFault, target: Target, gone: boolean)
       'Slide the lock switch of the card or its adapter away from "lock" and put it in again.',
     ]
   const verb = action === 'flush' ? 'store what was written' : action
-  const place =
-    range === undefined
-      ? ''
-      : ` ${action === 'read' ? '' : ''}${range.length} bytes at offset ${range.offset}`
+  const place = range === undefined ? '' : ` ${range.length} bytes at offset ${range.offset}`
   const what = `${target.path} failed to ${verb}${place} (${code})`
   return gone
     ? [`${what} and no longer answers`, 'Was the card pulled out? Put it in again and run the command again.']

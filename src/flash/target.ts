@@ -102,15 +102,14 @@ export async function openFileTarget(
       hint: 'Add --yes to overwrite it, or name another file.',
     })
   const partial = `${path}.${process.pid}.part`
-  let file: DirectFile
-  try {
-    file = await openDirectFile(partial, { kind: 'new-file' })
-  } catch (cause) {
-    throw new UsageError(`${path} can't be made: ${(cause as Error).message}`, {
-      hint: 'Check that its folder exists and may be written to.',
+  const cannotMake = (cause: unknown) =>
+    new UsageError(`${path} can't be made: ${(cause as Error).message}`, {
+      hint: 'Check that its folder exists, may be written to, and takes files of this size.',
       cause,
     })
-  }
+  const file = await openDirectFile(partial, { kind: 'new-file' }).catch((error) => {
+    throw cannotMake(error)
+  })
   let committed = false
   const close = async () => {
     await file.close()
@@ -127,7 +126,9 @@ export async function openFileTarget(
     await clearOtherParts(path)
     // The last request may reach past the image's end, to a whole block; `commit` cuts that off.
     const length = alignUp(imageLength, ALIGN_BYTES)
-    await file.truncate(length)
+    await file.truncate(length).catch((error) => {
+      throw cannotMake(error)
+    })
     return makeTarget('file', path, length, file, { commit, close })
   } catch (error) {
     await close()

@@ -12,7 +12,9 @@
  *
  * `writeCard` holds no state but its own, so any number can run side by side,
  * each with its own image, pace and failure. Memory: two requests of 4 MiB per
- * card, and as much of the image while a request is prepared.
+ * card, and as much of the image while a request is prepared. The requests wait
+ * in Node's thread pool: it has four threads for all cards together unless
+ * UV_THREADPOOL_SIZE gave it more before Node started.
  */
 import type { BlockReader, Range } from '../disk/blocks.ts'
 import { DriveError, InterruptedError, UsageError } from '../errors.ts'
@@ -24,7 +26,14 @@ import { inLanes, orAborted } from './lanes.ts'
 import { findDamage, laneBuffer, readImage } from './read-back.ts'
 import { planRequests, REQUEST_BYTES } from './requests.ts'
 import { ALIGN_BYTES, type Target } from './target.ts'
-import { describeFault, flushTarget, readTarget, TargetFault, writeTarget } from './target-fault.ts'
+import {
+  commitTarget,
+  describeFault,
+  flushTarget,
+  readTarget,
+  TargetFault,
+  writeTarget,
+} from './target-fault.ts'
 
 export interface CardRequest {
   /** Opened by `openDriveTarget` or `openFileTarget`; the caller closes it. */
@@ -112,7 +121,7 @@ class CardWriter {
       await this.#writeHead()
       this.#task.signal.throwIfAborted()
       this.#state = 'done'
-      await this.#request.target.commit()
+      await commitTarget(this.#request.target)
     } catch (error) {
       throw await this.#explain(error)
     }

@@ -1,6 +1,6 @@
 /** Machines as sysfs describes them: who is a drive, what stands on it, and which one may be erased. */
 import assert from 'node:assert/strict'
-import { test } from 'node:test'
+import { type TestContext, test } from 'node:test'
 import type { Drive } from '../../src/drives/drive.ts'
 import { refuseNotWhole } from '../../src/drives/guard.ts'
 import { listLinuxDrives, readLinuxDevices } from '../../src/drives/linux.ts'
@@ -138,7 +138,7 @@ const server: Tree = {
 
 const noOptions: RefusalOptions = { imageLength: GiB, holdsCache: false }
 
-function drivesOf(t: import('node:test').TestContext, tree: Tree): Map<string, Drive> {
+function drivesOf(t: TestContext, tree: Tree): Map<string, Drive> {
   const root = tempFolder(t)
   plantSysfs(root, tree)
   return new Map(listLinuxDrives(readLinuxDevices(root)).map((drive) => [drive.path, drive]))
@@ -173,6 +173,17 @@ test('a laptop lists its drives, and not memory, optical or eMMC boot areas', (t
   const disk = drives.get('/dev/nvme0n1')
   assert.deepEqual([disk?.bus, disk?.removable, disk?.system, disk?.swap], ['nvme', false, true, true])
   assert.deepEqual(disk?.holders, ['/dev/mapper/luks', '/dev/mapper/vg-root', '/dev/mapper/vg-swap'])
+})
+
+test('in a mount namespace of its own, what the machine has mounted counts', (t) => {
+  const mountinfo =
+    '30 1 0:40 / / rw - overlay overlay rw\n31 30 8:1 / /media/me/card rw - vfat /dev/sda1 rw\n'
+  const drives = drivesOf(t, { ...laptop, mountinfo, mountinfoOfInit: laptop.mountinfo + mountinfo })
+  assert.equal(drives.get('/dev/nvme0n1')?.system, true)
+  assert.deepEqual(
+    drives.get('/dev/sda')?.mounts.map(({ target }) => target),
+    ['/media/me/card', '/media/me/my bootfs'],
+  )
 })
 
 const refusals: { tree: Tree; path: string; options?: Partial<RefusalOptions>; says: string | undefined }[] =

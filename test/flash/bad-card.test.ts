@@ -147,7 +147,7 @@ test('a card that claims twice what it has and wraps around', async (t) => {
   assert.ok(error.difference.offset >= MiB && error.difference.offset < 8 * MiB, error.message)
   assert.match(
     error.difference.looksLike,
-    /^it holds what belongs at offset \d+, so the card has at most 16\.8 MB$/,
+    /^it holds what belongs at offset \d+, as on a card that has only 16\.8 MB$/,
   )
   assertUnbootable(card.backing)
 })

@@ -69,7 +69,7 @@ const cases: {
     damage: (bytes) => image.copy(bytes, 0, start + 16 * MiB, start + 16 * MiB + 64 * KiB),
     offset: 0,
     length: 64 * KiB,
-    looksLike: `it holds what belongs at offset ${start + 16 * MiB}, so the card has at most 16.8 MB`,
+    looksLike: `it holds what belongs at offset ${start + 16 * MiB}, as on a card that has only 16.8 MB`,
   },
 ]
 for (const { name, damage, offset, length, looksLike } of cases)

@@ -29,6 +29,8 @@ export interface Tree {
   devices: TreeDevice[]
   /** /proc/self/mountinfo */
   mountinfo?: string
+  /** /proc/1/mountinfo; default: not readable */
+  mountinfoOfInit?: string
   /** /proc/swaps, without its first line */
   swaps?: string
   /** File system id → kernel names of its members. */
@@ -69,6 +71,7 @@ export function plantSysfs(root: string, tree: Tree): void {
     }
   }
   put('proc/self/mountinfo', tree.mountinfo ?? '')
+  if (tree.mountinfoOfInit !== undefined) put('proc/1/mountinfo', tree.mountinfoOfInit)
   put('proc/swaps', `Filename\tType\tSize\tUsed\tPriority\n${tree.swaps ?? ''}`)
   for (const [id, members] of Object.entries(tree.btrfs ?? {}))
     for (const name of members) link(`sys/fs/btrfs/${id}/devices/${name}`, `sys/class/block/${name}`)
