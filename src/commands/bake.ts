@@ -18,8 +18,8 @@ import { buildNodeImage } from './support/node-image.ts'
 import { findNode, openProject } from './support/project.ts'
 
 interface BakeArgs {
-  node: string[]
-  all: boolean
+  node?: string[]
+  all?: boolean
   output: string
   format: BakeFormat
   level?: number
@@ -31,8 +31,8 @@ export const bakeCommand = defineCommand<BakeArgs>({
   describe: 'Write nodes to image files for releases or other tools',
   builder: (cli) =>
     cli
-      .option('node', { type: 'string', array: true, nargs: 1, default: [], describe: 'Nodes to bake' })
-      .option('all', { type: 'boolean', default: false, describe: 'Every node of the cluster file' })
+      .option('node', { type: 'string', array: true, nargs: 1, describe: 'Nodes to bake' })
+      .option('all', { type: 'boolean', describe: 'Every node of the cluster file' })
       .conflicts('all', 'node')
       .option('output', {
         alias: 'o',
@@ -57,7 +57,9 @@ export const bakeCommand = defineCommand<BakeArgs>({
   async run(args, context) {
     const { world, output } = context
     const project = await openProject(args, context)
-    const nodes = args.all ? project.cluster.nodes : args.node.map((name) => findNode(project.cluster, name))
+    const nodes = args.all
+      ? project.cluster.nodes
+      : (args.node ?? []).map((name) => findNode(project.cluster, name))
     if (nodes.length === 0)
       throw new UsageError('no node to bake', { hint: 'Name some: --node NAME, or --all' })
     const folder = resolve(world.cwd, args.output)

@@ -177,7 +177,7 @@ async function flashOne(
   }
 }
 
-/** Open the card or file, write it, and put it in its place. */
+/** Open the card or file, and write it. */
 async function writeTo(
   target: Target,
   image: NodeImage,
@@ -192,7 +192,7 @@ async function writeTo(
       ? await openFileTarget(path, base.length, { overwrite: true })
       : await openDriveTarget(target.found)
   try {
-    const report = await writeCard(
+    return await writeCard(
       {
         target: opened,
         image: changes,
@@ -203,8 +203,6 @@ async function writeTo(
       },
       task,
     )
-    await opened.commit()
-    return report
   } finally {
     await opened.close()
   }

@@ -106,7 +106,10 @@ const lockOne: Action = async (args, context) => {
         ...(args.key === undefined ? {} : { key: args.key }),
         ...(args.sha256 === undefined ? {} : { sha256: args.sha256 }),
       },
-      { http: openPublisherHttp(cache, { http, offline: false }, task), today: world.now().toISOString().slice(0, 10) },
+      {
+        http: openPublisherHttp(cache, { http, offline: false }, task),
+        today: world.now().toISOString().slice(0, 10),
+      },
       task,
     )
     const { lock, change } = addToLock(before, image)

@@ -8,8 +8,8 @@ import { buildNodeImage, type NodeImage } from './support/node-image.ts'
 import { findNode, openProject } from './support/project.ts'
 
 interface PlanArgs {
-  node: string[]
-  all: boolean
+  node?: string[]
+  all?: boolean
 }
 
 export const planCommand = defineCommand<PlanArgs>({
@@ -21,17 +21,15 @@ export const planCommand = defineCommand<PlanArgs>({
         type: 'string',
         array: true,
         nargs: 1,
-        default: [],
         describe: 'Nodes to show (default: all)',
       })
-      .option('all', { type: 'boolean', default: false, describe: 'Every node of the cluster file' })
+      .option('all', { type: 'boolean', describe: 'Every node of the cluster file' })
       .conflicts('all', 'node')
       .example('$0 plan --node oneil', 'What makes a card oneil'),
   async run(args, context) {
     const { output } = context
     const project = await openProject(args, context)
-    const nodes =
-      args.node.length > 0 ? args.node.map((name) => findNode(project.cluster, name)) : project.cluster.nodes
+    const nodes = args.node?.map((name) => findNode(project.cluster, name)) ?? project.cluster.nodes
     const bases = await openBases(args, context)
     try {
       for (const node of nodes) {

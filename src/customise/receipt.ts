@@ -4,7 +4,8 @@
  * receipt.
  */
 import { createHash } from 'node:crypto'
-import type { BootPlan } from './plan-boot.ts'
+import { PAYLOAD } from './payload.ts'
+import type { BootPlan, FileChange } from './plan-boot.ts'
 
 export const RECEIPT_FILE = 'piimage-receipt.json'
 
@@ -16,7 +17,7 @@ export interface Receipt {
   os: string
   /** The piimage that wrote it. */
   piimage: string
-  /** sha256 of each file as it was written; null for one that was removed. First boot changes some of them. */
+  /** sha256 of each file as it was written, those with secrets left out; null for one that was removed. */
   files: Record<string, string | null>
 }
 
@@ -27,10 +28,7 @@ export function withReceipt(
   before: Uint8Array | null,
 ): BootPlan {
   const files = Object.fromEntries(
-    plan.files.map((file) => [
-      file.path,
-      file.after === null ? null : createHash('sha256').update(file.after).digest('hex'),
-    ]),
+    plan.files.filter((file) => !holdsSecret(file, plan.secrets)).map((file) => [file.path, digestOf(file)]),
   )
   const receipt: Receipt = {
     receiptVersion: 1,
@@ -43,6 +41,16 @@ export function withReceipt(
   }
   const after = new TextEncoder().encode(`${JSON.stringify(receipt, null, 2)}\n`)
   return { ...plan, files: [...plan.files, { path: RECEIPT_FILE, before, after }] }
+}
+
+const digestOf = ({ after }: FileChange): string | null =>
+  after === null ? null : createHash('sha256').update(after).digest('hex')
+
+/** A digest that stays on the card lets anybody try pass phrases against it. */
+function holdsSecret({ path, after }: FileChange, secrets: readonly string[]): boolean {
+  if (path.startsWith(`${PAYLOAD}/secrets/`)) return true
+  const text = Buffer.from(after ?? []).toString('latin1')
+  return secrets.some((secret) => text.includes(Buffer.from(secret).toString('latin1')))
 }
 
 /** @returns undefined when the bytes are no receipt of a version this piimage knows */
