@@ -217,6 +217,11 @@ async function judgeHoles(volume: Ext4Volume, blockBytes: number): Promise<void>
   const part = await volume.readData(sparse, 300 * blockBytes - 2, 10)
   assert.equal(part.toString('latin1'), '\0\0run 100\0')
 
+  const small = await find('first')
+  assert.equal((await volume.readData(small, 4, 10)).toString(), 'ed')
+  for (const offset of [6, 7, 10_000]) assert.equal((await volume.readData(small, offset, 10)).length, 0)
+  await assert.rejects(volume.readData(await find('fifo'), 0, 1), /is a fifo/)
+
   const hole = await find('/hole')
   assert.deepEqual(
     (await collect(volume.extentsOf(hole))).map((run) => run.offset),

@@ -22,8 +22,14 @@ export function isInline(inode: Inode): boolean {
   return (inode.flags & FLAG_INLINE_DATA) !== 0
 }
 
+/** Other types keep something else where a file keeps its map: a device its number. */
+function checkIsFile(inode: Inode): void {
+  if (inode.type !== 'file') throw new Error(`inode ${inode.ino} is a ${inode.type}`)
+}
+
 /** The parts of a file that hold data, in order and apart from each other; the rest reads as zeroes. */
 export async function* dataExtents(volume: OpenVolume, inode: Inode): AsyncGenerator<Range> {
+  checkIsFile(inode)
   if (isInline(inode)) {
     if (inode.size > 0) yield { offset: 0, length: inode.size }
     return
@@ -51,6 +57,11 @@ export async function readData(
   offset: number,
   length: number,
 ): Promise<Buffer> {
+  checkIsFile(inode)
+  return readBytes(volume, inode, offset, length)
+}
+
+async function readBytes(volume: OpenVolume, inode: Inode, offset: number, length: number): Promise<Buffer> {
   const count = Math.max(0, Math.min(length, inode.size - offset))
   if (isInline(inode)) {
     return Buffer.from(readInlineData(inode).subarray(offset, offset + count))
@@ -66,6 +77,7 @@ export async function readData(
  * a chunk: the zeroes are shared.
  */
 export async function* readContent(volume: OpenVolume, inode: Inode): AsyncGenerator<Uint8Array> {
+  checkIsFile(inode)
   if (isInline(inode)) {
     if (inode.size > 0) yield readInlineData(inode)
     return
@@ -97,7 +109,7 @@ export async function readLinkTarget(volume: OpenVolume, inode: Inode): Promise<
   const fast = inode.size < inode.map.length && (inode.flags & FLAG_EXTENTS) === 0 && !isInline(inode)
   const target = fast
     ? Buffer.from(inode.map.subarray(0, inode.size))
-    : await readData(volume, inode, 0, inode.size)
+    : await readBytes(volume, inode, 0, inode.size)
   if (target.includes(0)) throw damaged(`inode ${inode.ino}: a NUL in its link target`, inode.offset)
   return target
 }

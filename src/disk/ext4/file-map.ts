@@ -35,6 +35,7 @@ export async function* dataRuns(
 ): AsyncGenerator<DataRun> {
   const { blockBytes } = volume.superblock
   const end = Math.min(range.offset + range.length, inode.size)
+  if (end <= range.offset) return
   const wanted = { from: Math.floor(range.offset / blockBytes), to: Math.ceil(end / blockBytes) }
   let run: DataRun | undefined
   for await (const extent of readFileMap(volume, inode, wanted)) {
