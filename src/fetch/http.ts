@@ -5,7 +5,7 @@
  *
  * Built on node:http, one connection per request. undici 7, the last for
  * Node 20, ends the whole process when a server closes its connection while
- * the reader is busy (nodejs/undici#5360); downloads meet that every day.
+ * the reader is busy; downloads meet that every day.
  */
 import { request as httpRequest, type IncomingMessage } from 'node:http'
 import { request as httpsRequest } from 'node:https'
