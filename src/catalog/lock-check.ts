@@ -31,7 +31,8 @@ export interface LockJson {
 export async function checkLockText(text: string, file: string): Promise<LockJson> {
   const lineCounter = new LineCounter()
   const value = parseJson(text, file)
-  const document = readPlaces(text, file, lineCounter)
+  refuseDeep(value, file)
+  const document = readPlaces(text, lineCounter)
   if (document.errors.length > 0) {
     const mistakes = document.errors.map((error) => {
       const { line, col } = lineCounter.linePos(error.pos[0])
@@ -72,13 +73,20 @@ function parseJson(text: string, file: string): unknown {
   }
 }
 
-function readPlaces(text: string, file: string, lineCounter: LineCounter): Document {
-  const document = parseDocument(text, { lineCounter, prettyErrors: false, version: '1.2', schema: 'json' })
-  // Thousands of nested brackets overflow the reader's stack, at every level once; no lock has them.
-  if (document.errors.some((error) => error.code === 'RESOURCE_EXHAUSTION')) {
-    throw new MistakesError([{ file, line: 1, column: 1, message: 'brackets are nested too deeply' }])
+function readPlaces(text: string, lineCounter: LineCounter): Document {
+  return parseDocument(text, { lineCounter, prettyErrors: false, version: '1.2', schema: 'json' })
+}
+
+/** A lock has six levels. Reading places recurses, and a file of brackets would overflow the stack. */
+function refuseDeep(value: unknown, file: string): void {
+  let level = [value]
+  for (let depth = 0; depth < 20; depth += 1) {
+    level = level.flatMap((one) => (typeof one === 'object' && one !== null ? Object.values(one) : []))
+    if (level.length === 0) return
   }
-  return document
+  throw new MistakesError([
+    { file, line: 1, column: 1, message: 'brackets are nested too deeply for a lock' },
+  ])
 }
 
 function refuseNewer(value: unknown, file: string): void {

@@ -77,7 +77,9 @@ export async function openCache(folder: string, options: CacheOptions = {}): Pro
       const paths = entryPaths(folder, id)
       const lock = await lockEntry(paths.locks[part], signal, (pid) =>
         options.onWait?.(`waiting for process ${pid}, which works on ${subject}`),
-      )
+      ).catch((error) => {
+        throw error.syscall === undefined ? error : unusable(folder, error)
+      })
       try {
         return await work(paths)
       } finally {
@@ -116,14 +118,15 @@ async function makeFolders(folder: string): Promise<void> {
       if (error.code !== 'EEXIST') throw error
     })
   } catch (error) {
-    throw new FetchError(
-      `the cache folder ${folder} can't be made: ${(error as NodeJS.ErrnoException).code}`,
-      {
-        hint: 'Choose another with --cache DIR or PIIMAGE_CACHE',
-        cause: error,
-      },
-    )
+    throw unusable(folder, error as NodeJS.ErrnoException)
   }
+}
+
+function unusable(folder: string, cause: NodeJS.ErrnoException): FetchError {
+  return new FetchError(`the cache folder ${folder} can't be written: ${cause.code}`, {
+    hint: 'Choose another with --cache DIR or PIIMAGE_CACHE',
+    cause,
+  })
 }
 
 /** The image that is here, touched so that `prune` sees it in use; undefined: none. */

@@ -1,10 +1,16 @@
 /**
  * HTTP(S) as a downloader needs it: proxies from the environment, redirects
  * that never lose encryption, no compression on the wire, and a limit on how
- * long nothing may happen. One request; retrying is ./download.ts.
+ * long nothing may happen. One request; retrying is ./retry.ts.
+ *
+ * Built on node:http, one connection per request. undici 7, the last for
+ * Node 20, ends the whole process when a server closes its connection while
+ * the reader is busy; downloads meet that every day.
  */
-import type { Dispatcher } from 'undici'
-import { FetchError } from '../errors.ts'
+import { request as httpRequest, type IncomingMessage } from 'node:http'
+import { request as httpsRequest } from 'node:https'
+import { FetchError, PiimageError } from '../errors.ts'
+import { type Environment, openTunnel, proxyFor, proxyHeaders } from './proxy.ts'
 
 /** A request that failed, and whether asking again may help. */
 export class HttpFailure extends FetchError {
@@ -18,7 +24,7 @@ export class HttpFailure extends FetchError {
 
 export interface HttpOptions {
   /** HTTP_PROXY, HTTPS_PROXY, NO_PROXY and their lower-case forms. */
-  env: Record<string, string | undefined>
+  env: Environment
   /** Until a connection stands; default 20 s. */
   connectTimeoutMs?: number
   /** Until the next byte, header or body; default 60 s. */
@@ -50,66 +56,17 @@ export interface Http {
    *   a status is not a failure here
    */
   request(url: string, request: HttpRequest): Promise<HttpResponse>
-  close(): Promise<void>
 }
 
 const MAX_REDIRECTS = 5
 
 export function openHttp(options: HttpOptions): Http {
-  const stallTimeoutMs = options.stallTimeoutMs ?? 60_000
-  let opened: Promise<{ undici: typeof import('undici'); dispatcher: Dispatcher }> | undefined
-  // Loaded at the first request: commands that stay at home don't pay for it.
-  const open = () => {
-    opened ??= import('undici').then((undici) => ({ undici, dispatcher: openDispatcher(undici, options) }))
-    return opened
-  }
-
-  async function once(
-    url: string,
-    { method = 'GET', headers = {}, signal }: HttpRequest,
-  ): Promise<HttpResponse> {
-    const { undici, dispatcher } = await open()
-    const stalled = new AbortController()
-    const watch = stallWatch(stallTimeoutMs, () =>
-      stalled.abort(new HttpFailure(`${shownUrl(url)} sent nothing for ${stallTimeoutMs / 1000} s`, true)),
-    )
-    const explain = (error: unknown): unknown => {
-      if (signal.aborted) return signal.reason
-      if (stalled.signal.aborted) return stalled.signal.reason
-      return networkFailure(url, error)
-    }
-    watch.start()
-    try {
-      const answer = await undici.request(url, {
-        method,
-        dispatcher,
-        headers: { 'user-agent': 'piimage', 'accept-encoding': 'identity', ...headers },
-        signal: AbortSignal.any([signal, stalled.signal]),
-        headersTimeout: 0,
-        bodyTimeout: 0,
-      })
-      watch.stop()
-      // A body that is thrown away mid-way may still report an error.
-      answer.body.on('error', () => {})
-      return {
-        status: answer.statusCode,
-        headers: plainHeaders(answer.headers),
-        addresses: [url],
-        body: watchedBody(answer.body, watch, explain),
-        discard: () => void answer.body.destroy(),
-      }
-    } catch (error) {
-      watch.stop()
-      throw explain(error)
-    }
-  }
-
   return {
     async request(url, request) {
       const addresses = [url]
       for (;;) {
         const at = addresses.at(-1) ?? url
-        const response = await once(at, request)
+        const response = await requestOnce(at, request, options)
         const location = response.headers.location
         if (![301, 302, 303, 307, 308].includes(response.status) || location === undefined) {
           return { ...response, addresses }
@@ -121,26 +78,75 @@ export function openHttp(options: HttpOptions): Http {
         addresses.push(redirectTarget(at, location))
       }
     },
-    async close() {
-      if (opened !== undefined) await (await opened).dispatcher.destroy()
-    },
   }
 }
 
-function openDispatcher(undici: typeof import('undici'), options: HttpOptions): Dispatcher {
-  const { env } = options
-  const tls = options.ca === undefined ? {} : { ca: options.ca }
-  const timeout = options.connectTimeoutMs ?? 20_000
-  return new undici.EnvHttpProxyAgent({
-    // Empty text, not undefined: undici would ask process.env itself.
-    httpProxy: env.http_proxy ?? env.HTTP_PROXY ?? '',
-    httpsProxy: env.https_proxy ?? env.HTTPS_PROXY ?? '',
-    noProxy: env.no_proxy ?? env.NO_PROXY ?? '',
-    connect: { timeout, ...tls },
-    requestTls: { timeout, ...tls },
-    proxyTls: { timeout, ...tls },
-    // Proxies commonly refuse CONNECT to port 80.
-    proxyTunnel: false,
+async function requestOnce(url: string, request: HttpRequest, options: HttpOptions): Promise<HttpResponse> {
+  const { signal } = request
+  const { connectTimeoutMs = 20_000, stallTimeoutMs = 60_000 } = options
+  const stop = new AbortController()
+  const watch = openWatch((message) => stop.abort(new HttpFailure(`${shownUrl(url)} ${message}`, true)))
+  const silent = () => watch.start(stallTimeoutMs, `sent nothing for ${stallTimeoutMs / 1000} s`)
+  const explain = (error: unknown): unknown => {
+    if (signal.aborted) return signal.reason
+    if (stop.signal.aborted) return stop.signal.reason
+    return error instanceof PiimageError ? error : networkFailure(url, error)
+  }
+  watch.start(connectTimeoutMs, `could not be connected to in ${connectTimeoutMs / 1000} s`)
+  try {
+    const answer = await send(url, request, options, AbortSignal.any([signal, stop.signal]), silent)
+    watch.stop()
+    // A body that is thrown away mid-way may still report an error.
+    answer.on('error', () => {})
+    return {
+      status: answer.statusCode ?? 0,
+      headers: plainHeaders(answer.headers),
+      addresses: [url],
+      body: watchedBody(answer, silent, watch.stop, explain),
+      discard: () => void answer.destroy(),
+    }
+  } catch (error) {
+    watch.stop()
+    throw explain(error)
+  }
+}
+
+/** @param connected called when the connection stands and the answer is waited for */
+async function send(
+  url: string,
+  { method = 'GET', headers = {} }: HttpRequest,
+  { env, ca }: HttpOptions,
+  signal: AbortSignal,
+  connected: () => void,
+): Promise<IncomingMessage> {
+  const target = new URL(url)
+  const secure = target.protocol === 'https:'
+  const proxy = proxyFor(target, env)
+  const tunnel = secure && proxy !== undefined ? await openTunnel(proxy, target, ca, signal) : undefined
+  const common = {
+    method,
+    headers: { 'user-agent': 'piimage', 'accept-encoding': 'identity', ...headers },
+    agent: false,
+    signal,
+    ...(ca === undefined ? {} : { ca }),
+    ...(tunnel === undefined ? {} : { createConnection: () => tunnel }),
+  } as const
+  return new Promise((resolve, reject) => {
+    const request =
+      proxy === undefined || secure
+        ? (secure ? httpsRequest : httpRequest)(target, common)
+        : (proxy.protocol === 'https:' ? httpsRequest : httpRequest)(proxy, {
+            ...common,
+            path: shownUrl(target.href.replace(/#.*$/, '')),
+            headers: { ...common.headers, host: target.host, ...proxyHeaders(proxy) },
+          })
+    request.once('socket', (socket) => {
+      if (socket.connecting) socket.once('connect', connected)
+      else connected()
+    })
+    request.once('response', resolve)
+    request.on('error', reject)
+    request.end()
   })
 }
 
@@ -160,40 +166,43 @@ function redirectTarget(from: string, location: string): string {
   return target.href
 }
 
-interface StallWatch {
-  start(): void
+interface Watch {
+  start(timeoutMs: number, message: string): void
   stop(): void
 }
 
-function stallWatch(timeoutMs: number, stalled: () => void): StallWatch {
+/** One timer; starting it again forgets what it was started for before. */
+function openWatch(expired: (message: string) => void): Watch {
   let timer: NodeJS.Timeout | undefined
-  const stop = () => clearTimeout(timer)
-  const start = () => {
-    stop()
-    timer = setTimeout(stalled, timeoutMs)
+  return {
+    start(timeoutMs, message) {
+      clearTimeout(timer)
+      timer = setTimeout(expired, timeoutMs, message)
+    },
+    stop: () => clearTimeout(timer),
   }
-  return { start, stop }
 }
 
 /** The watch runs only while bytes are waited for, not while the reader is busy with them. */
 async function* watchedBody(
   body: AsyncIterable<Uint8Array>,
-  watch: StallWatch,
+  wait: () => void,
+  stopWaiting: () => void,
   explain: (error: unknown) => unknown,
 ): AsyncGenerator<Uint8Array> {
   const chunks = body[Symbol.asyncIterator]()
   try {
     for (;;) {
-      watch.start()
+      wait()
       const next = await chunks.next()
-      watch.stop()
+      stopWaiting()
       if (next.done === true) return
       yield next.value
     }
   } catch (error) {
     throw explain(error)
   } finally {
-    watch.stop()
+    stopWaiting()
     await chunks.return?.()
   }
 }
@@ -202,13 +211,14 @@ async function* watchedBody(
 const lasting = /CERT|SIGNATURE|ERR_TLS|ENOTFOUND|ERR_INVALID/
 
 function networkFailure(url: string, error: unknown): HttpFailure {
-  const { code, message } = error as { code?: unknown; message?: unknown }
-  const reason =
-    typeof code === 'string' && !code.startsWith('UND_ERR_SOCKET') ? `${code}: ${message}` : `${message}`
-  const certificate = typeof code === 'string' && /CERT|SIGNATURE|ERR_TLS/.test(code)
+  const { code, message, errors } = error as { code?: unknown; message?: string; errors?: Error[] }
+  // Several addresses of one name, each refused: the first speaks for all.
+  const said = message || errors?.[0]?.message || String(code)
+  const name = typeof code === 'string' ? code : ''
+  const certificate = /CERT|SIGNATURE|ERR_TLS/.test(name)
   return new HttpFailure(
-    `${shownUrl(url)} can't be read (${reason})`,
-    !(typeof code === 'string' && lasting.test(code)),
+    `${shownUrl(url)} can't be read (${name === '' || said.includes(name) ? said : `${name}: ${said}`})`,
+    !lasting.test(name),
     {
       hint: certificate
         ? 'The server is not who it claims to be, or a proxy stands between: give its certificate in NODE_EXTRA_CA_CERTS'

@@ -10,7 +10,9 @@ import { ubuntuAdapter } from '../../src/catalog/adapters/ubuntu.ts'
 import { formatLock, parseLock } from '../../src/catalog/lock.ts'
 import { adapters } from '../../src/catalog/lock-image.ts'
 import type { LockedImage } from '../../src/catalog/locked-image.ts'
-import { noise, sha256 } from '../fetch/support.ts'
+import { openCache } from '../../src/fetch/cache.ts'
+import { openPublisherHttp } from '../../src/fetch/publisher-http.ts'
+import { cutShort, eager, noise, openTestHttp, quiet, sendFile, serve, sha256 } from '../fetch/support.ts'
 import { tempFolder } from '../support/temp.ts'
 import { openPublisher } from './support.ts'
 
@@ -204,4 +206,32 @@ test('ubuntu: SHA256SUMS beside the image', async (t) => {
   await assertValid(image)
   publisher.files.set(`${folder}/SHA256SUMS`, `${sha256('')} *${name}\n${sha256(bytes)} *${name}\n`)
   await assert.rejects(publisher.lock(adapter, { url }), /has two digests for/)
+})
+
+test('--offline asks nobody and says so; a file here is still read', async (t) => {
+  const folder = tempFolder(t)
+  writeFileSync(join(folder, 'x.img'), bytes)
+  const cache = await openCache(join(folder, 'cache'))
+  const http = openPublisherHttp(cache, { http: openTestHttp(), offline: true, retry: eager }, quiet())
+  for (const ask of [
+    () => http.head('https://example.org/x'),
+    () => http.read('https://example.org/x', 10),
+    () => http.file('https://example.org/x', { size: null }),
+  ])
+    await assert.rejects(ask, { message: 'https://example.org/x must be asked, and --offline forbids it' })
+  const file = await http.file(pathToFileURL(join(folder, 'x.img')).href, { size: null })
+  assert.equal(file.sha256, sha256(bytes))
+})
+
+test('small files are read whole, within their limit, with patience', async (t) => {
+  const server = await serve(t, (request, response) => {
+    if (server.asked.length === 1) response.writeHead(503).end()
+    else if (server.asked.length === 2) cutShort(request, response, bytes, 20_000)
+    else sendFile(request, response, bytes)
+  })
+  const cache = await openCache(tempFolder(t))
+  const http = openPublisherHttp(cache, { http: openTestHttp(), offline: false, retry: eager }, quiet())
+  assert.deepEqual(await http.read(`${server.origin}/x`, bytes.length), bytes)
+  assert.equal(server.asked.length, 3)
+  await assert.rejects(http.read(`${server.origin}/x`, bytes.length - 1), /has more than 49999 bytes/)
 })

@@ -46,7 +46,7 @@ export async function openPublisher(t: TestContext): Promise<Publisher | undefin
     tls,
   )
   const cache = await openCache(`${folder}/cache`)
-  const http = openTestHttp(t, { ca: tls.cert })
+  const http = openTestHttp({ ca: tls.cert })
   const publisherHttp = openPublisherHttp(cache, { http, offline: false, retry: eager }, quiet())
   return {
     server,

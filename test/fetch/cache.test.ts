@@ -107,7 +107,7 @@ test('withImage keeps nothing of what the lock does not name, or what failed', a
 test('build may fetch: the two locks are different ones', async (t) => {
   const server = await serve(t, (request, response) => sendFile(request, response, packed))
   const cache = await openCache(tempFolder(t))
-  const http = openTestHttp(t)
+  const http = openTestHttp()
   const image = withExtracted(lockedImage(`${server.origin}/x`, packed), raw)
   const build = async (partial: string) => {
     await fetchImage(image, cache, { http, offline: false, retry: eager }, quiet())
@@ -124,7 +124,7 @@ function* flips(length: number, count: number): Generator<number> {
 test('one flipped bit in the cache, anywhere, is caught, named and cleared away', async (t) => {
   const cache = await openCache(tempFolder(t))
   const server = await serve(t, (request, response) => sendFile(request, response, packed))
-  const http = openTestHttp(t)
+  const http = openTestHttp()
   const image = withExtracted(lockedImage(`${server.origin}/x`, packed), raw)
   const paths = cache.entry(sha256(packed))
   const fetch = () => fetchImage(image, cache, { http, offline: false, retry: eager }, quiet())
@@ -167,7 +167,7 @@ test('a part that rotted between runs is noticed by its digest and fetched afres
   writeFileSync(downloadPartial, Buffer.alloc(100_000))
   const version = { url, validator: '"v1"', totalBytes: packed.length }
   writeFileSync(`${downloadPartial}.json`, JSON.stringify(version))
-  const options = { http: openTestHttp(t), offline: false, retry: eager }
+  const options = { http: openTestHttp(), offline: false, retry: eager }
   const path = await fetchImage(lockedImage(url, packed), cache, options, quiet())
   assert.deepEqual(readFileSync(path), packed)
   assert.deepEqual(
@@ -185,7 +185,7 @@ async function local(
   writeFileSync(path, packed)
   const image = lockedImage(pathToFileURL(path).href, packed)
   const cache = await openCache(join(folder, 'cache'))
-  const http = openTestHttp(t)
+  const http = openTestHttp()
   return { path, image, cache, fetch: () => fetchImage(image, cache, { http, offline: true }, quiet()) }
 }
 

@@ -38,7 +38,7 @@ const assertEmpty = (cache: Cache) => assert.deepEqual(readdirSync(join(cache.fo
 test('a download lands under its digest; a second fetch asks nobody', async (t) => {
   const server = await serve(t, (request, response) => sendFile(request, response, bytes))
   const cache = await openCache(tempFolder(t))
-  const http = openTestHttp(t)
+  const http = openTestHttp()
   let last = 0
   const report = (p: { bytes: number }) => {
     last = p.bytes
@@ -61,7 +61,7 @@ test('a cut connection is continued where it broke off', async (t) => {
     else sendFile(request, response, bytes)
   })
   const cache = await openCache(tempFolder(t))
-  assert.deepEqual(readFileSync(await get(`${server.origin}/x`, cache, openTestHttp(t))), bytes)
+  assert.deepEqual(readFileSync(await get(`${server.origin}/x`, cache, openTestHttp())), bytes)
   const [first, second, third] = server.asked
   assert.equal(first?.headers.range, undefined)
   assert.match(second?.headers.range ?? '', /^bytes=[1-9]\d*-$/)
@@ -76,7 +76,7 @@ test('a server that knows no ranges sends it all again', async (t) => {
     else sendFile(request, response, bytes)
   })
   const cache = await openCache(tempFolder(t))
-  assert.deepEqual(readFileSync(await get(`${server.origin}/x`, cache, openTestHttp(t))), bytes)
+  assert.deepEqual(readFileSync(await get(`${server.origin}/x`, cache, openTestHttp())), bytes)
   assert.equal(server.asked.length, 2)
 })
 
@@ -92,7 +92,7 @@ for (const { name, respectsIfRange } of versions) {
       return sendFile(request, response, bytes, '"v2"')
     })
     const cache = await openCache(tempFolder(t))
-    assert.deepEqual(readFileSync(await get(`${server.origin}/x`, cache, openTestHttp(t))), bytes)
+    assert.deepEqual(readFileSync(await get(`${server.origin}/x`, cache, openTestHttp())), bytes)
   })
 }
 
@@ -103,7 +103,7 @@ test('a server that stalls is left and asked again', async (t) => {
     response.write(bytes.subarray(0, 500_000))
   })
   const cache = await openCache(tempFolder(t))
-  const path = await get(`${server.origin}/x`, cache, openTestHttp(t, { stallTimeoutMs: 150 }))
+  const path = await get(`${server.origin}/x`, cache, openTestHttp({ stallTimeoutMs: 150 }))
   assert.deepEqual(readFileSync(path), bytes)
   assert.match(server.asked[1]?.headers.range ?? '', /^bytes=\d+-$/)
 })
@@ -111,7 +111,7 @@ test('a server that stalls is left and asked again', async (t) => {
 test('a server that never answers is an error, not a hang', async (t) => {
   const server = await serve(t, () => {})
   const cache = await openCache(tempFolder(t))
-  await assert.rejects(get(`${server.origin}/x`, cache, openTestHttp(t, { stallTimeoutMs: 150 })), {
+  await assert.rejects(get(`${server.origin}/x`, cache, openTestHttp({ stallTimeoutMs: 150 })), {
     name: 'HttpFailure',
     message: `${server.origin}/x sent nothing for 0.15 s`,
     exitCode: 3,
@@ -125,14 +125,14 @@ test('a body without a length that ends early is continued', async (t) => {
     return response.end(bytes.subarray(0, 1_000_000))
   })
   const cache = await openCache(tempFolder(t))
-  assert.deepEqual(readFileSync(await get(`${server.origin}/x`, cache, openTestHttp(t))), bytes)
+  assert.deepEqual(readFileSync(await get(`${server.origin}/x`, cache, openTestHttp())), bytes)
   assert.equal(server.asked[1]?.headers.range, 'bytes=1000000-')
 })
 
 test('a server that goes away again and again is an error, and what came is kept', async (t) => {
   const server = await serve(t, (request, response) => cutShort(request, response, bytes, 700_000))
   const cache = await openCache(tempFolder(t))
-  await assert.rejects(get(`${server.origin}/x`, cache, openTestHttp(t)), FetchError)
+  await assert.rejects(get(`${server.origin}/x`, cache, openTestHttp()), FetchError)
   const partial = readFileSync(join(cache.folder, 'downloads', `${sha256(bytes)}.part`))
   assert.deepEqual(partial, bytes.subarray(0, partial.length))
   assert.ok(partial.length > 0)
@@ -191,7 +191,7 @@ for (const { name, answer, says, hint } of refusals) {
   test(`refused: ${name}`, async (t) => {
     const server = await serve(t, answer)
     const cache = await openCache(tempFolder(t))
-    await assert.rejects(get(`${server.origin}/x`, cache, openTestHttp(t)), (error: FetchError) => {
+    await assert.rejects(get(`${server.origin}/x`, cache, openTestHttp()), (error: FetchError) => {
       assert.ok(error instanceof FetchError, String(error.stack))
       assert.match(error.message, says)
       if (hint !== undefined) assert.match(error.hint ?? '', hint)
@@ -204,7 +204,7 @@ for (const { name, answer, says, hint } of refusals) {
 test('wrong bytes leave nothing behind', async (t) => {
   const server = await serve(t, (request, response) => sendFile(request, response, other))
   const cache = await openCache(tempFolder(t))
-  await assert.rejects(get(`${server.origin}/x`, cache, openTestHttp(t)), { name: 'DigestError' })
+  await assert.rejects(get(`${server.origin}/x`, cache, openTestHttp()), { name: 'DigestError' })
   assertEmpty(cache)
 })
 
@@ -214,7 +214,7 @@ test('a busy server is asked again', async (t) => {
     else sendFile(request, response, bytes)
   })
   const cache = await openCache(tempFolder(t))
-  await get(`${server.origin}/x`, cache, openTestHttp(t))
+  await get(`${server.origin}/x`, cache, openTestHttp())
   assert.equal(server.asked.length, 3)
 })
 
@@ -225,7 +225,7 @@ test('mirrors are tried in order: missing, wrong bytes, then right', async (t) =
   })
   const cache = await openCache(tempFolder(t))
   const mirrors = [`${server.origin}/wrong`, `${server.origin}/right`]
-  assert.deepEqual(readFileSync(await get(`${server.origin}/gone`, cache, openTestHttp(t), mirrors)), bytes)
+  assert.deepEqual(readFileSync(await get(`${server.origin}/gone`, cache, openTestHttp(), mirrors)), bytes)
   assert.deepEqual(
     server.asked.map(({ url }) => url),
     ['/gone', '/wrong', '/right'],
@@ -236,7 +236,7 @@ test('when no mirror has it, the message names each', async (t) => {
   const server = await serve(t, (_, response) => void response.writeHead(404).end())
   const cache = await openCache(tempFolder(t))
   await assert.rejects(
-    get(`${server.origin}/a`, cache, openTestHttp(t), [`${server.origin}/b`]),
+    get(`${server.origin}/a`, cache, openTestHttp(), [`${server.origin}/b`]),
     /^FetchError: no address has raspios-trixie-arm64-lite@1: .*\/a answers 404; .*\/b answers 404$/,
   )
 })
@@ -246,7 +246,7 @@ test('a password in an address is not shown', async (t) => {
   const cache = await openCache(tempFolder(t))
   const url = server.origin.replace('//', '//me:hunter2@')
   await assert.rejects(
-    get(`${url}/a`, cache, openTestHttp(t)),
+    get(`${url}/a`, cache, openTestHttp()),
     (error: Error) => !/hunter2/.test(String(error.stack)),
   )
 })
@@ -254,7 +254,7 @@ test('a password in an address is not shown', async (t) => {
 test('--offline says what is missing and how to get it', async (t) => {
   const cache = await openCache(tempFolder(t))
   const image = lockedImage('https://example.org/x', bytes)
-  await assert.rejects(fetchImage(image, cache, { http: openTestHttp(t), offline: true }, quiet()), {
+  await assert.rejects(fetchImage(image, cache, { http: openTestHttp(), offline: true }, quiet()), {
     message: `raspios-trixie-arm64-lite@1 is not in the cache ${cache.folder}, and --offline forbids fetching it`,
     hint: 'Once, with a network: piimage images fetch raspios-trixie-arm64-lite@1',
   })
@@ -272,11 +272,11 @@ test('an interrupted download stops, keeps its part, and the next run continues 
     if (p.bytes === 1_000_000) stop.abort(new InterruptedError('stopped'))
   }
   const url = `${server.origin}/x`
-  await assert.rejects(get(url, cache, openTestHttp(t), undefined, { report, signal: stop.signal }), {
+  await assert.rejects(get(url, cache, openTestHttp(), undefined, { report, signal: stop.signal }), {
     name: 'InterruptedError',
   })
   assert.deepEqual(readdirSync(join(cache.folder, 'locks')), [])
-  assert.deepEqual(readFileSync(await get(url, cache, openTestHttp(t))), bytes)
+  assert.deepEqual(readFileSync(await get(url, cache, openTestHttp())), bytes)
   assert.equal(server.asked[1]?.headers.range, 'bytes=1000000-')
 })
 
@@ -297,9 +297,9 @@ test('https: the server must prove itself, and a redirect to http is refused', a
     (_, response) => void response.writeHead(301, { location: `${server.origin}/x` }).end(),
   )
   const cache = await openCache(tempFolder(t))
-  const trusting = openTestHttp(t, { ca: tls.cert })
+  const trusting = openTestHttp({ ca: tls.cert })
   await assert.rejects(
-    get(`${server.origin}/x`, cache, openTestHttp(t)),
+    get(`${server.origin}/x`, cache, openTestHttp()),
     /can't be read \(DEPTH_ZERO_SELF_SIGNED_CERT/,
   )
   await assert.rejects(

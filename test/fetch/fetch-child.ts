@@ -20,4 +20,3 @@ const built = await cache.withImage(
   task,
 )
 process.stdout.write(`done ${built.sha256}\n`)
-await http.close()

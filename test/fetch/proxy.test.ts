@@ -62,7 +62,7 @@ async function openProxy(t: TestContext): Promise<{ url: string; asked: string[]
 
 async function fetchThrough(t: TestContext, url: string, options: Partial<HttpOptions>): Promise<void> {
   const cache = await openCache(tempFolder(t))
-  const http = openTestHttp(t, options)
+  const http = openTestHttp(options)
   const path = await fetchImage(
     lockedImage(url, bytes),
     cache,

@@ -7,7 +7,7 @@ import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import type { LockedImage } from '../../src/catalog/locked-image.ts'
-import { type Http, openHttp } from '../../src/fetch/http.ts'
+import { type Http, type HttpOptions, openHttp } from '../../src/fetch/http.ts'
 import type { Task } from '../../src/progress.ts'
 import { needTool, run } from '../support/tools.ts'
 
@@ -24,10 +24,8 @@ export const quiet = (signal: AbortSignal = new AbortController().signal): Task 
 /** No test waits: failures follow at once. */
 export const eager = { attempts: 4, firstDelayMs: 1, maxDelayMs: 1 }
 
-export function openTestHttp(t: TestContext, options: Partial<Parameters<typeof openHttp>[0]> = {}): Http {
-  const http = openHttp({ env: {}, stallTimeoutMs: 5_000, ...options })
-  t.after(() => http.close())
-  return http
+export function openTestHttp(options: Partial<HttpOptions> = {}): Http {
+  return openHttp({ env: {}, stallTimeoutMs: 5_000, ...options })
 }
 
 export function lockedImage(url: string, bytes: Uint8Array, changes: Partial<LockedImage> = {}): LockedImage {
