@@ -1,6 +1,5 @@
 /** Node's zlib streams (gzip, zstd, raw deflate) as decoders of this room: errors with place, and nothing left over. */
-import { Readable, type Transform } from 'node:stream'
-import { pipeline } from 'node:stream/promises'
+import type { Transform } from 'node:stream'
 import { brokenFile, CHUNK_BYTES } from './decoding.ts'
 
 /** Which bytes of which file the stream gets. */
@@ -29,12 +28,11 @@ export async function* decodeWithZlib(
   signal: AbortSignal,
 ): AsyncGenerator<Uint8Array, number> {
   const decoder = open({ chunkSize: CHUNK_BYTES }) as ZlibStream
-  const feeding = pipeline(Readable.from(pieces, { objectMode: false }), decoder, { signal })
-  // Its failure shows in the loop below as well; here it only must not go unheard.
-  feeding.catch(() => {})
+  feed(decoder, pieces).catch((error: Error) => decoder.destroy(error))
+  const stop = (): void => void decoder.destroy(signal.reason)
+  signal.addEventListener('abort', stop, { once: true })
   try {
     yield* decoder
-    await feeding
   } catch (error) {
     signal.throwIfAborted()
     if (!isZlibError(error)) throw error
@@ -42,9 +40,25 @@ export async function* decodeWithZlib(
       cause: error,
     })
   } finally {
+    signal.removeEventListener('abort', stop)
     decoder.destroy()
   }
   return decoder.bytesWritten
+}
+
+/**
+ * Piece by piece, and no further than the decoder wants: Node's zstd decoder
+ * drops what is behind the end of a frame and would go on with the next piece.
+ */
+async function feed(decoder: ZlibStream, pieces: AsyncIterable<Uint8Array>): Promise<void> {
+  let fed = 0
+  for await (const piece of pieces) {
+    fed += piece.length
+    await new Promise<void>((resolve) => void decoder.write(piece, () => resolve()))
+    if (decoder.destroyed) return
+    if (decoder.bytesWritten < fed) break
+  }
+  decoder.end()
 }
 
 /** @throws {FormatError} unless a decoder used up all of its range */

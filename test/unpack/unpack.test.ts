@@ -247,10 +247,10 @@ test('unpackFile: what was in the target before is gone', async (t) => {
 
 for (const [name, make] of [
   ['raw', () => Buffer.concat([image, noise(64 * MiB)])],
-  ['xz', () => filter('xz', ['-0', '-c', '--block-size=8MiB'], noise(96 * MiB))],
-  ['xz by the program', () => filter('xz', ['-c', '--x86', '--lzma2=preset=0'], noise(64 * MiB))],
-  ['gzip', () => gzipSync(noise(64 * MiB), { level: 1 })],
-  ['zstd', () => filter('zstd', ['-q', '-1', '-c'], noise(64 * MiB))],
+  ['xz', () => filter('xz', ['-0', '-c', '--block-size=2MiB'], noise(24 * MiB))],
+  ['xz by the program', () => filter('xz', ['-c', '--x86', '--lzma2=preset=0'], noise(16 * MiB))],
+  ['gzip', () => gzipSync(noise(24 * MiB), { level: 1 })],
+  ['zstd', () => filter('zstd', ['-q', '-1', '-c'], noise(24 * MiB))],
 ] as const) {
   test(`unpackFile: stops when asked, and leaves nothing: ${name}`, async (t) => {
     if (name.startsWith('xz') && needTool(t, ...XZ) === undefined) return
