@@ -24,7 +24,7 @@ function once(
       const { line } = judge.placeOf(first.path)
       judge.mistake(
         path,
-        `${draft.name}: ${what} ${shown ?? value} is ${first.name === draft.name ? 'given twice' : `${first.name}’s already`}`,
+        `${draft.name}: ${what} ${shown ?? value} is ${first.name === draft.name ? 'given twice' : `${first.name}'s already`}`,
         `see line ${line}; each node needs its own`,
       )
     }

@@ -50,7 +50,7 @@ export const addressesInNetwork: Rule = ({ file, drafts, judge }) => {
       } else if (one.address.prefix !== network.prefix)
         judge.mistake(
           one.path,
-          `${name}: prefix /${one.address.prefix} differs from the network’s /${network.prefix}`,
+          `${name}: prefix /${one.address.prefix} differs from the network's /${network.prefix}`,
           `write ${ip}/${network.prefix}`,
         )
     }
@@ -86,7 +86,7 @@ export const gatewaysInside: Rule = ({ file, drafts, judge }) => {
       judge.mistake(
         ['network', 'gateway'],
         `the gateway ${file.network?.gateway} ${problem}`,
-        'the router’s address on this network',
+        "the router's address on this network",
       )
   }
   for (const { name, interfaces } of drafts)
@@ -97,7 +97,7 @@ export const gatewaysInside: Rule = ({ file, drafts, judge }) => {
       if (one.gateway.path[0] === 'network') continue
       const problem = contains(subnet, own)
         ? reserved(subnet, own)
-        : `is outside ${one.name}’s network ${formatCidr(subnet)}`
+        : `is outside ${one.name}'s network ${formatCidr(subnet)}`
       if (problem !== undefined)
         judge.mistake(
           one.gateway.path,
@@ -180,15 +180,15 @@ export const nameServers: Rule = ({ drafts, judge }) => {
 const containerNetworks: { overlay: string; what: string; range: string; fatal: boolean; hint: string }[] = [
   {
     overlay: 'docker',
-    what: 'Docker’s address pool',
+    what: "Docker's address pool",
     range: '172.30.0.0/16',
     fatal: true,
-    hint: 'move the network; Docker’s bridges would hide it',
+    hint: "move the network; Docker's bridges would hide it",
   },
   // Swarm counts up from 10.0.0.0/24, so a collision takes many networks; or none, in 10.0.0.0/16.
   {
     overlay: 'swarm',
-    what: 'Swarm’s address pool',
+    what: "Swarm's address pool",
     range: '10.0.0.0/8',
     fatal: false,
     hint: 'overlay networks may hide nodes; a network outside 10.0.0.0/8 is safe',
