@@ -76,6 +76,15 @@ export const groupsExist: Rule = ({ file, drafts, judge }) => {
       if (group !== undefined && !known.includes(group))
         judge.mistake(at, `there is no group ${group}`, suggest(group, known, 'groups'))
   }
+  const used = new Set(drafts.flatMap(({ groups }) => groups))
+  for (const group of known)
+    if (!used.has(group))
+      judge.warn(
+        ['groups', group],
+        `no node is in the group ${group}`,
+        `say group: ${group} in its nodes`,
+        'key',
+      )
 }
 
 /** A board of the BCM2835 to BCM2837 has its MAC address from its serial number. */

@@ -40,12 +40,15 @@ export const addressesInNetwork: Rule = ({ file, drafts, judge }) => {
       if (index > 0 || network === undefined) continue
       if (!contains(network, one.address.value)) {
         const implied = one.path.at(-1) === 'clusterhat' && hat !== undefined
+        const between = `choose one from ${formatIpv4(network.base + 1)} to ${formatIpv4(lastOf(network) - 1)}`
         judge.mistake(
           one.path,
           `${name}: ${ip} is outside the network ${formatCidr(network)}`,
           implied
             ? 'a ClusterHAT behind cnat is 172.19.181.0/24; or give the node an address'
-            : `choose one from ${formatIpv4(network.base + 1)} to ${formatIpv4(lastOf(network) - 1)}`,
+            : interfaces.length > 1
+              ? `${between}; that of ${interfaces[1]?.name} goes under interfaces: { ${interfaces[1]?.name}: { address: ${ip}/${one.address.prefix} } }`
+              : between,
         )
       } else if (one.address.prefix !== network.prefix)
         judge.mistake(

@@ -632,6 +632,11 @@ const cases: [name: string, text: string, said: string][] = [
     node('interface: ../eth0'),
     '4:35: nodes.oneil.interface: "../eth0" is no interface name (as ip link shows it: eth0, wlan0, usb0, br0)',
   ],
+  [
+    'uplink address on a controller',
+    `${head}network: { cidr: 172.19.181.0/24 }\nnodes:\n  ctrl: { model: pi4, clusterhat: cnat, address: 192.168.42.10/24 }\n`,
+    '5:50: ctrl: 192.168.42.10 is outside the network 172.19.181.0/24 (choose one from 172.19.181.1 to 172.19.181.254; that of eth0 goes under interfaces: { eth0: { address: 192.168.42.10/24 } })',
+  ],
 ]
 
 for (const [name, text, said] of cases)

@@ -260,6 +260,12 @@ test('columns count characters, not UTF-16 units or bytes', async () => {
   )
 })
 
+test('what a file says cannot command a terminal', async () => {
+  const { mistakes } = await parse(`${head}nodes: { "\\e[31m": { model: pi4, serial: "\\u202e\\x9b" } }`)
+  assert.equal(mistakes.length, 2)
+  assert.ok(!/[\p{Cc}\p{Cf}]/u.test(mistakes.map(({ message, hint }) => message + hint).join('')))
+})
+
 const warned: [name: string, text: string, said: RegExp][] = [
   [
     'pass phrase in git',
@@ -301,6 +307,11 @@ const warned: [name: string, text: string, said: RegExp][] = [
     'diskless board unknown',
     `${head}nodes: { a: { model: pi4, boot: net } }`,
     /^3:33: a boots from the network, and neither mac nor serial/m,
+  ],
+  [
+    'group of nobody',
+    `${head}groups: { g: {} }\nnodes: { a: { model: pi4 } }`,
+    /^3:11: no node is in the group g/m,
   ],
   [
     'slot without controller',
