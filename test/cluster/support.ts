@@ -1,9 +1,10 @@
 /** A made-up machine for cluster files: its lock, its overlays and the files beside the cluster file. */
+import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { type ParsedCluster, parseCluster } from '../../src/cluster/cluster-file.ts'
 import type { LocalFile, ParseOptions } from '../../src/cluster/judge.ts'
-import type { Cluster } from '../../src/cluster/node.ts'
+import type { Cluster, Node } from '../../src/cluster/node.ts'
 import { orderedOverlays } from '../../src/cluster/overlay-order.ts'
 import { makeEd25519Key } from '../../src/secrets/ed25519-key.ts'
 import { testKey } from '../secrets/support.ts'
@@ -68,3 +69,22 @@ export const storyNames = ['chappa-ai', 'hypriot-k8s', 'feeder', 'magi', 'mixed-
 // Compiled tests run from build/; what lies beside them in git does not.
 const folder = fileURLToPath(new URL('../../../test/cluster/fixtures/', import.meta.url))
 export const readStory = (name: string): string => readFileSync(`${folder}${name}.yaml`, 'utf8')
+
+/** The start of a cluster file that lacks only its nodes. */
+export const head = 'cluster: sgc\nimage: raspios-bookworm-arm64-lite@2025-05-13\n'
+
+export const nodeOf = (cluster: Cluster, name: string): Node => {
+  const node = cluster.nodes.find((one) => one.name === name)
+  assert.ok(node, `no node ${name}`)
+  return node
+}
+export const overlaysOf = (node: Node): string => node.overlays.map(({ name }) => name).join(' ')
+export const networkOf = (node: Node): string[] =>
+  node.interfaces.map(({ name, address, dns }) =>
+    [
+      name,
+      address === undefined ? 'dhcp' : `${address.ip}/${address.prefix}`,
+      address?.gateway ?? '-',
+      ...dns,
+    ].join(' '),
+  )
