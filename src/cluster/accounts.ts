@@ -144,7 +144,7 @@ export function openAccounts(judge: Judge): Accounts {
       if (!hasMap(node, 'user')) return undefined
       const name = pickField(node, 'user', 'name')
       if (name === undefined)
-        judge.mistake(pick(node, 'user')?.path ?? [], 'user has no "name"', 'user name: name: ops', 'key')
+        judge.mistake(pick(node, 'user')?.path ?? [], 'user has no "name"', 'for example name: ops', 'key')
       const sshKeys = sshKeysOf(node)
       const passwordHash = passwordOf(node, name?.value)
       const sudo = pickField(node, 'user', 'sudoPassword')
@@ -169,7 +169,7 @@ export function openAccounts(judge: Judge): Accounts {
       const country = pickField(node, 'wifi', 'country')
       const at = pick(node, 'wifi')?.path ?? []
       if (ssid === undefined)
-        judge.mistake(at, 'wifi has no "ssid"', 'the network’s name: ssid: attic', 'key')
+        judge.mistake(at, 'wifi has no "ssid"', "the network's name: ssid: attic", 'key')
       if (country === undefined)
         judge.mistake(
           at,

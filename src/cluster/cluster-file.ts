@@ -110,7 +110,21 @@ async function parseValues(
 }
 
 function inReadingOrder(mistakes: readonly Mistake[]): Mistake[] {
-  return mistakes.toSorted((a, b) => a.line - b.line || a.column - b.column)
+  return mistakes
+    .toSorted((a, b) => a.line - b.line || a.column - b.column)
+    .map((mistake) => ({
+      ...mistake,
+      message: printable(mistake.message),
+      ...(mistake.hint === undefined ? {} : { hint: printable(mistake.hint) }),
+    }))
+}
+
+/** What a file says is shown on a terminal: characters that command one, or turn text around, are spelled out. */
+function printable(text: string): string {
+  return text.replace(
+    /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu,
+    (character) => `\\u${(character.codePointAt(0) ?? 0).toString(16).padStart(4, '0')}`,
+  )
 }
 
 function decode(bytes: Uint8Array, path: string): string {
@@ -137,7 +151,11 @@ function refuse(path: string, error: NodeJS.ErrnoException): never {
 const longestLocalFile = 256 * 1024
 
 function readLocalFile(path: string): LocalFile {
-  const { size, mode } = statSync(path)
+  const stat = statSync(path)
+  const { size, mode } = stat
+  // A pipe or a device would be waited for.
+  if (!stat.isFile() && !stat.isDirectory())
+    throw Object.assign(new Error(`${path} is no file`), { code: 'EINVAL' })
   if (size > longestLocalFile) throw Object.assign(new Error(`${path} has ${size} bytes`), { code: 'EFBIG' })
   const text = readFileSync(path, 'utf8')
   return process.platform === 'win32' ? { text } : { text, mode: mode % 0o10000 }

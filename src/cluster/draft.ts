@@ -70,11 +70,12 @@ function mentionsOf({ settings, path }: Layer): OverlayMention[] {
   return (settings.overlays ?? []).flatMap((entry, index): OverlayMention[] => {
     const at = [...path, 'overlays', index]
     if (entry === undefined) return []
-    if (typeof entry === 'string') return [{ name: entry, parameters: {}, path: at }]
+    if (typeof entry === 'string') return [{ name: entry, parameters: {}, path: at, part: 'value' }]
     return Object.entries(entry).map(([name, parameters]) => ({
       name,
       parameters: parameters ?? {},
       path: [...at, name],
+      part: 'key',
     }))
   })
 }

@@ -26,7 +26,7 @@ const pattern =
 
 /** RFC 1123 label, lower case. */
 const hostName: Format = (text) => {
-  if (text === 'localhost') return complain('is every machine’s name for itself', 'choose another name')
+  if (text === 'localhost') return complain("is every machine's name for itself", 'choose another name')
   if (/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/.test(text)) return undefined
   const better = text
     .toLowerCase()
@@ -42,7 +42,7 @@ const hostName: Format = (text) => {
 }
 
 const userName: Format = (text) => {
-  if (text === 'root') return complain('can’t be the user', 'choose another name; sudo makes them root')
+  if (text === 'root') return complain("can't be the user", 'choose another name; sudo makes them root')
   if (/^[a-z][a-z0-9-]{0,31}$/.test(text)) return undefined
   return complain(
     'is no user name',
@@ -55,7 +55,7 @@ const address: Format = (text) => {
   const parsed = parseIpv4WithPrefix(text)
   if (parsed !== undefined) return hostAddress(parsed.address, parsed.prefix)
   if (parseIpv4(text) !== undefined)
-    return complain('has no prefix length', `write ${text}/24 if the network’s mask is 255.255.255.0`)
+    return complain('has no prefix length', `write ${text}/24 if the network's mask is 255.255.255.0`)
   if (text.includes(':')) return complain('is not an IPv4 address', 'write it as 10.3.50.11/24, or dhcp')
   return complain('is no address', 'write it as 10.3.50.11/24 (each number 0–255, no leading zeros), or dhcp')
 }
@@ -63,14 +63,14 @@ const address: Format = (text) => {
 function hostAddress(value: number, prefix: number): Complaint | undefined {
   const first = Math.floor(value / 2 ** 24)
   if (first === 0 || first === 127 || first >= 224)
-    return complain('can’t be a node’s address', 'choose one of the node’s network')
+    return complain("can't be a node's address", "choose one of the node's network")
   if (prefix >= 31)
     return complain(
       `leaves no room for neighbours: /${prefix} reaches no other node`,
-      'write the network’s prefix, usually /24',
+      "write the network's prefix, usually /24",
     )
   if (prefix < 8)
-    return complain(`spans more than any network: /${prefix}`, 'write the network’s prefix, usually /24')
+    return complain(`spans more than any network: /${prefix}`, "write the network's prefix, usually /24")
   return undefined
 }
 
@@ -109,7 +109,7 @@ const serial: Format = (text) =>
 
 const ssid: Format = (text) => {
   const octets = Buffer.byteLength(text, 'utf8')
-  if (octets === 0) return complain('is empty', 'give the network’s name')
+  if (octets === 0) return complain('is empty', "give the network's name")
   if (octets > 32) return complain(`has ${octets} octets`, 'a Wi-Fi name has at most 32')
   return hasControl(text)
     ? complain('holds a control character', 'give the name as the access point shows it')
@@ -164,7 +164,7 @@ const passwordHash: Format = (text) => {
     ? undefined
     : complain(
         'is no password hash',
-        'make one with: openssl passwd -6 — or give passwordFile; in YAML, put it in single quotes',
+        'make one with: openssl passwd -6, or give passwordFile; in YAML, put it in single quotes',
       )
 }
 
@@ -236,7 +236,11 @@ export const formats: Record<string, Format> = {
     'is no label',
     'letters, digits, . _ / and - inside',
   ),
-  'label-value': pattern(/^[A-Za-z0-9._:/-]{0,63}$/, 'is no label value', 'letters, digits and . _ : / -'),
+  'label-value': pattern(
+    /^([A-Za-z0-9]([A-Za-z0-9._:/-]{0,61}[A-Za-z0-9])?)?$/,
+    'is no label value',
+    'letters, digits, . _ : / and - inside',
+  ),
   lease: pattern(/^[1-9]\d{0,5}[smhd]?$/, 'is no lease time', 'a number and s, m, h or d: 12h'),
   path: (text) =>
     text === '' || hasControl(text)

@@ -24,7 +24,7 @@ function once(
       const { line } = judge.placeOf(first.path)
       judge.mistake(
         path,
-        `${draft.name}: ${what} ${shown ?? value} is ${first.name === draft.name ? 'given twice' : `${first.name}’s already`}`,
+        `${draft.name}: ${what} ${shown ?? value} is ${first.name === draft.name ? 'given twice' : `${first.name}'s already`}`,
         `see line ${line}; each node needs its own`,
       )
     }
@@ -76,6 +76,15 @@ export const groupsExist: Rule = ({ file, drafts, judge }) => {
       if (group !== undefined && !known.includes(group))
         judge.mistake(at, `there is no group ${group}`, suggest(group, known, 'groups'))
   }
+  const used = new Set(drafts.flatMap(({ groups }) => groups))
+  for (const group of known)
+    if (!used.has(group))
+      judge.warn(
+        ['groups', group],
+        `no node is in the group ${group}`,
+        `say group: ${group} in its nodes`,
+        'key',
+      )
 }
 
 /** A board of the BCM2835 to BCM2837 has its MAC address from its serial number. */

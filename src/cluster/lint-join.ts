@@ -87,12 +87,13 @@ export const kubernetesOnArm: Rule = (input) => {
 export const joinOverlays: Rule = (input) => {
   const kind = kindOf(input)
   for (const { name, mentions } of input.drafts)
-    for (const { name: overlay, parameters, path } of mentions)
+    for (const { name: overlay, parameters, path, part } of mentions)
       if (['swarm', 'kubeadm', 'k3s'].includes(overlay) && overlay !== kind && parameters !== false)
         input.judge.mistake(
           path,
           `${name}: the overlay ${overlay} needs join: { kind: ${overlay} }`,
           kind === 'none' ? 'add join: with kind and head' : `join.kind is ${kind}`,
+          part,
         )
 }
 

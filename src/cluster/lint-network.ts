@@ -40,17 +40,20 @@ export const addressesInNetwork: Rule = ({ file, drafts, judge }) => {
       if (index > 0 || network === undefined) continue
       if (!contains(network, one.address.value)) {
         const implied = one.path.at(-1) === 'clusterhat' && hat !== undefined
+        const between = `choose one from ${formatIpv4(network.base + 1)} to ${formatIpv4(lastOf(network) - 1)}`
         judge.mistake(
           one.path,
           `${name}: ${ip} is outside the network ${formatCidr(network)}`,
           implied
             ? 'a ClusterHAT behind cnat is 172.19.181.0/24; or give the node an address'
-            : `choose one from ${formatIpv4(network.base + 1)} to ${formatIpv4(lastOf(network) - 1)}`,
+            : interfaces.length > 1
+              ? `${between}; that of ${interfaces[1]?.name} goes under interfaces: { ${interfaces[1]?.name}: { address: ${ip}/${one.address.prefix} } }`
+              : between,
         )
       } else if (one.address.prefix !== network.prefix)
         judge.mistake(
           one.path,
-          `${name}: prefix /${one.address.prefix} differs from the network’s /${network.prefix}`,
+          `${name}: prefix /${one.address.prefix} differs from the network's /${network.prefix}`,
           `write ${ip}/${network.prefix}`,
         )
     }
@@ -86,7 +89,7 @@ export const gatewaysInside: Rule = ({ file, drafts, judge }) => {
       judge.mistake(
         ['network', 'gateway'],
         `the gateway ${file.network?.gateway} ${problem}`,
-        'the router’s address on this network',
+        "the router's address on this network",
       )
   }
   for (const { name, interfaces } of drafts)
@@ -97,7 +100,7 @@ export const gatewaysInside: Rule = ({ file, drafts, judge }) => {
       if (one.gateway.path[0] === 'network') continue
       const problem = contains(subnet, own)
         ? reserved(subnet, own)
-        : `is outside ${one.name}’s network ${formatCidr(subnet)}`
+        : `is outside ${one.name}'s network ${formatCidr(subnet)}`
       if (problem !== undefined)
         judge.mistake(
           one.gateway.path,
@@ -180,15 +183,15 @@ export const nameServers: Rule = ({ drafts, judge }) => {
 const containerNetworks: { overlay: string; what: string; range: string; fatal: boolean; hint: string }[] = [
   {
     overlay: 'docker',
-    what: 'Docker’s address pool',
+    what: "Docker's address pool",
     range: '172.30.0.0/16',
     fatal: true,
-    hint: 'move the network; Docker’s bridges would hide it',
+    hint: "move the network; Docker's bridges would hide it",
   },
   // Swarm counts up from 10.0.0.0/24, so a collision takes many networks; or none, in 10.0.0.0/16.
   {
     overlay: 'swarm',
-    what: 'Swarm’s address pool',
+    what: "Swarm's address pool",
     range: '10.0.0.0/8',
     fatal: false,
     hint: 'overlay networks may hide nodes; a network outside 10.0.0.0/8 is safe',

@@ -7,11 +7,11 @@ import { suggest } from './nearest.ts'
 export const overlaysKnown: Rule = ({ drafts, judge }) => {
   const known = judge.options.overlayNames
   for (const { mentions } of drafts)
-    for (const { name, parameters, path } of mentions) {
+    for (const { name, parameters, path, part } of mentions) {
       if (known !== undefined && !known.includes(name))
-        judge.mistake(path, `there is no overlay ${name}`, suggest(name, known, 'overlays'))
+        judge.mistake(path, `there is no overlay ${name}`, suggest(name, known, 'overlays'), part)
       if (name === 'hostname' && parameters === false)
-        judge.mistake(path, 'the overlay hostname can’t be taken away', 'every node has its name')
+        judge.mistake(path, "the overlay hostname can't be taken away", 'every node has its name', part)
     }
 }
 

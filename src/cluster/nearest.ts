@@ -31,12 +31,11 @@ export function nearest(written: string, known: Iterable<string>): string | unde
   let bestDistance = Number.POSITIVE_INFINITY
   for (const candidate of known) {
     const other = candidate.toLowerCase()
-    const begins =
-      word.length >= 3 && (other.startsWith(word) || (other.length >= 3 && word.startsWith(other)))
-    const distance = Math.min(editDistance(word, other), begins ? 1.5 : Number.POSITIVE_INFINITY)
-    if (distance > Math.max(1, Math.floor(Math.max(word.length, other.length) / 3))) {
-      if (!begins) continue
-    }
+    const allowed = Math.max(1, Math.floor(Math.max(word.length, other.length) / 3))
+    const edits = editDistance(word, other)
+    let distance = edits <= allowed ? edits : Number.POSITIVE_INFINITY
+    if (word.length >= 3 && other.startsWith(word)) distance = Math.min(distance, 0.5)
+    if (other.length >= 3 && word.startsWith(other)) distance = Math.min(distance, 1.5)
     if (distance < bestDistance) {
       best = candidate
       bestDistance = distance

@@ -55,12 +55,15 @@ export interface OverlayMention {
   /** false: taken away. */
   parameters: Record<string, unknown> | false
   path: Path
+  /** Which part of the file at that path is its name: the key of `docker: {}`, the item `docker`. */
+  part: 'key' | 'value'
 }
 
 export interface ListedOverlay {
   name: string
   parameters: Record<string, unknown>
-  path?: Path
+  /** Its strongest mention; undefined: implied. */
+  mention?: OverlayMention
 }
 
 /**
@@ -70,14 +73,15 @@ export interface ListedOverlay {
 export function orderOverlays(mentions: readonly OverlayMention[], node: NodeTraits): ListedOverlay[] {
   const used = new Map<string, ListedOverlay>()
   const removed = new Set<string>()
-  for (const { name, parameters, path } of mentions) {
+  for (const mention of mentions) {
+    const { name, parameters } = mention
     if (parameters === false) {
       used.delete(name)
       removed.add(name)
       continue
     }
     removed.delete(name)
-    used.set(name, { name, parameters: mergeMaps(used.get(name)?.parameters ?? {}, parameters), path })
+    used.set(name, { name, parameters: mergeMaps(used.get(name)?.parameters ?? {}, parameters), mention })
   }
   const imply = (name: string): void => {
     if (removed.has(name)) return
@@ -94,12 +98,12 @@ export function orderOverlays(mentions: readonly OverlayMention[], node: NodeTra
 
 export function placeOverlays(
   overlays: readonly ListedOverlay[],
-  placeOf: (path: Path) => Place,
+  placeOf: (path: Path, part: 'key' | 'value') => Place,
 ): OverlayUse[] {
-  return overlays.map(({ name, parameters, path }) => ({
+  return overlays.map(({ name, parameters, mention }) => ({
     name,
     parameters,
-    ...(path === undefined ? {} : { place: placeOf(path) }),
+    ...(mention === undefined ? {} : { place: placeOf(mention.path, mention.part) }),
   }))
 }
 

@@ -55,10 +55,8 @@ export async function checkSchema(source: YamlSource): Promise<Finding[]> {
   const wrong: Path[] = []
   for (const error of ordered(validate.errors ?? [])) {
     const finding = describe(error, source)
-    if (finding === undefined) continue
-    const bad = finding.bad ?? finding.finding.path
-    if (error.keyword !== 'required') wrong.push(bad)
-    findings.push(finding.finding)
+    if (error.keyword !== 'required' && error.propertyName === undefined) wrong.push(finding.path)
+    findings.push(finding)
   }
   for (const path of wrong) takeOut(source.value, path)
   return findings
@@ -83,11 +81,19 @@ function ordered(errors: ErrorObject[]): ErrorObject[] {
   return [...best.values()]
 }
 
-function describe(error: ErrorObject, source: YamlSource): { finding: Finding; bad?: Path } | undefined {
+function describe(error: ErrorObject, source: YamlSource): Finding {
   const path = pathOf(error, source)
   const schema = error.parentSchema as SchemaPart
-  const found = (message: string, hint: string, part: 'key' | 'value' = 'value', at: Path = path) => ({
-    finding: { path: at, part, message, hint },
+  const found = (
+    message: string,
+    hint: string,
+    part: 'key' | 'value' = 'value',
+    at: Path = path,
+  ): Finding => ({
+    path: at,
+    part,
+    message,
+    hint,
   })
 
   if (error.propertyName !== undefined) {
@@ -114,34 +120,32 @@ function describe(error: ErrorObject, source: YamlSource): { finding: Finding; b
     case 'required': {
       const key = String(error.params.missingProperty)
       const part = (schema.properties?.[key] ?? {}) as SchemaPart
-      const title = part.title ?? key
       return found(
         `${path.length === 0 ? 'the cluster file' : name(path)} has no ${show(key)}`,
-        `${title}${example(part, key)}`,
+        example(part, key),
         'key',
       )
     }
     case 'type':
       return found(typeMessage(path, error.data, schema), typeHint(path, error.data, schema, source))
-    case 'enum':
-    case 'const': {
-      const allowed =
-        error.keyword === 'const' ? [error.params.allowedValue] : (error.params.allowedValues as unknown[])
-      const hint =
-        typeof error.data === 'string'
-          ? suggest(error.data, allowed.map(String), 'one of')
-          : `only ${allowed.join(', ')}`
-      return found(`${name(path)}: ${show(error.data)} is no ${schema.title ?? 'allowed value'}`, hint)
+    case 'enum': {
+      const allowed = error.params.allowedValues as string[]
+      return found(
+        `${name(path)}: ${show(error.data)} is no ${schema.title ?? 'choice here'}`,
+        suggest(String(error.data), allowed, 'one of'),
+      )
     }
+    case 'const':
+      return found(`${name(path)} can't be ${show(error.data)}`, 'only false, or a map')
     case 'format': {
       const complaint: Complaint | undefined = formats[String(error.params.format)]?.(String(error.data))
-      const value = isSecret(path) ? '' : `${show(error.data)} `
-      return found(`${name(path)}: ${value}${complaint?.problem ?? ''}`, complaint?.hint ?? '')
+      const value = isSecret(path) ? '' : `: ${show(error.data)}`
+      return found(`${name(path)}${value} ${complaint?.problem ?? ''}`, complaint?.hint ?? '')
     }
     case 'minProperties':
     case 'minItems':
     case 'minLength':
-      return found(`${name(path)} is empty`, example(schema).replace(/^: /, '') || (schema.description ?? ''))
+      return found(`${name(path)} is empty`, example(schema))
     case 'maxProperties':
       return found(
         `${name(path)} has ${Object.keys(error.data as object).length} keys`,
@@ -164,10 +168,10 @@ function typeHint(path: Path, data: unknown, schema: SchemaPart, source: YamlSou
     const written = source.writtenAt(path) ?? String(data)
     return isSecret(path) ? 'put it in quotes' : `put it in quotes: "${written}"`
   }
-  if (data === null) return `give a value, or remove the key${example(schema)}`
+  if (schema.type === 'boolean') return 'write true or false'
   if (schema.type === 'array' && typeof data === 'string')
     return isSecret(path) ? 'put it in [ ]' : `put it in brackets: [${data}]`
-  return `${schema.title ?? 'value'}${example(schema)}`
+  return data === null ? `give a value, or remove the key; ${example(schema)}` : example(schema)
 }
 
 const typeWords: Record<string, string> = {
@@ -193,11 +197,17 @@ function unknownKeyHint(key: string, known: readonly string[]): string {
   return suggest(key, known, 'keys')
 }
 
+/** What would be right, by example if the schema has one. */
 function example(schema: SchemaPart, key?: string): string {
   const [first] = schema.examples ?? []
-  if (first === undefined) return ''
-  const text = typeof first === 'string' ? first : JSON.stringify(first)
-  return `: ${key === undefined ? '' : `${key}: `}${text}`
+  if (first === undefined) return schema.description ?? schema.title ?? ''
+  const text =
+    typeof first === 'string'
+      ? first
+      : JSON.stringify(first)
+          .replaceAll('"', '')
+          .replaceAll(/([:,])/g, '$1 ')
+  return `for example ${key === undefined ? '' : `${key}: `}${text}`
 }
 
 const isSecret = (path: Path): boolean => path.some((key) => secretKeys.has(String(key)))

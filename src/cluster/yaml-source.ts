@@ -27,17 +27,20 @@ export interface YamlSource {
   writtenAt: (path: Path) => string | undefined
 }
 
-const advice: Partial<Record<string, string>> = {
-  TAB_AS_INDENT: 'indent with spaces; YAML allows no tabs',
-  DUPLICATE_KEY: 'give each key once; remove one of the two',
-  MULTIPLE_DOCS: 'one cluster per file: remove the --- line and what follows',
-  BLOCK_AS_IMPLICIT_KEY: 'quote a value that holds ": "',
-  MISSING_CHAR: 'close what was opened: a quote, } or ]; and each "key: value" needs its colon and a space',
-  BAD_INDENT: 'keys of one map start in the same column',
-  BAD_SCALAR_START: 'quote a value that starts with @ or `',
-  UNEXPECTED_TOKEN: 'quote values that hold : # { } [ ] , & * or %',
-  IMPOSSIBLE: 'check the indentation',
+/** The library's findings in our words: what is wrong (undefined: as the library says it), what would be right. */
+const advice: Partial<Record<string, [problem: string | undefined, hint: string]>> = {
+  TAB_AS_INDENT: ['a tab as indentation', 'indent with spaces; YAML allows no tabs'],
+  MULTIPLE_DOCS: [
+    'a second document begins here',
+    'one cluster per file: remove the --- line and what follows',
+  ],
+  BLOCK_AS_IMPLICIT_KEY: ['a second "key: value" on one line', 'quote a value that holds ": "'],
+  MISSING_CHAR: [undefined, 'close every quote, [ and {; write "key: value" with a blank after the colon'],
+  BAD_INDENT: [undefined, 'keys of one map start in the same column; close every [ and {'],
+  BAD_SCALAR_START: [undefined, 'quote a value that starts with @ or `'],
+  UNEXPECTED_TOKEN: [undefined, 'quote values that hold : # { } [ ] , & * or %'],
 }
+const generalAdvice = 'check indentation, quotes and brackets here and on the line above'
 
 const aliasAdvice = 'write the value out, or use groups: for what nodes share'
 
@@ -49,44 +52,51 @@ const maxAliasCount = 100
  * @param file its path, for places
  */
 export async function parseYaml(text: string, file: string): Promise<YamlSource> {
-  const { Alias, isAlias, isMap, isPair, isScalar, isSeq, LineCounter, parseDocument, visit } = await import(
-    'yaml'
-  )
+  const { Alias, isAlias, isMap, isPair, isScalar, isSeq, parseDocument, visit } = await import('yaml')
   const body = text.startsWith('\ufeff') ? text.slice(1) : text
-  const lineCounter = new LineCounter()
   const mistakes: Mistake[] = []
 
+  // The library's own line counter loses count after some syntax errors.
+  const lineStarts = [0]
+  for (let end = body.indexOf('\n'); end !== -1; end = body.indexOf('\n', end + 1)) lineStarts.push(end + 1)
   const at = (offset: number): Place => {
-    const { line, col } = lineCounter.linePos(Math.min(offset, body.length))
-    const start = lineCounter.lineStarts[line - 1] ?? 0
+    const end = Math.min(offset, body.length)
+    const line = countUpTo(lineStarts, end)
     // Characters, not the UTF-16 units that an emoji takes two of.
-    const column = [...body.slice(start, start + col - 1)].length + 1
-    return { file, line: Math.max(line, 1), column: Math.max(column, 1) }
+    const column = [...body.slice(lineStarts[line - 1], end)].length + 1
+    return { file, line, column }
   }
-  const report = (offset: number, message: string, hint?: string): void => {
-    mistakes.push({ ...at(offset), message, ...(hint === undefined ? {} : { hint }) })
+  const report = (offset: number, message: string, hint: string): void => {
+    mistakes.push({ ...at(offset), message, hint })
   }
 
   let document: Document.Parsed
   try {
     document = parseDocument(body, {
-      lineCounter,
       prettyErrors: false,
       logLevel: 'error',
       resolveKnownTags: false,
     })
   } catch (error) {
     if (!(error instanceof RangeError)) throw error
-    report(0, 'maps and lists are nested too deeply to be read')
+    report(0, 'maps and lists are nested too deeply to be read', generalAdvice)
     return unreadable(mistakes, at(0))
   }
 
-  for (const error of document.errors)
-    report(error.pos[0], firstSentence(error.message), advice[error.code] ?? 'see yaml.org/spec/1.2.2')
+  const errors = document.errors.toSorted((a, b) => a.pos[0] - b.pos[0])
+  for (const { code, pos, message } of errors) {
+    if (code === 'DUPLICATE_KEY') {
+      const key = /^[^:\s]*/.exec(body.slice(pos[0]))?.[0]
+      report(pos[0], `the key ${key} is given twice`, 'remove one of the two')
+      continue
+    }
+    const [problem, hint] = advice[code] ?? [undefined, generalAdvice]
+    report(pos[0], problem ?? syntaxProblem(code, message, body.charAt(pos[0])), hint)
+    // What follows a syntax error is misread and only looks wrong.
+    return unreadable(mistakes, at(0))
+  }
   for (const warning of document.warnings)
     report(warning.pos[0], firstSentence(warning.message), 'remove the tag; a cluster file needs none')
-  if (document.errors.some((error) => error.code !== 'DUPLICATE_KEY')) return unreadable(mistakes, at(0))
-
   let unusable = false
   visit(document, {
     Pair(_, pair) {
@@ -95,7 +105,7 @@ export async function parseYaml(text: string, file: string): Promise<YamlSource>
       const offset = (key as YamlNode | null)?.range?.[0] ?? 0
       if (isScalar(key) && key.value !== null)
         report(offset, `the key ${key.source} is read as a ${typeof key.value}`, `quote it: "${key.source}"`)
-      else report(offset, 'a key must be text')
+      else report(offset, 'a key must be text', 'a word, followed by a colon')
       unusable ||= !isScalar(key)
       return visit.SKIP
     },
@@ -117,7 +127,7 @@ export async function parseYaml(text: string, file: string): Promise<YamlSource>
     value = document.toJS({ maxAliasCount })
   } catch (error) {
     if (!(error instanceof ReferenceError || error instanceof RangeError)) throw error
-    report(0, firstSentence(error.message), aliasAdvice)
+    report(0, 'aliases of aliases multiply beyond reason', aliasAdvice)
     return unreadable(mistakes, at(0))
   }
 
@@ -174,7 +184,30 @@ function unreadable(mistakes: Mistake[], place: Place): YamlSource {
   return { value: undefined, mistakes, placeOf: () => place, keysAt: () => [], writtenAt: () => undefined }
 }
 
+/** A syntax error as one clause. The library may quote what it stumbled over, which may be a secret. */
+function syntaxProblem(code: string, message: string, character: string): string {
+  if (code === 'UNEXPECTED_TOKEN')
+    return /[\][{}:,&*!|>'"%@`?-]/.test(character)
+      ? `${character} does not belong here`
+      : 'this does not belong here'
+  if (/^Missing closing .quote/.test(message)) return 'a quote is not closed'
+  if (/^Flow (map|sequence)/.test(message)) return 'a { or [ is not closed'
+  return firstSentence(message)
+}
+
 function firstSentence(message: string): string {
   const text = (message.split('\n')[0] ?? message).replace(/[.:]$/, '')
   return text.charAt(0).toLowerCase() + text.slice(1)
+}
+
+/** How many of the ascending numbers are at most `limit`. */
+function countUpTo(ascending: readonly number[], limit: number): number {
+  let low = 0
+  let high = ascending.length
+  while (low < high) {
+    const middle = Math.floor((low + high) / 2)
+    if ((ascending[middle] ?? 0) <= limit) low = middle + 1
+    else high = middle
+  }
+  return low
 }

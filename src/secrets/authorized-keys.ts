@@ -60,19 +60,22 @@ export function parsePublicKey(line: string): PublicKey {
   if (fieldCount === undefined)
     return bad('is no public SSH key', 'a key starts with its type, for example ssh-ed25519 AAAA… you@laptop')
   if (!/^[A-Za-z0-9+/]+={0,2}$/.test(base64) || base64.length % 4 !== 0)
-    return bad(`is a ${type} key whose base64 is broken or cut short`, 'copy the whole line of the .pub file')
+    return bad(
+      `is an ${type} key whose base64 is broken or cut short`,
+      'copy the whole line of the .pub file',
+    )
   const blob = Buffer.from(base64, 'base64')
   const fields = readSshFields(blob)
   const inner = fields?.[0]?.toString('latin1')
   if (fields === undefined || inner === undefined)
-    return bad(`is a ${type} key that is cut short`, 'copy the whole line of the .pub file')
+    return bad(`is an ${type} key that is cut short`, 'copy the whole line of the .pub file')
   if (inner !== type)
     return bad(
       `says ${type}, but the key inside is ${/^[\x21-\x7e]{1,40}$/.test(inner) ? inner : 'something else'}`,
       'copy the whole line of the .pub file',
     )
   if (fields.length !== fieldCount + 1 || (type === 'ssh-ed25519' && fields[1]?.length !== 32))
-    return bad(`is a ${type} key of the wrong shape`, 'copy the whole line of the .pub file')
+    return bad(`is an ${type} key of the wrong shape`, 'copy the whole line of the .pub file')
   const comment = rest.join(' ')
   return {
     ok: true,
