@@ -199,8 +199,8 @@ install_all() {
     report install failed "these stages failed:$failed"
     return 1
   fi
-  cp "$payload/.id" "$state/installed" && sync
   report install 'done'
+  cp "$payload/.id" "$state/installed" && sync
 }
 
 mkdir -p "$state/log" || :

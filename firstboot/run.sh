@@ -80,6 +80,49 @@ attempt() {
   exit 1
 }
 
+# our_seed: whether cloud-init's seed on the FAT is piimage's.
+our_seed() { grep -qs 'piimage/install\.sh' "$PIIMAGE_BOOT/user-data"; }
+
+# It may still run: it is what starts us on a first boot.
+wait_for_cloud_init() {
+  waited=0
+  while [ -e "$root/run/cloud-init/enabled" ] && [ ! -e "$root/run/cloud-init/result.json" ] && [ "$waited" -lt 900 ]; do
+    sleep 2
+    waited=$((waited + 2))
+  done
+}
+
+switched_off=$root/etc/cloud/cloud-init.disabled
+reason='Switched off by piimage, which has applied the seed.'
+
+# The seed lies on the FAT, readable by every user of the node, with the
+# password's hash and the Wi-Fi's key in it; so it is emptied. meta-data stays:
+# without its instance-id the next boot would count as a new machine, with new
+# host keys. And cloud-init is switched off, because it would set the host name
+# again from the seed at every boot and costs a Zero half a minute each time.
+retire_cloud_init() {
+  wait_for_cloud_init
+  printf '%s\n' "$reason" | put 644 root:root "$switched_off" || return 1
+  sync
+  # The file that says the seed is ours goes last.
+  for seed in network-config user-data; do
+    [ -f "$PIIMAGE_BOOT/$seed" ] || continue
+    wipe "$PIIMAGE_BOOT/$seed" || return 1
+    printf '#cloud-config\n' >"$PIIMAGE_BOOT/$seed" || return 1
+  done
+  sync
+}
+
+# The card was given another seed since cloud-init was retired: only cloud-init
+# can apply it, and only from the start of a boot.
+recall_cloud_init() {
+  our_seed && [ "$(cat "$switched_off" 2>/dev/null)" = "$reason" ] || return 1
+  rm -f "$switched_off"
+  sync
+  report cloud-init waiting 'a new seed is on the card; this boot starts again with it'
+  systemctl reboot
+}
+
 # The installer was cut off, or the card was given another payload since.
 install_pending() {
   [ ! -e "$state/installed" ] || [ -d "$PIIMAGE_BOOT/piimage/secrets" ]
@@ -90,11 +133,19 @@ install_again() {
 }
 
 if install_pending; then
+  if recall_cloud_init; then exit 0; fi
+  # Two installers at once would be one too many.
+  if our_seed; then wait_for_cloud_init; fi
+fi
+if install_pending; then
   attempt reinstall install_again
   # The payload may have been replaced, this file with it.
   exec sh "$payload/run.sh"
 fi
 [ ! -e "$state/firstboot.done" ] || exit 0
+
+# Before the steps: one of them may wait for days, with the seed in plain sight.
+if our_seed; then attempt cloud-init retire_cloud_init; fi
 
 mkdir -p "$state/steps"
 for file in "$payload"/firstboot.d/*.sh; do
@@ -108,31 +159,7 @@ for file in "$payload"/firstboot.d/*.sh; do
   sync
 done
 
-# Retire cloud-init. Its seed lies on the FAT, readable by every user of the
-# node, with the password's hash in it; so user-data is emptied. meta-data
-# stays: without its instance-id the next boot would count as a new machine,
-# with new host keys. And it is switched off, because it would set the host
-# name again from the seed at every boot and costs a Zero half a minute each
-# time. A card that is given another payload needs no cloud-init: our unit
-# looks at the FAT at each boot.
-retire_cloud_init() {
-  seed=$PIIMAGE_BOOT/user-data
-  [ -f "$seed" ] && grep -q 'piimage/install\.sh' "$seed" || return 0
-  # It still runs: it started us. Emptying its seed must wait until it is through.
-  waited=0
-  while [ -d "$root/run/cloud-init" ] && [ ! -e "$root/run/cloud-init/result.json" ] && [ "$waited" -lt 600 ]; do
-    sleep 2
-    waited=$((waited + 2))
-  done
-  printf 'Applied by piimage; nothing is left to do.\n' |
-    put 644 root:root "$root/etc/cloud/cloud-init.disabled" || return 1
-  sync
-  wipe "$seed" || return 1
-  printf '#cloud-config\n' >"$seed" || return 1
-  sync
-}
-
-attempt finish retire_cloud_init
+# Said first, marked then: cut off between the two, it is said again.
+report firstboot 'done'
 cp "$payload/.id" "$state/firstboot.done"
 sync
-report firstboot 'done'

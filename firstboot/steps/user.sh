@@ -18,11 +18,12 @@ tool() {
 if [ -z "$(field "$name" 1)" ]; then
   first=$(awk -F: '$3 == 1000 { print $1; exit }' "$root/etc/passwd")
   if [ -n "$first" ]; then
-    if has_group "$first" && ! has_group "$name"; then tool groupmod -n "$name" "$first"; fi
-    tool usermod -l "$name" "$first"
+    # The account's own name goes last: it is how a second run knows what is left.
     for ranges in "$root/etc/subuid" "$root/etc/subgid"; do
       [ ! -f "$ranges" ] || sed "s/^$first:/$name:/" "$ranges" | put 644 root:root "$ranges"
     done
+    if has_group "$first" && ! has_group "$name"; then tool groupmod -n "$name" "$first"; fi
+    tool usermod -l "$name" "$first"
   else
     groups=
     for group in adm dialout cdrom sudo audio video plugdev games users input render netdev gpio i2c spi; do

@@ -15,8 +15,8 @@ for saved in "$root"/var/lib/systemd/rfkill/*:wlan; do
 done
 switch=$root/var/lib/NetworkManager/NetworkManager.state
 if [ -f "$switch" ]; then set_line "$switch" '^WirelessEnabled=' 'WirelessEnabled=true'; fi
-# dhcpcd's images keep Wi-Fi in wpa_supplicant, whose file comes with the secrets.
-if [ -f "$secrets/network/wpa_supplicant.conf" ] && is_enabled dhcpcd.service; then
+# Every other daemon leaves Wi-Fi to wpa_supplicant, whose file comes with the secrets.
+if [ -f "$secrets/network/wpa_supplicant.conf" ] && ! is_enabled NetworkManager.service; then
   put 600 root:root "$root/etc/wpa_supplicant/wpa_supplicant.conf" <"$secrets/network/wpa_supplicant.conf"
 fi
 

@@ -243,8 +243,7 @@ export function snapshot(folder: string): Record<string, string> {
   const visit = (path: string) => {
     for (const name of readdirSync(join(folder, path)).sort()) {
       const inside = path === '' ? name : `${path}/${name}`
-      if (/(^|\/)piimage\/(log|history|status)$/.test(inside) || inside === 'etc/issue.d/piimage.issue')
-        continue
+      if (/(^|\/)piimage\/(log|history|status)$/.test(inside)) continue
       const stat = lstatSync(join(folder, inside))
       const mode = (stat.mode & 0o777).toString(8)
       if (stat.isSymbolicLink()) found[inside] = `link ${readlinkSync(join(folder, inside))}`

@@ -1,0 +1,123 @@
+/**
+ * Cards that really boot. Slow (minutes each): only where PIIMAGE_FIXTURE_IMAGE
+ * names the fixture image, a Debian in Raspberry Pi OS's layout;
+ * test/fixtures/pi-like.gen.sh makes one.
+ */
+import assert from 'node:assert/strict'
+import { readFileSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { tempFolder } from '../support/temp.ts'
+import { needEnv, needTool, run } from '../support/tools.ts'
+import { type BootedCard, bootCard } from './booted-card.ts'
+import { makeCard, type Trigger } from './hand-made-card.ts'
+
+const address = '172.19.181.1'
+
+async function said(node: BootedCard, command: string): Promise<string> {
+  const ran = await node.ssh(command)
+  assert.equal(ran.status, 0, `${command}: ${ran.stderr}`)
+  return ran.stdout.trim()
+}
+
+/** The unit ends by itself; until then its status file says what it does. */
+async function firstBootDone(node: BootedCard): Promise<void> {
+  const end = Date.now() + 600_000
+  while ((await node.ssh('test -e /var/lib/piimage/firstboot.done')).status !== 0) {
+    if (Date.now() > end) {
+      assert.fail(`first boot is not done: ${(await node.ssh('cat /var/lib/piimage/status')).stdout}`)
+    }
+    await sleep(3000)
+  }
+}
+
+const triggers: [Trigger, boots: number][] = [
+  ['cloud-init', 1],
+  ['systemd.run', 2],
+]
+
+for (const [trigger, boots] of triggers) {
+  test(`a card started by ${trigger} becomes its node`, async (t) => {
+    const image = needEnv(t, 'PIIMAGE_FIXTURE_IMAGE', 'no image to boot')
+    if (image === undefined) return
+    for (const [tool, name] of [
+      ['qemu-system-aarch64', 'qemu-system-arm'],
+      ['mcopy', 'mtools'],
+      ['ssh', 'openssh-client'],
+    ] as const) {
+      if (needTool(t, tool, name) === undefined) return
+    }
+    const folder = tempFolder(t)
+    const made = makeCard(image, folder, trigger, address)
+    const secrets = ['ssh_host_ed25519_key', 'password-hash'].map((name) =>
+      readFileSync(join(folder, 'piimage/secrets', name), 'utf8').trim(),
+    )
+    // A login under strict checking proves the host key, the user's key and the address.
+    const node = await bootCard({ ...made, folder, address, user: 'ops' })
+    try {
+      await firstBootDone(node)
+      assert.equal(node.commandLines.length, boots)
+      assert.equal(await said(node, 'hostname'), 'oneil')
+      assert.match(await said(node, 'id'), /^uid=1000\(ops\).*\(sudo\)/)
+      assert.equal(await said(node, 'sudo -n id -u'), '0')
+      assert.equal(
+        await said(node, 'sudo getent shadow ops | cut -d: -f2'),
+        readFileSync(join(folder, 'piimage/secrets/password-hash'), 'utf8').trim(),
+      )
+      const commandLine = await said(node, 'cat /proc/cmdline')
+      assert.match(commandLine, / cgroup_enable=memory /)
+      assert.doesNotMatch(commandLine, /systemd\.run|kernel-command-line/)
+      assert.match(await said(node, 'cat /sys/fs/cgroup/cgroup.controllers'), /\bmemory\b/)
+      assert.equal(await said(node, "ip -4 -o addr show dev eth0 | awk '{ print $4 }'"), `${address}/24`)
+      assert.equal(await said(node, 'stat -c "%a %U %G" /etc/hello.conf'), '640 root adm')
+      assert.equal(await said(node, 'cat /var/lib/piimage/counted'), 'ran')
+      assert.match(await said(node, 'cat /var/lib/piimage/status'), /"step":"firstboot","state":"done"/)
+      assert.equal(
+        await said(node, 'systemctl show -p Result -p NRestarts piimage-firstboot | sort'),
+        'NRestarts=0\nResult=success',
+      )
+      assert.equal(await said(node, 'sudo find /etc/piimage/secrets -type f ! -perm 600'), '')
+      assert.equal(await said(node, 'date +%Z | grep -E "^E[SD]T$" >/dev/null && echo yes'), 'yes')
+      await node.shutdown()
+
+      noSecretsOn(made.card, secrets)
+
+      // What was done once is not done again.
+      await node.start()
+      const again = await waitForLogin(node)
+      assert.equal(again, 'ran')
+      assert.doesNotMatch(await said(node, 'systemctl show -p ActiveState piimage-firstboot'), /failed/)
+      assert.equal(await said(node, 'hostname'), 'oneil')
+      await node.shutdown()
+      assert.equal(node.commandLines.length, boots + 1)
+    } finally {
+      node.kill()
+      if (process.env.PIIMAGE_KEEP_CONSOLE !== undefined) {
+        run('cp', [join(folder, 'console.log'), `${process.env.PIIMAGE_KEEP_CONSOLE}-${trigger}.log`])
+      }
+      rmSync(made.card, { force: true })
+    }
+  })
+}
+
+async function waitForLogin(node: BootedCard): Promise<string> {
+  const end = Date.now() + 600_000
+  for (;;) {
+    const ran = await node.ssh('cat /var/lib/piimage/counted')
+    if (ran.status === 0) return ran.stdout.trim()
+    assert.ok(Date.now() < end, 'no login after the second start')
+    await sleep(3000)
+  }
+}
+
+/** Neither in a file nor in a free cluster of the FAT. */
+function noSecretsOn(card: string, secrets: readonly string[]): void {
+  const image = readFileSync(card)
+  const fat = image.subarray(16384 * 512, (16384 + 262144) * 512)
+  for (const secret of secrets) {
+    for (const line of secret.split('\n').filter((text) => text.length > 20 && !text.startsWith('-----'))) {
+      assert.equal(fat.indexOf(line), -1, 'a secret is still on the FAT')
+    }
+  }
+}
