@@ -3,6 +3,7 @@
  * worked out, overlays in order. Everything after the cluster file speaks in
  * these values and never looks into YAML again.
  */
+import type { Mistake } from '../errors.ts'
 import type { Secret } from '../secret.ts'
 
 /** Raspberry Pi models, by the names people use in cluster files. See models.ts for what each can run. */
@@ -105,6 +106,14 @@ export interface Node {
   /** 8 or 16 hex digits, lower case. */
   serial?: string
   role: 'head' | 'worker'
+  /** A further swarm manager; the head is one without saying so. */
+  manager: boolean
+  /** The node routes between these two interfaces and serves DHCP and DNS on `lan`. */
+  router?: { uplink: string; lan: string }
+  /** Labels in the swarm or in Kubernetes. */
+  labels: Record<string, string>
+  /** Bytes of the volume file that holds a diskless node's containers. */
+  storageBytes?: number
   groups: string[]
   place: Place
 }
@@ -113,6 +122,28 @@ export interface Join {
   kind: 'swarm' | 'kubeadm' | 'k3s' | 'none'
   /** Node name of the head; undefined only when kind is `none`. */
   head?: string
+  /** `pull`: each worker fetches its token at first boot; `ssh-push`: `piimage join` does it from outside. */
+  by: 'pull' | 'ssh-push'
+}
+
+export interface Network {
+  cidr: string
+  gateway?: string
+  dns: string[]
+  domain?: string
+  /**
+   * `proxy`: somebody else's DHCP server is on this network; a range: what the
+   * router or netboot server hands out to boards it does not know.
+   */
+  dhcp?: 'proxy' | { from: string; to: string; lease: string }
+}
+
+/** How diskless nodes are served. */
+export interface Netroot {
+  /** Node name; undefined: the machine piimage runs on. */
+  server?: string
+  layout: 'serial' | 'mac'
+  root: 'auto' | 'reflink' | 'btrfs' | 'overlay' | 'copy' | 'shared'
 }
 
 export interface Cluster {
@@ -121,8 +152,11 @@ export interface Cluster {
   file: string
   /** Its folder, absolute: `overlays/` and `cluster.key` lie here. */
   folder: string
-  network?: { cidr: string; gateway?: string; dns: string[]; domain?: string }
+  network?: Network
   join: Join
+  netroot: Netroot
   /** In file order. */
   nodes: Node[]
+  /** What is allowed and probably not meant; in reading order. */
+  warnings: Mistake[]
 }

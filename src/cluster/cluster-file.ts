@@ -1,0 +1,162 @@
+/**
+ * The cluster file: YAML text → Cluster, or every mistake in it at once.
+ *
+ * text → values with places (yaml-source) → schema (schema-check) → drafts of the
+ * nodes (draft) → what doesn't fit together (lint) → Nodes (resolve).
+ *
+ * Only readCluster touches the disk. The shape is published as
+ * schema/cluster.v1.json.
+ */
+import { readFileSync, statSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
+import { homedir } from 'node:os'
+import { dirname, join, resolve } from 'node:path'
+import { type Mistake, MistakesError, PiimageError, UsageError } from '../errors.ts'
+import { readClusterKey } from '../secrets/cluster-key.ts'
+import { openAccounts } from './accounts.ts'
+import { draftNodes } from './draft.ts'
+import type { ClusterFile } from './file-shape.ts'
+import { type LocalFile, openJudge, type ParseOptions } from './judge.ts'
+import { lint } from './lint.ts'
+import type { Cluster, Node } from './node.ts'
+import { resolveCluster, resolveNode } from './resolve.ts'
+import { checkSchema } from './schema-check.ts'
+import { parseYaml, type YamlSource } from './yaml-source.ts'
+
+/** What `readCluster` is told; see ParseOptions for the rest. */
+export type ReadOptions = Pick<ParseOptions, 'imageKeys' | 'archOf' | 'overlayNames'> & {
+  /** What `~/` stands for; the user's own folder unless given. */
+  home?: string
+}
+
+export interface ParsedCluster {
+  /** undefined when there are mistakes. */
+  cluster: Cluster | undefined
+  /** In reading order. */
+  mistakes: Mistake[]
+  /** Allowed, and probably not meant. */
+  warnings: Mistake[]
+}
+
+/**
+ * Read a cluster file and the files it names.
+ * @param path as the person gave it; places in messages start with it
+ * @throws {MistakesError} every mistake in the file
+ * @throws {UsageError} the file is missing, unreadable or no UTF-8 text
+ */
+export async function readCluster(path: string, options: ReadOptions = {}): Promise<Cluster> {
+  const text = decode(await readFile(path).catch((error) => refuse(path, error)), path)
+  const folder = dirname(resolve(path))
+  const parsed = await parseCluster(text, path, {
+    ...options,
+    folder,
+    home: options.home ?? homedir(),
+    readLocal: readLocalFile,
+    key: await readClusterKey(join(folder, 'cluster.key')).catch((error) => {
+      if (!(error instanceof PiimageError)) throw error
+      return { problem: error.message, hint: error.hint ?? '' }
+    }),
+  })
+  if (parsed.cluster === undefined) throw new MistakesError(parsed.mistakes)
+  return parsed.cluster
+}
+
+/**
+ * Judge the text of a cluster file.
+ * @param path for places and `Cluster.file`
+ * @param options what else it is judged by; the only way it sees other files
+ */
+export async function parseCluster(
+  text: string,
+  path: string,
+  options: ParseOptions,
+): Promise<ParsedCluster> {
+  const source = await parseYaml(text, path)
+  const judge = openJudge(options, source.placeOf)
+  judge.mistakes.push(...source.mistakes)
+  const cluster = await parseValues(source, path, judge)
+  const mistakes = inReadingOrder(judge.mistakes)
+  const warnings = inReadingOrder(judge.warnings)
+  if (cluster === undefined || mistakes.length > 0) return { cluster: undefined, mistakes, warnings }
+  return { cluster: { ...cluster, warnings }, mistakes, warnings }
+}
+
+async function parseValues(
+  source: YamlSource,
+  path: string,
+  judge: ReturnType<typeof openJudge>,
+): Promise<Omit<Cluster, 'warnings'> | undefined> {
+  if (source.value === undefined) return undefined
+  if (source.value === null) {
+    judge.mistake([], 'the cluster file is empty', 'piimage init writes one to start from')
+    return undefined
+  }
+  if (typeof source.value !== 'object' || Array.isArray(source.value)) {
+    judge.mistake([], 'the cluster file is no map', 'it starts with cluster: and its name')
+    return undefined
+  }
+  for (const { path: at, message, hint, part } of await checkSchema(source))
+    judge.mistake(at, message, hint, part)
+  const file = source.value as ClusterFile
+  const names = source.keysAt(['nodes']).filter((name) => Object.hasOwn(file.nodes ?? {}, name))
+  const drafts = draftNodes(file, [...new Set(names)])
+  lint({ file, drafts, judge })
+  const accounts = openAccounts(judge)
+  const nodes = drafts
+    .map((draft) => resolveNode(draft, accounts, judge))
+    .filter((node): node is Node => node !== undefined)
+  const head = drafts.find((draft) => draft.role === 'head')?.name
+  return { ...resolveCluster(file, head), file: path, folder: judge.options.folder, nodes }
+}
+
+function inReadingOrder(mistakes: readonly Mistake[]): Mistake[] {
+  return mistakes
+    .toSorted((a, b) => a.line - b.line || a.column - b.column)
+    .map((mistake) => ({
+      ...mistake,
+      message: printable(mistake.message),
+      ...(mistake.hint === undefined ? {} : { hint: printable(mistake.hint) }),
+    }))
+}
+
+/** What a file says is shown on a terminal: characters that command one, or turn text around, are spelled out. */
+function printable(text: string): string {
+  return text.replace(
+    /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu,
+    (character) => `\\u${(character.codePointAt(0) ?? 0).toString(16).padStart(4, '0')}`,
+  )
+}
+
+function decode(bytes: Uint8Array, path: string): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
+  } catch (error) {
+    throw new UsageError(`${path} is no UTF-8 text`, { hint: 'Save it as UTF-8.', cause: error })
+  }
+}
+
+function refuse(path: string, error: NodeJS.ErrnoException): never {
+  if (error.code === 'ENOENT')
+    throw new UsageError(`there is no cluster file ${path}`, {
+      hint: 'Make one with piimage init, or name yours with --cluster FILE.',
+      cause: error,
+    })
+  throw new UsageError(`${path} can't be read: ${error.message}`, {
+    hint: 'Name a cluster file with --cluster FILE.',
+    cause: error,
+  })
+}
+
+/** A key, password or pass phrase is a few lines; this is where reading stops. */
+const longestLocalFile = 256 * 1024
+
+function readLocalFile(path: string): LocalFile {
+  const stat = statSync(path)
+  const { size, mode } = stat
+  // A pipe or a device would be waited for.
+  if (!stat.isFile() && !stat.isDirectory())
+    throw Object.assign(new Error(`${path} is no file`), { code: 'EINVAL' })
+  if (size > longestLocalFile) throw Object.assign(new Error(`${path} has ${size} bytes`), { code: 'EFBIG' })
+  const text = readFileSync(path, 'utf8')
+  return process.platform === 'win32' ? { text } : { text, mode: mode % 0o10000 }
+}

@@ -1,0 +1,110 @@
+/**
+ * What a cluster file holds after its schema was checked: the words of
+ * schema/cluster.v1.json as types.
+ *
+ * Every value may be undefined even where its key is there: what broke the
+ * schema was reported and taken out, and the rest is still judged.
+ */
+import type { Model } from './node.ts'
+
+export interface UserSettings {
+  name?: string
+  sshKeys?: (string | undefined)[]
+  passwordHash?: string
+  passwordFile?: string
+  sudoPassword?: boolean
+}
+
+export interface WifiSettings {
+  ssid?: string
+  passphraseFile?: string
+  pskFile?: string
+  psk?: string
+  passphrase?: string
+  country?: string
+  hidden?: boolean
+}
+
+export interface LocaleSettings {
+  timezone?: string
+  keymap?: string
+  locale?: string
+}
+
+/** `ssh`, `{ gpu-mem: { megabytes: 16 } }` or `{ docker: false }`. */
+export type OverlayEntry = string | Record<string, Record<string, unknown> | false | null | undefined>
+
+/** What may be said at the top, in a group and in a node. */
+export interface SharedSettings {
+  model?: Model
+  image?: string
+  os?: string
+  boot?: 'card' | 'net'
+  storage?: string
+  user?: UserSettings | false
+  wifi?: WifiSettings | false
+  locale?: LocaleSettings
+  overlays?: (OverlayEntry | undefined)[]
+  labels?: Record<string, string | undefined>
+}
+
+export interface GroupSettings extends SharedSettings {
+  role?: 'head' | 'manager' | 'worker'
+  interface?: string
+  gateway?: string
+  dns?: (string | undefined)[]
+}
+
+export interface InterfaceSettings {
+  address?: string
+  gateway?: string
+  dns?: (string | undefined)[]
+  domain?: string
+}
+
+export interface RouterSettings {
+  uplink?: string
+  lan?: string
+}
+
+export interface NodeSettings extends GroupSettings {
+  group?: string
+  groups?: (string | undefined)[]
+  address?: string
+  interfaces?: Record<string, InterfaceSettings | undefined>
+  mac?: string
+  serial?: string
+  clusterhat?: string
+  router?: RouterSettings
+}
+
+export interface NetworkSettings {
+  cidr?: string
+  gateway?: string
+  dns?: (string | undefined)[]
+  domain?: string
+  interface?: string
+  dhcp?: 'proxy' | { from?: string; to?: string; lease?: string }
+}
+
+export interface JoinSettings {
+  kind?: 'swarm' | 'kubeadm' | 'k3s' | 'none'
+  head?: string
+  by?: 'pull' | 'ssh-push'
+}
+
+export interface NetrootSettings {
+  server?: string
+  layout?: 'serial' | 'mac'
+  root?: 'auto' | 'reflink' | 'btrfs' | 'overlay' | 'copy' | 'shared'
+}
+
+export interface ClusterFile extends SharedSettings {
+  $schema?: string
+  cluster?: string
+  network?: NetworkSettings
+  join?: JoinSettings
+  netroot?: NetrootSettings
+  groups?: Record<string, GroupSettings | undefined>
+  nodes?: Record<string, NodeSettings | undefined>
+}

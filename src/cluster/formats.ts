@@ -1,0 +1,249 @@
+/**
+ * How each kind of text in a cluster file must look, and what to say when it doesn't.
+ *
+ * The schema names these as `format`; each says what is wrong with a value and
+ * what would be right. Only the text itself is judged here; whether it fits the
+ * rest of the file is judged in lint.ts.
+ */
+import { formatCidr, networkOf, parseIpv4, parseIpv4WithPrefix } from './ipv4.ts'
+import { nearest } from './nearest.ts'
+
+export interface Complaint {
+  /** Completes `"<value>" …`. */
+  problem: string
+  hint: string
+}
+
+/** @returns undefined when the text is right */
+export type Format = (text: string) => Complaint | undefined
+
+const complain = (problem: string, hint: string): Complaint => ({ problem, hint })
+
+const pattern =
+  (allowed: RegExp, problem: string, hint: string): Format =>
+  (text) =>
+    allowed.test(text) ? undefined : complain(problem, hint)
+
+/** RFC 1123 label, lower case. */
+const hostName: Format = (text) => {
+  if (text === 'localhost') return complain("is every machine's name for itself", 'choose another name')
+  if (/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/.test(text)) return undefined
+  const better = text
+    .toLowerCase()
+    .replace(/[^a-z0-9]+/g, '-')
+    .replace(/^-+|-+$/g, '')
+    .slice(0, 63)
+    .replace(/-+$/, '')
+  const rule = 'a-z, 0-9 and - inside, at most 63 characters (RFC 1123)'
+  return complain(
+    'is no host name',
+    better === '' || better === 'localhost' ? rule : `${rule}; for example ${better}`,
+  )
+}
+
+const userName: Format = (text) => {
+  if (text === 'root') return complain("can't be the user", 'choose another name; sudo makes them root')
+  if (/^[a-z][a-z0-9-]{0,31}$/.test(text)) return undefined
+  return complain(
+    'is no user name',
+    'a-z first, then a-z, 0-9 and -, at most 32 characters (no underscore: first boot refuses it)',
+  )
+}
+
+const address: Format = (text) => {
+  if (text === 'dhcp') return undefined
+  const parsed = parseIpv4WithPrefix(text)
+  if (parsed !== undefined) return hostAddress(parsed.address, parsed.prefix)
+  if (parseIpv4(text) !== undefined)
+    return complain('has no prefix length', `write ${text}/24 if the network's mask is 255.255.255.0`)
+  if (text.includes(':')) return complain('is not an IPv4 address', 'write it as 10.3.50.11/24, or dhcp')
+  return complain('is no address', 'write it as 10.3.50.11/24 (each number 0–255, no leading zeros), or dhcp')
+}
+
+function hostAddress(value: number, prefix: number): Complaint | undefined {
+  const first = Math.floor(value / 2 ** 24)
+  if (first === 0 || first === 127 || first >= 224)
+    return complain("can't be a node's address", "choose one of the node's network")
+  if (prefix >= 31)
+    return complain(
+      `leaves no room for neighbours: /${prefix} reaches no other node`,
+      "write the network's prefix, usually /24",
+    )
+  if (prefix < 8)
+    return complain(`spans more than any network: /${prefix}`, "write the network's prefix, usually /24")
+  return undefined
+}
+
+const ip: Format = (text) => {
+  if (parseIpv4(text) !== undefined) return undefined
+  const bare = parseIpv4WithPrefix(text)
+  return complain(
+    'is no IPv4 address',
+    bare === undefined ? 'write it as 10.3.50.1' : `without prefix: ${text.replace(/\/.*/, '')}`,
+  )
+}
+
+const cidr: Format = (text) => {
+  const parsed = parseIpv4WithPrefix(text)
+  if (parsed === undefined) return complain('is no network', 'write it as 10.3.50.0/24')
+  if (parsed.prefix < 8 || parsed.prefix > 30)
+    return complain('is no network for nodes', 'a prefix of /8 to /30, usually /24')
+  const network = networkOf(parsed.address, parsed.prefix)
+  if (network.base !== parsed.address)
+    return complain('is an address, not a network', `did you mean ${formatCidr(network)}?`)
+  return undefined
+}
+
+const mac: Format = (text) => {
+  const hint = 'six pairs of hex digits: b8:27:eb:d3:85:78'
+  if (!/^([0-9a-fA-F]{2}[:-]){5}[0-9a-fA-F]{2}$/.test(text)) return complain('is no MAC address', hint)
+  if (Number.parseInt(text.slice(0, 2), 16) % 2 === 1 || /^(00[:-]){5}00$/.test(text))
+    return complain('is no MAC address of a board', 'read it off the board: ip link, or arp on a neighbour')
+  return undefined
+}
+
+const serial: Format = (text) =>
+  /^([0-9a-fA-F]{8}|[0-9a-fA-F]{16})$/.test(text)
+    ? undefined
+    : complain('is no serial number', '8 or 16 hex digits, as in /proc/cpuinfo')
+
+const ssid: Format = (text) => {
+  const octets = Buffer.byteLength(text, 'utf8')
+  if (octets === 0) return complain('is empty', "give the network's name")
+  if (octets > 32) return complain(`has ${octets} octets`, 'a Wi-Fi name has at most 32')
+  return hasControl(text)
+    ? complain('holds a control character', 'give the name as the access point shows it')
+    : undefined
+}
+
+const passphrase: Format = (text) => {
+  if (!/^[\x20-\x7e]*$/.test(text))
+    return complain(
+      'holds a character that no Wi-Fi pass phrase may hold',
+      'letters, digits and signs of ASCII only; or give psk',
+    )
+  if (text.length < 8 || text.length > 63)
+    return complain(`has ${text.length} characters`, 'a Wi-Fi pass phrase has 8 to 63')
+  return undefined
+}
+
+const regionNames = new Intl.DisplayNames('en', { type: 'region', fallback: 'none' })
+const country: Format = (text) => {
+  if (text === 'UK') return complain('is no country code', 'did you mean GB?')
+  if (/^[a-z]{2}$/.test(text)) return complain('is no country code', `did you mean ${text.toUpperCase()}?`)
+  const known = /^[A-Z]{2}$/.test(text) && text !== 'ZZ' && regionNames.of(text) !== undefined
+  return known
+    ? undefined
+    : complain('is no country code', 'two letters of ISO 3166, for example DE, GB or US')
+}
+
+const timezone: Format = (text) => {
+  const hint = 'a name of the tz database, for example Europe/Berlin or Etc/UTC'
+  if (!/^[A-Za-z][A-Za-z0-9_+-]*(\/[A-Za-z0-9_+-]+){0,2}$/.test(text))
+    return complain('is no time zone', hint)
+  try {
+    new Intl.DateTimeFormat('en', { timeZone: text })
+  } catch {
+    return complain('is no time zone', nearestZone(text) ?? hint)
+  }
+  return undefined
+}
+
+function nearestZone(text: string): string | undefined {
+  const near = nearest(text, Intl.supportedValuesOf('timeZone'))
+  return near === undefined ? undefined : `did you mean ${near}?`
+}
+
+const passwordHash: Format = (text) => {
+  const base64 = '[./0-9A-Za-z]'
+  const known =
+    new RegExp(`^\\$6\\$(rounds=[1-9]\\d{3,8}\\$)?${base64}{1,16}\\$${base64}{86}$`).test(text) ||
+    new RegExp(`^\\$5\\$(rounds=[1-9]\\d{3,8}\\$)?${base64}{1,16}\\$${base64}{43}$`).test(text) ||
+    new RegExp(`^\\$y\\$${base64}+\\$${base64}{1,86}\\$${base64}{43}$`).test(text)
+  return known
+    ? undefined
+    : complain(
+        'is no password hash',
+        'make one with: openssl passwd -6, or give passwordFile; in YAML, put it in single quotes',
+      )
+}
+
+const size: Format = pattern(
+  /^[1-9]\d{0,5}[MGT]$/,
+  'is no size',
+  'a whole number and M, G or T (powers of 1024): 8G',
+)
+
+function hasControl(text: string): boolean {
+  return [...text].some((character) => (character.codePointAt(0) ?? 0) < 0x20 || character === '\x7f')
+}
+
+/** By the name the schema uses. */
+export const formats: Record<string, Format> = {
+  'host-name': hostName,
+  'user-name': userName,
+  address,
+  ip,
+  cidr,
+  mac,
+  serial,
+  ssid,
+  passphrase,
+  country,
+  timezone,
+  size,
+  'password-hash': passwordHash,
+  psk: pattern(
+    /^[0-9a-fA-F]{64}$/,
+    'is no pre-shared key',
+    '64 hex digits (wpa_passphrase prints them), or give passphraseFile',
+  ),
+  keymap: (text) => {
+    if (text === 'uk') return complain('is no keyboard layout', 'did you mean gb?')
+    if (/^[a-z]{2,8}[a-z0-9_-]{0,24}$/.test(text)) return undefined
+    return complain('is no keyboard layout', 'a name like us, gb or de')
+  },
+  locale: pattern(
+    /^(C|POSIX|[a-z]{2,3}_[A-Z]{2})(\.[A-Za-z0-9-]{1,16})?(@[a-z]{1,16})?$/,
+    'is no locale',
+    'language, country and character set: en_US.UTF-8',
+  ),
+  domain: pattern(
+    /^(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$/,
+    'is no domain',
+    'labels of a-z, 0-9 and -, with dots between: home.arpa',
+  ),
+  'interface-name': pattern(
+    /^[a-z][a-zA-Z0-9_-]{0,14}(\.\d{1,4})?$/,
+    'is no interface name',
+    'as ip link shows it: eth0, wlan0, usb0, br0',
+  ),
+  'image-key': pattern(
+    /^[a-z0-9][a-z0-9.+-]*@[A-Za-z0-9][A-Za-z0-9.+-]*$/,
+    'is no image',
+    'a key of images.lock.json: raspios-bookworm-arm64-lite@2025-05-13; piimage images list shows them',
+  ),
+  clusterhat: (text) =>
+    /^(cnat|cbridge|p([1-9]|[1-9]\d|1\d\d|2[0-4]\d|25[0-2]))$/.test(text)
+      ? undefined
+      : complain(
+          'is no ClusterHAT role',
+          'cnat or cbridge for the controller, p1 to p252 for a Zero in that slot',
+        ),
+  'word-name': pattern(/^[a-z][a-z0-9-]{0,62}$/, 'is no name', 'a-z first, then a-z, 0-9 and -'),
+  'label-key': pattern(
+    /^[A-Za-z0-9]([A-Za-z0-9._/-]{0,61}[A-Za-z0-9])?$/,
+    'is no label',
+    'letters, digits, . _ / and - inside',
+  ),
+  'label-value': pattern(
+    /^([A-Za-z0-9]([A-Za-z0-9._:/-]{0,61}[A-Za-z0-9])?)?$/,
+    'is no label value',
+    'letters, digits, . _ : / and - inside',
+  ),
+  lease: pattern(/^[1-9]\d{0,5}[smhd]?$/, 'is no lease time', 'a number and s, m, h or d: 12h'),
+  path: (text) =>
+    text === '' || hasControl(text)
+      ? complain('is no path', 'relative to the cluster file, or from ~/')
+      : undefined,
+}

@@ -1,0 +1,56 @@
+/** What judges a cluster file: where mistakes and warnings are collected, and what may be asked. */
+import type { Mistake } from '../errors.ts'
+import type { ClusterKey } from '../secrets/cluster-key.ts'
+import type { Arch, Place } from './node.ts'
+import type { Path } from './yaml-source.ts'
+
+/** A file that the cluster file names, as it lies on this machine. */
+export interface LocalFile {
+  text: string
+  /** Permission bits; undefined where the system has none. */
+  mode?: number
+}
+
+export interface ParseOptions {
+  /** The cluster file's folder, absolute; paths in the file are relative to it. */
+  folder: string
+  /** What `~/` stands for. */
+  home: string
+  /** Read a file named in the cluster file. @throws with `code` as node:fs does */
+  readLocal: (path: string) => LocalFile
+  /** The cluster key, or why there is none (one sentence); only needed to hash a passwordFile. */
+  key?: ClusterKey | { problem: string; hint: string }
+  /** Keys of the lock; undefined: any key may be one. */
+  imageKeys?: readonly string[]
+  /** The architecture of an image; undefined: not known. */
+  archOf?: (imageKey: string) => Arch | undefined
+  /** Names of the overlays that can be found; undefined: any name may be one. */
+  overlayNames?: readonly string[]
+}
+
+export interface Judge {
+  options: ParseOptions
+  placeOf: (path: Path, part?: 'key' | 'value') => Place
+  mistake: (path: Path, message: string, hint: string, part?: 'key' | 'value') => void
+  warn: (path: Path, message: string, hint: string, part?: 'key' | 'value') => void
+}
+
+/** A judge over places; the same sentence at the same place is kept once. */
+export function openJudge(
+  options: ParseOptions,
+  placeOf: Judge['placeOf'],
+): Judge & { mistakes: Mistake[]; warnings: Mistake[] } {
+  const mistakes: Mistake[] = []
+  const warnings: Mistake[] = []
+  const seen = new Set<string>()
+  const into =
+    (list: Mistake[]): Judge['mistake'] =>
+    (path, message, hint, part = 'value') => {
+      const mistake: Mistake = { ...placeOf(path, part), message, hint }
+      const text = `${mistake.line}:${mistake.column}:${message}`
+      if (seen.has(text)) return
+      seen.add(text)
+      list.push(mistake)
+    }
+  return { options, placeOf, mistakes, warnings, mistake: into(mistakes), warn: into(warnings) }
+}

@@ -1,0 +1,163 @@
+/** Rules about single nodes: radio, cables, router, network boot, log-in, overlays. */
+import { hasMap, pick, pickField, pickOneOf } from './layers.ts'
+import type { Rule } from './lint.ts'
+import { models } from './models.ts'
+import { suggest } from './nearest.ts'
+
+export const overlaysKnown: Rule = ({ drafts, judge }) => {
+  const known = judge.options.overlayNames
+  for (const { mentions } of drafts)
+    for (const { name, parameters, path, part } of mentions) {
+      if (known !== undefined && !known.includes(name))
+        judge.mistake(path, `there is no overlay ${name}`, suggest(name, known, 'overlays'), part)
+      if (name === 'hostname' && parameters === false)
+        judge.mistake(path, "the overlay hostname can't be taken away", 'every node has its name', part)
+    }
+}
+
+export const wifiOnBoard: Rule = ({ drafts, judge }) => {
+  for (const draft of drafts) {
+    const model = pick(draft, 'model')?.value
+    if (model === undefined || models[model].wifi || !hasMap(draft, 'wifi')) continue
+    const own = pick(draft, 'wifi')?.path[0] === 'nodes'
+    judge.mistake(
+      own ? [...draft.path, 'wifi'] : draft.path,
+      `${draft.name} is a ${models[model].title}, which has no Wi-Fi`,
+      own ? 'remove wifi here' : 'give it wifi: false',
+      'key',
+    )
+  }
+}
+
+export const anyNetwork: Rule = ({ drafts, judge }) => {
+  for (const draft of drafts) {
+    const model = pick(draft, 'model')?.value
+    if (model === undefined || draft.hat !== undefined) continue
+    const { ethernet, wifi, title } = models[model]
+    if (ethernet || (wifi && hasMap(draft, 'wifi'))) continue
+    if (
+      draft.overlays.some(({ name }) => name === 'usb-gadget') ||
+      Object.hasOwn(draft.layers.at(-1)?.settings ?? {}, 'interface')
+    )
+      continue
+    judge.warn(
+      draft.path,
+      `${draft.name} is a ${title} without any network`,
+      wifi ? 'give it wifi, or clusterhat' : 'give it clusterhat, or the overlay usb-gadget',
+      'key',
+    )
+  }
+}
+
+export const routerPorts: Rule = ({ drafts, judge }) => {
+  for (const draft of drafts) {
+    const router = pick(draft, 'router')
+    if (router?.value?.uplink === undefined || router.value.lan === undefined) continue
+    const { uplink, lan } = router.value
+    const [first] = draft.interfaces
+    const model = pick(draft, 'model')?.value
+    if (uplink === lan)
+      judge.mistake(
+        [...router.path, 'lan'],
+        `${draft.name} routes from ${uplink} to itself`,
+        'uplink faces the outside, lan the cluster',
+      )
+    if (uplink.startsWith('wlan') && !hasMap(draft, 'wifi'))
+      judge.mistake(
+        [...router.path, 'uplink'],
+        `${draft.name} has its uplink on ${uplink} and no wifi`,
+        'add wifi: { ssid, passphraseFile, country }',
+      )
+    if (model !== undefined && !models[model].ethernet && uplink === 'eth0')
+      judge.warn(
+        [...router.path, 'uplink'],
+        `a ${models[model].title} has no Ethernet of its own`,
+        'with a USB adapter it is eth0',
+      )
+    if (first?.name !== lan)
+      judge.mistake(
+        [...router.path, 'lan'],
+        `${draft.name} faces the cluster with ${first?.name} and routes for ${lan}`,
+        `the two are one: lan: ${first?.name}`,
+      )
+    else if (first.address === undefined)
+      judge.mistake(
+        [...router.path, 'lan'],
+        `${draft.name} is the router and has no fixed address on ${lan}`,
+        'give it an address, as in address: 10.3.50.1/24',
+      )
+  }
+}
+
+export const netbootPossible: Rule = ({ file, drafts, judge }) => {
+  const server = file.netroot?.server ?? drafts.find(({ role }) => role === 'head')?.name
+  for (const draft of drafts) {
+    const boot = pick(draft, 'boot')
+    if (boot?.value !== 'net') continue
+    const model = pick(draft, 'model')?.value
+    const own =
+      boot.path[0] === 'nodes'
+        ? { path: boot.path, part: 'value' as const }
+        : { path: draft.path, part: 'key' as const }
+    const slot = draft.hat?.role === 'slot'
+    if (draft.name === server)
+      judge.mistake(
+        own.path,
+        `${draft.name} serves the diskless nodes and can't be one`,
+        'give it boot: card',
+        own.part,
+      )
+    if (model !== undefined && models[model].netboot === 'usb' && !slot)
+      judge.mistake(
+        own.path,
+        `${draft.name} is a ${models[model].title}, which can't boot from the network`,
+        'boot: card; or clusterhat: p1 for USB boot',
+        own.part,
+      )
+    if (model !== undefined && models[model].netboot === 'bootcode')
+      judge.warn(
+        own.path,
+        `${draft.name} is a ${models[model].title}: it boots from the network only with a card that holds bootcode.bin`,
+        'piimage bake --bootcode makes one',
+        own.part,
+      )
+    if (draft.interfaces[0]?.name.startsWith('wlan'))
+      judge.mistake(
+        own.path,
+        `${draft.name} faces the cluster over Wi-Fi, and no Pi boots over that`,
+        'boot: card, or an Ethernet interface',
+        own.part,
+      )
+    if (!slot && pick(draft, 'mac') === undefined && pick(draft, 'serial') === undefined)
+      judge.warn(
+        own.path,
+        `${draft.name} boots from the network, and neither mac nor serial says which board it is`,
+        'piimage netroot adopt fills them in',
+        own.part,
+      )
+  }
+}
+
+export const somebodyMayLogIn: Rule = ({ file, drafts, judge }) => {
+  for (const draft of drafts) {
+    if (!hasMap(draft, 'user')) {
+      const everywhere = drafts.every((other) => !hasMap(other, 'user')) && !Object.hasOwn(file, 'user')
+      judge.warn(
+        everywhere ? ['nodes'] : draft.path,
+        `${everywhere ? 'no node' : draft.name} has a user: current images let nobody in then`,
+        'add user: { name: ops, sshKeys: [~/.ssh/id_ed25519.pub] }',
+        'key',
+      )
+      continue
+    }
+    const keys = pickField(draft, 'user', 'sshKeys')
+    const password = pickOneOf(draft, 'user', ['passwordHash', 'passwordFile'])
+    if (password.length === 0 && (keys === undefined || keys.value?.length === 0))
+      judge.warn(
+        pick(draft, 'user')?.path ?? draft.path,
+        'the user has neither a key nor a password',
+        'add sshKeys: [~/.ssh/id_ed25519.pub]',
+        'key',
+      )
+  }
+}

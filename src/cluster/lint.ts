@@ -1,0 +1,91 @@
+/**
+ * What doesn't fit together in a cluster file, although each value looks right.
+ *
+ * One table of rules; each looks at all nodes and reports every finding with its
+ * place. A rule says nothing about values that are wrong by themselves: those were
+ * reported before and are undefined here.
+ */
+import type { Draft } from './draft.ts'
+import type { ClusterFile } from './file-shape.ts'
+import type { Judge } from './judge.ts'
+import { imageFitsModel, imageInLock, modelAndImageGiven } from './lint-boards.ts'
+import {
+  addressesOnce,
+  clusterHatModels,
+  groupsExist,
+  macsOnce,
+  serialFitsMac,
+  serialsOnce,
+  slotsOnce,
+} from './lint-identity.ts'
+import {
+  headAddress,
+  joinOverlays,
+  kubernetesOnArm,
+  managersInSwarm,
+  oneHead,
+  serverExists,
+} from './lint-join.ts'
+import {
+  addressesInNetwork,
+  containersApart,
+  dhcpRange,
+  gatewayRoutes,
+  gatewaysInside,
+  interfacesApart,
+  nameServers,
+} from './lint-network.ts'
+import {
+  anyNetwork,
+  netbootPossible,
+  overlaysKnown,
+  routerPorts,
+  somebodyMayLogIn,
+  wifiOnBoard,
+} from './lint-settings.ts'
+
+export interface LintInput {
+  file: ClusterFile
+  /** In file order. */
+  drafts: readonly Draft[]
+  judge: Judge
+}
+
+export type Rule = (input: LintInput) => void
+
+const rules: readonly Rule[] = [
+  modelAndImageGiven,
+  imageInLock,
+  imageFitsModel,
+  groupsExist,
+  addressesOnce,
+  macsOnce,
+  serialsOnce,
+  slotsOnce,
+  serialFitsMac,
+  clusterHatModels,
+  addressesInNetwork,
+  interfacesApart,
+  gatewaysInside,
+  gatewayRoutes,
+  dhcpRange,
+  nameServers,
+  containersApart,
+  oneHead,
+  headAddress,
+  managersInSwarm,
+  kubernetesOnArm,
+  joinOverlays,
+  serverExists,
+  overlaysKnown,
+  wifiOnBoard,
+  anyNetwork,
+  routerPorts,
+  netbootPossible,
+  somebodyMayLogIn,
+]
+
+/** Run every rule. */
+export function lint(input: LintInput): void {
+  for (const rule of rules) rule(input)
+}

@@ -1,0 +1,124 @@
+/** Drafts without a mistake as Nodes: defaults filled in, addresses and places written out. */
+import type { Accounts } from './accounts.ts'
+import type { Draft } from './draft.ts'
+import type { ClusterFile } from './file-shape.ts'
+import { formatIpv4 } from './ipv4.ts'
+import type { Judge } from './judge.ts'
+import { hasMap, pick, pickField } from './layers.ts'
+import type { Cluster, Locale, Network, Node, NodeInterface } from './node.ts'
+import { placeOverlays } from './overlay-order.ts'
+
+const defaultLease = '12h'
+
+/** @returns undefined when model or image is missing (reported by lint) */
+export function resolveNode(draft: Draft, accounts: Accounts, judge: Judge): Node | undefined {
+  const user = accounts.userOf(draft)
+  const wifi = accounts.wifiOf(draft)
+  const model = pick(draft, 'model')?.value
+  const image = pick(draft, 'image')?.value
+  if (model === undefined || image === undefined) return undefined
+  const os = pick(draft, 'os')?.value
+  const router = pick(draft, 'router')?.value
+  const mac = pick(draft, 'mac')?.value?.toLowerCase().replaceAll('-', ':')
+  const serial = pick(draft, 'serial')?.value?.toLowerCase()
+  const storage = pick(draft, 'storage')?.value
+  return {
+    name: draft.name,
+    model,
+    image,
+    ...(os === undefined ? {} : { os }),
+    interfaces: draft.interfaces.map(
+      (one): NodeInterface => ({
+        name: one.name,
+        ...(one.address === undefined
+          ? {}
+          : {
+              address: {
+                ip: formatIpv4(one.address.value),
+                prefix: one.address.prefix,
+                ...(one.gateway?.value === undefined ? {} : { gateway: one.gateway.value }),
+              },
+            }),
+        dns: one.dns,
+        ...(one.domain === undefined ? {} : { domain: one.domain }),
+      }),
+    ),
+    ...(wifi === undefined ? {} : { wifi }),
+    ...(user === undefined ? {} : { user }),
+    locale: hasMap(draft, 'locale') ? resolveLocale(draft) : {},
+    overlays: placeOverlays(draft.overlays, judge.placeOf),
+    ...(draft.hat === undefined ? {} : { clusterHat: draft.hat }),
+    boot: pick(draft, 'boot')?.value ?? 'card',
+    ...(mac === undefined ? {} : { mac }),
+    ...(serial === undefined ? {} : { serial }),
+    role: draft.role === 'head' ? 'head' : 'worker',
+    manager: draft.role === 'manager',
+    ...(router?.uplink === undefined || router.lan === undefined
+      ? {}
+      : { router: { uplink: router.uplink, lan: router.lan } }),
+    labels: resolveLabels(draft),
+    ...(storage === undefined ? {} : { storageBytes: readSize(storage) }),
+    groups: draft.groups,
+    place: judge.placeOf(draft.path, 'key'),
+  }
+}
+
+function resolveLocale(draft: Draft): Locale {
+  const locale: Locale = {}
+  for (const field of ['timezone', 'keymap', 'locale'] as const) {
+    const value = pickField(draft, 'locale', field)?.value
+    if (value !== undefined) locale[field] = value
+  }
+  return locale
+}
+
+/** Labels of all layers together. */
+function resolveLabels(draft: Draft): Record<string, string> {
+  const labels = new Map<string, string>()
+  for (const { settings } of draft.layers)
+    for (const [key, value] of Object.entries(settings.labels ?? {}))
+      if (value !== undefined) labels.set(key, value)
+  return Object.fromEntries(labels)
+}
+
+/** `8G` → bytes. */
+function readSize(text: string): number {
+  const power = { M: 2, G: 3, T: 4 }[text.slice(-1)] ?? 0
+  return Number(text.slice(0, -1)) * 1024 ** power
+}
+
+/** What is about the cluster, not about one node. */
+export function resolveCluster(
+  file: ClusterFile,
+  head: string | undefined,
+): Pick<Cluster, 'name' | 'network' | 'join' | 'netroot'> {
+  const kind = file.join?.kind ?? 'none'
+  const server = file.netroot?.server ?? head
+  const network = resolveNetwork(file)
+  return {
+    name: file.cluster ?? '',
+    ...(network === undefined ? {} : { network }),
+    join: { kind, ...(head === undefined ? {} : { head }), by: file.join?.by ?? 'pull' },
+    netroot: {
+      ...(server === undefined ? {} : { server }),
+      layout: file.netroot?.layout ?? 'serial',
+      root: file.netroot?.root ?? 'auto',
+    },
+  }
+}
+
+function resolveNetwork({ network }: ClusterFile): Network | undefined {
+  if (network?.cidr === undefined) return undefined
+  const { cidr, gateway, domain, dhcp } = network
+  const range =
+    typeof dhcp === 'object' && dhcp.from !== undefined && dhcp.to !== undefined
+      ? { from: dhcp.from, to: dhcp.to, lease: dhcp.lease ?? defaultLease }
+      : undefined
+  return {
+    cidr,
+    ...(gateway === undefined ? {} : { gateway }),
+    dns: (network.dns ?? []).filter((ip) => ip !== undefined),
+    ...(domain === undefined ? {} : { domain }),
+    ...(dhcp === 'proxy' ? { dhcp } : range === undefined ? {} : { dhcp: range }),
+  }
+}

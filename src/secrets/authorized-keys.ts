@@ -1,0 +1,97 @@
+/**
+ * Public keys as `authorized_keys` and `id_*.pub` hold them: `type base64 comment`.
+ *
+ * A key that a node's sshd would skip without a word is found here: the type must
+ * be known, the base64 must decode, and the blob inside must carry the same type
+ * and end where its fields end. Options before the type (`restrict,command=…`)
+ * are refused: a cluster file names people's keys, not forced commands.
+ *
+ * Source: sshd(8) "AUTHORIZED_KEYS FILE FORMAT", RFC 4253 §6.6, RFC 8709.
+ */
+
+/** Key types and how many length-prefixed fields follow the type inside the blob. */
+const fieldsByType: Record<string, number> = {
+  'ssh-ed25519': 1,
+  'ssh-rsa': 2,
+  'ecdsa-sha2-nistp256': 2,
+  'ecdsa-sha2-nistp384': 2,
+  'ecdsa-sha2-nistp521': 2,
+  'sk-ssh-ed25519@openssh.com': 2,
+  'sk-ecdsa-sha2-nistp256@openssh.com': 3,
+}
+
+export const sshKeyTypes = Object.keys(fieldsByType)
+
+export type PublicKey =
+  | { ok: true; type: string; blob: Buffer; comment: string; line: string }
+  | { ok: false; problem: string; hint: string }
+
+/** The length-prefixed fields of an SSH wire-format blob; undefined when it does not end where they end. */
+export function readSshFields(blob: Uint8Array): Buffer[] | undefined {
+  const bytes = Buffer.from(blob.buffer, blob.byteOffset, blob.byteLength)
+  const fields: Buffer[] = []
+  let offset = 0
+  while (offset < bytes.length) {
+    if (offset + 4 > bytes.length) return undefined
+    const length = bytes.readUInt32BE(offset)
+    if (offset + 4 + length > bytes.length) return undefined
+    fields.push(bytes.subarray(offset + 4, offset + 4 + length))
+    offset += 4 + length
+  }
+  return fields
+}
+
+/** Read one line. */
+export function parsePublicKey(line: string): PublicKey {
+  const text = line.trim()
+  const bad = (problem: string, hint: string): PublicKey => ({ ok: false, problem, hint })
+  if (/PRIVATE KEY/.test(text))
+    return bad('is a private key', 'give the public one, the file that ends in .pub')
+  // Control characters would let one line become two, or hide what is in it.
+  for (const character of text) {
+    const code = character.codePointAt(0) ?? 0
+    if ((code < 0x20 && code !== 0x09) || code === 0x7f)
+      return bad('holds a control character', 'give the key as one line: type, base64, comment')
+  }
+  const [type = '', base64 = '', ...rest] = text.split(/[ \t]+/)
+  const fieldCount = Object.hasOwn(fieldsByType, type) ? fieldsByType[type] : undefined
+  if (type === 'ssh-dss')
+    return bad('is a DSA key, which no current sshd accepts', 'make one: ssh-keygen -t ed25519')
+  if (fieldCount === undefined)
+    return bad('is no public SSH key', 'a key starts with its type, for example ssh-ed25519 AAAA… you@laptop')
+  if (!/^[A-Za-z0-9+/]+={0,2}$/.test(base64) || base64.length % 4 !== 0)
+    return bad(
+      `is an ${type} key whose base64 is broken or cut short`,
+      'copy the whole line of the .pub file',
+    )
+  const blob = Buffer.from(base64, 'base64')
+  const fields = readSshFields(blob)
+  const inner = fields?.[0]?.toString('latin1')
+  if (fields === undefined || inner === undefined)
+    return bad(`is an ${type} key that is cut short`, 'copy the whole line of the .pub file')
+  if (inner !== type)
+    return bad(
+      `says ${type}, but the key inside is ${/^[\x21-\x7e]{1,40}$/.test(inner) ? inner : 'something else'}`,
+      'copy the whole line of the .pub file',
+    )
+  if (fields.length !== fieldCount + 1 || (type === 'ssh-ed25519' && fields[1]?.length !== 32))
+    return bad(`is an ${type} key of the wrong shape`, 'copy the whole line of the .pub file')
+  const comment = rest.join(' ')
+  return {
+    ok: true,
+    type,
+    blob,
+    comment,
+    line: [type, base64, ...(comment === '' ? [] : [comment])].join(' '),
+  }
+}
+
+/** The key lines of a `.pub` or `authorized_keys` text, by 1-based line; comments, blank lines, BOM and CRs left out. */
+export function parseAuthorizedKeys(text: string): { line: number; key: PublicKey }[] {
+  return text
+    .replace(/^\ufeff/, '')
+    .split(/\r\n|\n|\r/)
+    .map((content, index) => ({ content, line: index + 1 }))
+    .filter(({ content }) => content.trim() !== '' && !content.trim().startsWith('#'))
+    .map(({ content, line }) => ({ line, key: parsePublicKey(content) }))
+}

@@ -1,0 +1,147 @@
+/**
+ * `cluster.key`: the one secret of a cluster, from which every other is derived.
+ *
+ * 32 random bytes as 64 hex digits, below comment lines that say what it is.
+ * Whoever has it has every node: it is readable by its owner only, and git
+ * ignores it. Lost, it can't be recovered; a new one gives every node new keys.
+ */
+import { randomBytes } from 'node:crypto'
+import { open } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import { UsageError } from '../errors.ts'
+import { syncFolder } from '../io/atomic-file.ts'
+
+export const clusterKeyBytes = 32
+
+/** The key itself; prints as nothing anybody can use. */
+export class ClusterKey {
+  readonly #bytes: Uint8Array
+
+  constructor(bytes: Uint8Array) {
+    if (bytes.length !== clusterKeyBytes) throw new Error(`a cluster key has ${clusterKeyBytes} bytes`)
+    this.#bytes = Uint8Array.from(bytes)
+  }
+
+  /** Only derive.ts and createClusterKey ask for this. */
+  reveal(): Uint8Array {
+    return this.#bytes
+  }
+
+  toString(): string {
+    return '<cluster key>'
+  }
+
+  toJSON(): string {
+    return '<cluster key>'
+  }
+
+  [Symbol.for('nodejs.util.inspect.custom')](): string {
+    return '<cluster key>'
+  }
+}
+
+export function formatClusterKey(key: ClusterKey): string {
+  return [
+    '# piimage cluster key. Every key, token and id of this cluster is derived from it.',
+    '# Keep it out of git and keep a copy: whoever has it has every node.',
+    Buffer.from(key.reveal()).toString('hex'),
+    '',
+  ].join('\n')
+}
+
+/**
+ * Read the text of a key file: 64 hex digits or 44 characters of base64, `#` lines ignored.
+ * @param path for messages
+ * @throws {UsageError} anything else; the message never holds what was read
+ */
+export function parseClusterKey(text: string, path: string): ClusterKey {
+  const lines = text
+    .replace(/^\ufeff/, '')
+    .split(/\r?\n/)
+    .map((line) => line.trim())
+    .filter((line) => line !== '' && !line.startsWith('#'))
+  const [line = ''] = lines
+  const hint =
+    'A cluster key is 64 hex digits. Restore your copy, or make a new one with piimage init (every node then needs a new card).'
+  if (lines.length !== 1)
+    throw new UsageError(`${path} holds ${lines.length} lines of key; it should hold one`, { hint })
+  if (/^[0-9a-fA-F]{64}$/.test(line)) return new ClusterKey(Buffer.from(line, 'hex'))
+  if (/^[A-Za-z0-9+/]{43}=$/.test(line)) return new ClusterKey(Buffer.from(line, 'base64'))
+  throw new UsageError(
+    `${path} holds no key of ${clusterKeyBytes} bytes: ${line.length} characters were found`,
+    { hint },
+  )
+}
+
+/**
+ * Make a new key, readable by its owner only.
+ * @throws {UsageError} the file exists: it is never overwritten
+ */
+export async function createClusterKey(path: string): Promise<ClusterKey> {
+  const key = new ClusterKey(randomBytes(clusterKeyBytes))
+  let handle: Awaited<ReturnType<typeof open>>
+  try {
+    handle = await open(path, 'wx', 0o600)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST')
+      throw new UsageError(`${path} exists already and is not overwritten`, {
+        hint: 'Move it away if you really want new keys for every node.',
+        cause: error,
+      })
+    throw unusable(path, 'made', error)
+  }
+  try {
+    // The umask may have taken bits away; nothing may have added any.
+    await handle.chmod(0o600)
+    await handle.writeFile(formatClusterKey(key))
+    await handle.sync()
+  } finally {
+    await handle.close()
+  }
+  await syncFolder(dirname(path))
+  return key
+}
+
+/**
+ * Read the key, if nobody else can.
+ * @throws {UsageError} missing, readable by group or others, or not a key
+ */
+export async function readClusterKey(path: string): Promise<ClusterKey> {
+  let handle: Awaited<ReturnType<typeof open>>
+  try {
+    handle = await open(path, 'r')
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT')
+      throw new UsageError(`there is no cluster key at ${path}`, {
+        hint: 'Make one with piimage init, or restore your copy: nodes made with another key would get new identities.',
+        cause: error,
+      })
+    throw unusable(path, 'read', error)
+  }
+  try {
+    const { mode } = await handle.stat()
+    // Windows has no such bits and reports 0666.
+    if (process.platform !== 'win32' && mode % 0o100 !== 0)
+      throw new UsageError(
+        `${path} can be read by others (mode ${(mode % 0o1000).toString(8).padStart(4, '0')})`,
+        {
+          hint: `Run: chmod 600 ${path}`,
+        },
+      )
+    return parseClusterKey(
+      await handle.readFile('utf8').catch((error: unknown) => {
+        throw unusable(path, 'read', error)
+      }),
+      path,
+    )
+  } finally {
+    await handle.close()
+  }
+}
+
+function unusable(path: string, verb: string, error: unknown): UsageError {
+  return new UsageError(`${path} can't be ${verb}: ${(error as Error).message}`, {
+    hint: 'Check the folder and its permissions.',
+    cause: error,
+  })
+}
