@@ -101,7 +101,6 @@ reason='Switched off by piimage, which has applied the seed.'
 # host keys. And cloud-init is switched off, because it would set the host name
 # again from the seed at every boot and costs a Zero half a minute each time.
 retire_cloud_init() {
-  our_seed || return 0
   wait_for_cloud_init
   printf '%s\n' "$reason" | put 644 root:root "$switched_off" || return 1
   sync
@@ -145,6 +144,9 @@ if install_pending; then
 fi
 [ ! -e "$state/firstboot.done" ] || exit 0
 
+# Before the steps: one of them may wait for days, with the seed in plain sight.
+if our_seed; then attempt cloud-init retire_cloud_init; fi
+
 mkdir -p "$state/steps"
 for file in "$payload"/firstboot.d/*.sh; do
   [ -f "$file" ] || continue
@@ -157,7 +159,6 @@ for file in "$payload"/firstboot.d/*.sh; do
   sync
 done
 
-attempt finish retire_cloud_init
 # Said first, marked then: cut off between the two, it is said again.
 report firstboot 'done'
 cp "$payload/.id" "$state/firstboot.done"

@@ -10,19 +10,19 @@
  * Source: cloud-init documentation, "Module reference".
  */
 
-import type { User } from '../cluster/node.ts'
+import type { Node, User } from '../cluster/node.ts'
 import { type BootDraft, reveal } from './boot-draft.ts'
 import { mergeTrees, type TreeMap } from './cloud-init.ts'
 import type { SystemFacts } from './edits.ts'
 import { acceptsPasswords } from './scripted-facts.ts'
 
 /** Merge the facts into the draft's user-data. */
-export function cloudFacts(facts: SystemFacts, draft: BootDraft): void {
-  const { hostname, user, ssh, locale, network } = facts
+export function cloudFacts(facts: SystemFacts, draft: BootDraft, node: Node): void {
+  const { hostname, user, ssh, locale } = facts
   const tree: TreeMap = { manage_resolv_conf: false }
   if (hostname !== undefined) {
     tree.hostname = hostname
-    const domain = network?.[0]?.domain
+    const domain = node.interfaces[0]?.domain
     if (domain !== undefined) tree.fqdn = `${hostname}.${domain}`
     tree.manage_etc_hosts = 'localhost'
   }

@@ -71,7 +71,7 @@ export async function readOverlays(folders: readonly string[]): Promise<Map<stri
 /** The form of overlay.yaml; shipped, so that editors can complete it. */
 async function compileOverlaySchema(): Promise<ValidateFunction> {
   const schema = JSON.parse(await readFile(join(packageRoot(), 'schema/overlay.v1.json'), 'utf8'))
-  return new Ajv({ allErrors: true, allowUnionTypes: true }).compile(schema)
+  return new Ajv({ allErrors: true, allowUnionTypes: true, verbose: true }).compile(schema)
 }
 
 async function listFolders(folder: string): Promise<string[]> {
@@ -168,7 +168,7 @@ function compileParameters(parameters: Record<string, ParameterSchema>): Validat
     else properties[name] = schema
     if (!('default' in schema)) required.push(name)
   }
-  return new Ajv({ allErrors: true, allowUnionTypes: true }).compile({
+  return new Ajv({ allErrors: true, allowUnionTypes: true, verbose: true }).compile({
     type: 'object',
     additionalProperties: false,
     properties,
@@ -201,6 +201,9 @@ function offsetOf(document: Document, path: readonly string[]): number {
  */
 export function explain(errors: readonly ErrorObject[]): { path: string[]; message: string }[] {
   const found = new Map<string, { path: string[]; message: string }>()
+  const unknown = new Set(
+    errors.filter(({ keyword }) => keyword === 'additionalProperties').map((e) => e.instancePath),
+  )
   for (const error of errors) {
     const path = error.instancePath
       .split('/')
@@ -213,6 +216,9 @@ export function explain(errors: readonly ErrorObject[]): { path: string[]; messa
       message = `${place}there is no ${error.params.additionalProperty} here`
     } else if (error.keyword === 'enum')
       message = `${place}must be one of ${error.params.allowedValues.join(', ')}`
+    else if (error.keyword === 'pattern' && error.parentSchema?.description !== undefined) {
+      message = `${place}must be ${lowerFirst(String(error.parentSchema.description))}`
+    } else if (error.keyword === 'oneOf' && unknown.has(error.instancePath)) continue
     else if (error.keyword === 'oneOf' && /\/edits\/\d+$/.test(error.instancePath)) {
       message = `${place}must have exactly one of system, cmdline, config, cloud-init, file, firstboot`
     } else if (error.keyword === 'required' && error.schemaPath.includes('/oneOf/')) continue
@@ -224,3 +230,5 @@ export function explain(errors: readonly ErrorObject[]): { path: string[]; messa
   }
   return [...found.values()]
 }
+
+const lowerFirst = (text: string): string => text.charAt(0).toLowerCase() + text.slice(1).replace(/\.$/, '')

@@ -81,14 +81,13 @@ function putRootFiles(draft: BootDraft, put: (path: string, content: Uint8Array)
 
 /** What every step may rely on; a fact that nobody asked for is not set. */
 function nodeVariables(facts: SystemFacts, node: Node, cluster: Cluster): Record<string, string> {
-  const { hostname, user, locale, network, wifi } = facts
-  const domain = network?.[0]?.domain ?? node.interfaces[0]?.domain ?? cluster.network?.domain
+  const { hostname, user, locale, wifi } = facts
   const variables: Record<string, string | undefined> = {
     PIIMAGE_NODE: node.name,
     PIIMAGE_CLUSTER: cluster.name,
     PIIMAGE_ROLE: node.role,
     PIIMAGE_HOSTNAME: hostname,
-    PIIMAGE_DOMAIN: domain,
+    PIIMAGE_DOMAIN: node.interfaces[0]?.domain,
     PIIMAGE_USER: user?.name,
     PIIMAGE_SUDO_PASSWORD: user === undefined ? undefined : user.sudoPassword ? 'yes' : 'no',
     PIIMAGE_TIMEZONE: locale?.timezone,

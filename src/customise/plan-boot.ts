@@ -19,6 +19,7 @@ import { editCmdline, formatCmdline, parseCmdline, withoutTrigger } from './cmdl
 import { applyEdits, collectFacts, resolveOverlays } from './collect.ts'
 import { editConfigTxt } from './config-txt.ts'
 import type { HostKey } from './edits.ts'
+import { checkFirmwareFiles } from './firmware-check.ts'
 import { detectOs, familyOf } from './os/detect.ts'
 import type { DetectedOs } from './os/family.ts'
 import { isInitShell, SAVED_CMDLINE } from './os/init-shell.ts'
@@ -95,6 +96,7 @@ export async function planBoot(request: BootRequest): Promise<BootPlan> {
   }
   const payload = await payloadFiles(draft, facts, { node, cluster }, record)
   for (const [path, content] of payload) draft.files.set(path, content)
+  await checkFirmwareFiles(draft.config, boot, node.model)
   await writeConfigTxt(draft)
   family.start(draft, os, identityOf(draft, node.name))
   draft.files.set('cmdline.txt', bytesOf(formatCmdline(draft.cmdline)))

@@ -277,6 +277,12 @@ const wrong: { name: string; node: Partial<Node>; files?: Files; message: RegExp
     node: { interfaces: [{ name: 'br0', address: { ip: '10.0.0.1', prefix: 24 }, dns: [] }] },
     message: /bridge/,
   },
+  {
+    name: 'firmware that is not there',
+    node: { overlays: [use('gpu-mem')] },
+    files: stockFiles('trixie', { 'start4cd.elf': undefined }),
+    message: /start4cd\.elf, and the image has none/,
+  },
   { name: 'a host name with an underscore', node: { name: 'worker_default' }, message: /no host name/ },
   {
     name: 'a time zone with a line end',

@@ -16,7 +16,7 @@ function armCut(pi: FakePi): void {
     stub(
       pi,
       name,
-      `read -r n <'${pi.folder}/count'; n=$((n + 1)); echo $n >'${pi.folder}/count'
+      `n=; while [ -z "$n" ]; do read -r n <'${pi.folder}/count' || :; done; n=$((n + 1)); echo $n >'${pi.folder}/count'
 [ $n -ne "\${CUT_BEFORE:-0}" ] || kill -9 0
 ${real}; status=$?
 [ $n -ne "\${CUT_AFTER:-0}" ] || kill -9 0

@@ -160,7 +160,7 @@ export const raspios: OsFamily = {
 }
 
 function expressByCloudInit(facts: SystemFacts, draft: BootDraft, node: Node): void {
-  cloudFacts(facts, draft)
+  cloudFacts(facts, draft, node)
   const profiles = profilesOf(facts)
   if (profiles.length === 0) return
   if (facts.wifi?.psk !== undefined) draft.secrets.add(facts.wifi.psk.reveal())

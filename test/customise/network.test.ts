@@ -1,0 +1,137 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { formatYaml } from '../../src/customise/cloud-init.ts'
+import { formatDhcpcdConf } from '../../src/customise/network/dhcpcd.ts'
+import { formatInterfacesD } from '../../src/customise/network/interfaces-d.ts'
+import { networkConfigV1, networkConfigV2 } from '../../src/customise/network/network-config.ts'
+import { formatNetworkdUnit } from '../../src/customise/network/networkd.ts'
+import { formatNmKeyfile } from '../../src/customise/network/nm-keyfile.ts'
+import { connectionUuid, type NetworkProfile, netmask } from '../../src/customise/network/profile.ts'
+import { formatWpaSupplicant } from '../../src/customise/network/wpa-supplicant.ts'
+import { UsageError } from '../../src/errors.ts'
+import { Secret } from '../../src/secret.ts'
+import { PSK } from './cluster.ts'
+
+const eth0: NetworkProfile = {
+  name: 'eth0',
+  address: { ip: '192.168.2.11', prefix: 24, gateway: '192.168.2.1' },
+  dns: ['192.168.2.1', 'fd00::1'],
+  domain: 'lan',
+}
+const access = { ssid: 'a', psk: new Secret(PSK), country: 'DE', hidden: true }
+const wlan0 = { name: 'wlan0', dns: [], wifi: access }
+
+test('the same address in every renderer', () => {
+  assert.match(formatNmKeyfile(eth0, 'n'), /^address1=192\.168\.2\.11\/24,192\.168\.2\.1$/m)
+  assert.match(formatNetworkdUnit(eth0), /^Address=192\.168\.2\.11\/24\nGateway=192\.168\.2\.1$/m)
+  assert.match(
+    formatDhcpcdConf([eth0]),
+    /^static ip_address=192\.168\.2\.11\/24\nstatic routers=192\.168\.2\.1$/m,
+  )
+  assert.match(
+    formatInterfacesD(eth0),
+    /address 192\.168\.2\.11\n {2}netmask 255\.255\.255\.0\n {2}gateway 192\.168\.2\.1/,
+  )
+  assert.deepEqual(networkConfigV1([eth0]), {
+    version: 1,
+    config: [
+      {
+        type: 'physical',
+        name: 'eth0',
+        subnets: [
+          {
+            type: 'static',
+            address: '192.168.2.11/24',
+            gateway: '192.168.2.1',
+            dns_nameservers: ['192.168.2.1', 'fd00::1'],
+            dns_search: ['lan'],
+          },
+        ],
+      },
+    ],
+  })
+})
+
+test('a name server goes to the section of its kind', () => {
+  const keyfile = formatNmKeyfile(eth0, 'n')
+  assert.match(keyfile, /\[ipv4\][^[]*dns=192\.168\.2\.1;\n/)
+  assert.match(keyfile, /\[ipv6\][^[]*dns=fd00::1;\n/)
+})
+
+test('Wi-Fi names: literally, or as their bytes', () => {
+  const keyfile = (ssid: string) =>
+    /^ssid=(.*)$/m.exec(formatNmKeyfile({ ...wlan0, wifi: { ...access, ssid } }, 'n'))?.[1]
+  assert.equal(keyfile('Home Net_2.4'), 'Home Net_2.4')
+  for (const ssid of ['a;b', '12', ' a', 'a ', 'é', 'a\nb', '"a"', '\\x', '😀']) {
+    assert.equal(keyfile(ssid), [...Buffer.from(ssid)].map((byte) => `${byte};`).join(''), ssid)
+    const supplicant = formatWpaSupplicant({ ...wlan0, wifi: { ...access, ssid } })
+    const hex = /^\tssid=([0-9a-f]+)$/m.exec(supplicant)?.[1] ?? ''
+    assert.equal(Buffer.from(hex, 'hex').toString(), ssid)
+    assert.ok(formatYaml(networkConfigV2([{ ...wlan0, wifi: { ...access, ssid } }])).length > 0)
+  }
+})
+
+test('an open network has no key', () => {
+  const open = { ...wlan0, wifi: { ssid: 'a', country: 'DE', hidden: false } }
+  assert.doesNotMatch(formatNmKeyfile(open, 'n'), /wifi-security/)
+  assert.match(formatWpaSupplicant(open), /key_mgmt=NONE/)
+  assert.deepEqual(networkConfigV2([open]).network, {
+    version: 2,
+    ethernets: { eth0: { dhcp4: true, optional: true } },
+    wifis: { wlan0: { dhcp4: true, 'regulatory-domain': 'DE', 'access-points': { a: {} }, optional: true } },
+  })
+})
+
+test('netmask and uuid', () => {
+  assert.deepEqual([1, 8, 20, 24, 30, 31].map(netmask), [
+    '128.0.0.0',
+    '255.0.0.0',
+    '255.255.240.0',
+    '255.255.255.0',
+    '255.255.255.252',
+    '255.255.255.254',
+  ])
+  assert.match(
+    connectionUuid('a', 'eth0'),
+    /^[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/,
+  )
+  assert.equal(connectionUuid('a', 'eth0'), connectionUuid('a', 'eth0'))
+  assert.notEqual(connectionUuid('a', 'eth0'), connectionUuid('b', 'eth0'))
+})
+
+const bad: [string, NetworkProfile][] = [
+  ['a name with a line end', { ...eth0, name: 'eth0\n[Network]' }],
+  ['a name too long', { ...eth0, name: 'a'.repeat(16) }],
+  ['an address that is none', { ...eth0, address: { ip: '192.168.2.11\nDNS=1.1.1.1', prefix: 24 } }],
+  ['/32', { ...eth0, address: { ip: '192.168.2.11', prefix: 32 } }],
+  ['/0', { ...eth0, address: { ip: '192.168.2.11', prefix: 0 } }],
+  [
+    'a gateway with a blank',
+    { ...eth0, address: { ip: '192.168.2.11', prefix: 24, gateway: '1.1.1.1 2.2.2.2' } },
+  ],
+  ['a name server with a semicolon', { ...eth0, dns: ['1.1.1.1;'] }],
+  ['a domain with a quote', { ...eth0, domain: 'lan"' }],
+  ['a domain with a specifier', { ...eth0, domain: '%H' }],
+  ['an empty Wi-Fi name', { ...wlan0, wifi: { ...access, ssid: '' } }],
+  ['a Wi-Fi name of 33 bytes', { ...wlan0, wifi: { ...access, ssid: 'a'.repeat(33) } }],
+  ['a pass phrase where the key belongs', { ...wlan0, wifi: { ...access, psk: new Secret('secret\n}') } }],
+  ['a country that is none', { ...wlan0, wifi: { ...access, country: 'de' } }],
+]
+for (const [name, profile] of bad) {
+  test(`every renderer refuses ${name}`, () => {
+    const renderers = [
+      () => formatNmKeyfile(profile, 'n'),
+      () => formatNetworkdUnit(profile),
+      () => formatDhcpcdConf([profile]),
+      () => formatInterfacesD(profile),
+      () => networkConfigV1([profile]),
+      () => networkConfigV2([profile]),
+    ]
+    for (const render of renderers) {
+      assert.throws(
+        render,
+        (error: Error) => error instanceof UsageError && !error.message.includes('secret'),
+      )
+    }
+  })
+}
