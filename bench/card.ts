@@ -115,7 +115,7 @@ function formatRow(row: Row, costs: readonly Cost[]): string {
   const wall = of((cost) => cost.wallSeconds)
   const limit = limitSeconds(row.readsBack)
   const cells = [
-    row.name,
+    row.name.replaceAll('|', '\\|'),
     row.readsBack ? 'yes' : 'no',
     wall.toFixed(1),
     of((cost) => cost.cpuSeconds).toFixed(1),

@@ -47,7 +47,8 @@ export function findRefusal(drive: Drive, options: RefusalOptions): Refusal | un
       message: `${path} holds piimage's own cache`,
       hint: 'Name another drive, or move the cache with --cache DIR.',
     }
-  if (drive.backingFile?.startsWith('/dev/'))
+  // Not a file in memory, which also lies under /dev.
+  if (drive.backingFile !== undefined && /^\/dev\/(?!shm\/)/.test(drive.backingFile))
     return {
       message: `${path} is a loop device over ${drive.backingFile}`,
       hint: `Name the drive itself, if that is what you want to erase. ${LIST_HINT}`,

@@ -28,7 +28,8 @@ export function attachLoopDevice(file: string, options: LoopOptions = {}): strin
   for (let tries = 1; ; tries += 1) {
     const { status, stdout, stderr } = run('losetup', [...args, file])
     if (status === 0) return stdout.trim()
-    if (tries === 10) throw new Error(`losetup ${file}: ${stderr}`)
+    if (tries === 50) throw new Error(`losetup ${file}: ${stderr}`)
+    run('sleep', ['0.1'])
   }
 }
 
