@@ -23,6 +23,7 @@ interface ImagesArgs {
   key?: string
   sha256?: string
   'trust-first-use': boolean
+  signature: boolean
   all: boolean
 }
 
@@ -50,6 +51,11 @@ export const imagesCommand = defineCommand<ImagesArgs>({
         type: 'boolean',
         default: false,
         describe: 'lock: take what is served now as right',
+      })
+      .option('signature', {
+        type: 'boolean',
+        default: true,
+        describe: "lock: check the publisher's signature (--no-signature spares the download)",
       })
       .option('all', {
         type: 'boolean',
@@ -96,31 +102,28 @@ const lockOne: Action = async (args, context) => {
   const cache = await cacheOf(args, context)
   const http = openHttp({ env: world.env })
   const task = taskOf(context)
-  try {
-    if (args.offline) throw new FetchError('locking asks the publisher, and --offline forbids that')
-    const image = await lockImage(
-      {
-        url,
-        lockFile,
-        trustFirstUse: args['trust-first-use'],
-        ...(args.key === undefined ? {} : { key: args.key }),
-        ...(args.sha256 === undefined ? {} : { sha256: args.sha256 }),
-      },
-      {
-        http: openPublisherHttp(cache, { http, offline: false }, task),
-        today: world.now().toISOString().slice(0, 10),
-      },
-      task,
-    )
-    const { lock, change } = addToLock(before, image)
-    if (change !== 'same') await writeFileAtomically(lockFile, formatLock(lock))
-    const { sha256, source } = image.download
-    output.print(`${image.key}: ${change}; sha256 ${sha256}, says ${source.kind}`)
-    output.note(`in ${lockFile}`)
-    return { key: image.key, change, image, lock: lockFile }
-  } finally {
-    await http.close()
-  }
+  if (args.offline) throw new FetchError('locking asks the publisher, and --offline forbids that')
+  const image = await lockImage(
+    {
+      url,
+      lockFile,
+      trustFirstUse: args['trust-first-use'],
+      skipSignature: !args.signature,
+      ...(args.key === undefined ? {} : { key: args.key }),
+      ...(args.sha256 === undefined ? {} : { sha256: args.sha256 }),
+    },
+    {
+      http: openPublisherHttp(cache, { http, offline: false }, task),
+      today: world.now().toISOString().slice(0, 10),
+    },
+    task,
+  )
+  const { lock, change } = addToLock(before, image)
+  if (change !== 'same') await writeFileAtomically(lockFile, formatLock(lock))
+  const { sha256, source } = image.download
+  output.print(`${image.key}: ${change}; sha256 ${sha256}, says ${source.kind}`)
+  output.note(`in ${lockFile}`)
+  return { key: image.key, change, image, lock: lockFile }
 }
 
 const chosenImages = async (args: GlobalArgs & ImagesArgs, context: Context): Promise<LockedImage[]> => {
@@ -157,7 +160,6 @@ const fetchChosen: Action = async (args, context) => {
     }
   } finally {
     await bases.close()
-    await http.close()
   }
   return { fetched: images.map((image) => image.key) }
 }

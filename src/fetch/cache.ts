@@ -13,11 +13,11 @@ import { mkdir, open, readFile, rename, rm, stat, utimes, writeFile } from 'node
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { LockedImage } from '../catalog/locked-image.ts'
+import { DigestError } from '../digest.ts'
 import { FetchError } from '../errors.ts'
 import { syncFolder, writeFileAtomically } from '../io/atomic-file.ts'
 import type { Task } from '../progress.ts'
 import { type EntryPaths, entryPaths } from './cache-folder.ts'
-import { DigestError } from './digest-error.ts'
 import { lockEntry } from './entry-lock.ts'
 import { hashFile } from './hash-file.ts'
 
@@ -142,12 +142,9 @@ async function findImage(
     const whole = (await stat(paths.image)).size === facts.size
     const found = recheck || !whole ? await hashFile(paths.image, task, image.key) : facts
     if (found.sha256 !== facts.sha256) {
-      throw new DigestError(
-        paths.image,
-        facts.sha256,
-        found.sha256,
-        'It was damaged in the cache and is removed; run again to unpack it afresh',
-      )
+      throw new DigestError(paths.image, facts.sha256, found.sha256, {
+        hint: 'It was damaged in the cache and is removed; run again to unpack it afresh',
+      })
     }
     refuseOther(image, facts, paths.image)
   } catch (error) {
@@ -175,12 +172,9 @@ export async function readImageFacts(
 function refuseOther(image: LockedImage, built: { size: number; sha256: string }, what: string): void {
   const { extracted } = image
   if (extracted === null || extracted.sha256 === built.sha256) return
-  throw new DigestError(
-    `the image in ${what} (${built.size} bytes)`,
-    extracted.sha256,
-    built.sha256,
-    `Nothing was kept. The download is the right one, so the entry's "extracted" is wrong: piimage images lock ${image.url}`,
-  )
+  throw new DigestError(`the image in ${what} (${built.size} bytes)`, extracted.sha256, built.sha256, {
+    hint: `Nothing was kept. The download is the right one, so the entry's "extracted" is wrong: piimage images lock ${image.url}`,
+  })
 }
 
 /** The facts first: without the image they say nothing. */

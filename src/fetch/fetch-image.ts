@@ -9,12 +9,12 @@ import { rename, rm, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { LockedImage } from '../catalog/locked-image.ts'
+import { DigestError } from '../digest.ts'
 import { FetchError } from '../errors.ts'
 import { syncFolder } from '../io/atomic-file.ts'
 import type { Task } from '../progress.ts'
 import { type Cache, fileIdentity, touch } from './cache.ts'
 import type { EntryPaths } from './cache-folder.ts'
-import { DigestError } from './digest-error.ts'
 import { type Downloaded, download } from './download.ts'
 import { hashFile } from './hash-file.ts'
 import { type Http, shownUrl } from './http.ts'
@@ -91,12 +91,9 @@ async function downloadChecked(
 }
 
 function wrongBytes(got: Downloaded, wanted: Wanted): DigestError {
-  return new DigestError(
-    shownUrl(got.url),
-    wanted.sha256,
-    got.sha256,
-    `Nothing was kept. Run again to download afresh; if the publisher changed the image: piimage images lock ${shownUrl(got.url)}`,
-  )
+  return new DigestError(shownUrl(got.url), wanted.sha256, got.sha256, {
+    hint: `Nothing was kept. Run again to download afresh; if the publisher changed the image: piimage images lock ${shownUrl(got.url)}`,
+  })
 }
 
 async function keep(partial: string, final: string): Promise<void> {
@@ -111,12 +108,9 @@ async function isCached(paths: EntryPaths, subject: string, sha256: string, task
   const found = await hashFile(paths.download, task, subject)
   if (found.sha256 !== sha256) {
     await rm(paths.download, { force: true })
-    throw new DigestError(
-      paths.download,
-      sha256,
-      found.sha256,
-      'It was damaged in the cache and is removed; run again to download it afresh',
-    )
+    throw new DigestError(paths.download, sha256, found.sha256, {
+      hint: 'It was damaged in the cache and is removed; run again to download it afresh',
+    })
   }
   await touch(paths.download)
   return true
@@ -126,7 +120,7 @@ async function checkLocal(image: LockedImage, cache: Cache, task: Task): Promise
   const { path, sha256, size } = await hashLocal(image.url, image.key, cache, task)
   if (sha256 !== image.download.sha256) {
     const hint = `It has ${size} bytes and was left as it is. If it is the right file: piimage images lock ${image.written?.url ?? image.url} --sha256 ${sha256}`
-    throw new DigestError(path, image.download.sha256, sha256, hint)
+    throw new DigestError(path, image.download.sha256, sha256, { hint })
   }
   return path
 }

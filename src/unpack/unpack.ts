@@ -163,7 +163,9 @@ function checkUnpacked(request: UnpackRequest, unpacked: Unpacked): Unpacked {
     throw wrongSize(request, `${unpacked.size} bytes`, expected.size)
   }
   if (unpacked.sha256 !== expected.sha256) {
-    throw new DigestError(`the image in ${request.source}`, expected.sha256, unpacked.sha256, saidBy(request))
+    throw new DigestError(`the image in ${request.source}`, expected.sha256, unpacked.sha256, {
+      saidBy: saidBy(request),
+    })
   }
   return unpacked
 }

@@ -60,7 +60,6 @@ export async function openBases(args: GlobalArgs, context: Context): Promise<Bas
       for (const base of await Promise.allSettled(opened.values())) {
         if (base.status === 'fulfilled') await base.value.close()
       }
-      await http.close()
     },
   }
 }
@@ -114,6 +113,9 @@ async function checkDigest(path: string, key: string, expected: string, task: Ta
   if (actual !== expected || before.ctimeNs !== after.ctimeNs) {
     // The next run unpacks it afresh.
     await rm(path, { force: true })
-    throw new DigestError(`the unpacked image of ${key} in the cache`, expected, actual, 'what was unpacked')
+    throw new DigestError(`the unpacked image of ${key} in the cache`, expected, actual, {
+      saidBy: 'the lock or the first unpacking',
+      hint: 'It was damaged in the cache and is removed; run again to unpack it afresh',
+    })
   }
 }
