@@ -79,18 +79,27 @@ export function parseUserData(text: string, name: string): TreeMap {
       },
     )
   }
+  return parseYamlMap(text, name)
+}
+
+/**
+ * The settings of any YAML file; {} when it only holds comments.
+ *
+ * @throws {FormatError} it cannot be read, or is no mapping
+ */
+export function parseYamlMap(text: string, name: string): TreeMap {
   const document = parseDocument(text, { version: '1.1', prettyErrors: true })
   const error = document.errors[0]
   if (error !== undefined) {
     throw new FormatError(`${name}: ${error.message.split('\n', 1)[0]}`, {
-      hint: 'cloud-init would skip the whole file. Correct its YAML.',
+      hint: 'What reads it would skip the whole file. Correct its YAML.',
     })
   }
   const tree = document.toJS() as Tree
   if (tree === null) return {}
   if (!isMap(tree)) {
     throw new FormatError(`${name} holds no mapping of settings`, {
-      hint: 'A cloud-config file is lines of key: value.',
+      hint: 'It has to be lines of key: value.',
     })
   }
   return tree
