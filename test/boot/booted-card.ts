@@ -146,6 +146,9 @@ class Machine implements BootedCard {
         stdio: ['ignore', 'pipe', 'pipe'],
       })
       this.#qemu = qemu
+      // A test runner that gives up must not leave a machine running.
+      const killQemu = () => qemu.kill('SIGKILL')
+      process.once('exit', killQemu)
       let last = ''
       qemu.stdout?.on('data', (data: Buffer) => {
         appendFileSync(this.#log, data)
@@ -153,6 +156,7 @@ class Machine implements BootedCard {
       })
       qemu.stderr?.on('data', (data: Buffer) => appendFileSync(this.#log, `qemu: ${data.toString()}`))
       const [code] = (await once(qemu, 'close')) as [number | null]
+      process.removeListener('exit', killQemu)
       this.#qemu = undefined
       if (this.#stopping || last.includes('reboot: Power down')) return
       if (code !== 0 || !last.includes('reboot: Restarting system')) {
