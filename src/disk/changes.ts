@@ -29,19 +29,21 @@ export class Changes implements BlockEditor {
 
   async read(offset: number, length: number): Promise<Uint8Array> {
     checkRange(this, offset, length)
-    const base = await this.#base.read(offset, length)
-    if (this.#sectors.size === 0) return base
-    let result: Uint8Array | undefined
+    if (this.#sectors.size === 0 || length === 0) return this.#base.read(offset, length)
     const first = Math.floor(offset / SECTOR_BYTES)
     const last = Math.floor((offset + length - 1) / SECTOR_BYTES)
-    for (const [number, bytes] of this.#touching(first, last)) {
-      result ??= base.slice()
+    const changed = [...this.#touching(first, last)]
+    if (changed.length === 0) return this.#base.read(offset, length)
+    // What is changed throughout needs nothing of a base that may still be growing.
+    const isCovered = changed.length === last - first + 1
+    const result = isCovered ? new Uint8Array(length) : (await this.#base.read(offset, length)).slice()
+    for (const [number, bytes] of changed) {
       const at = number * SECTOR_BYTES
       const from = Math.max(at, offset)
       const to = Math.min(at + bytes.length, offset + length)
       result.set(bytes.subarray(from - at, to - at), from - offset)
     }
-    return result ?? base
+    return result
   }
 
   async write(offset: number, bytes: Uint8Array): Promise<void> {
@@ -55,7 +57,9 @@ export class Changes implements BlockEditor {
       const count = Math.min(start + size - at, bytes.length - done)
       let sector = this.#sectors.get(number)
       if (sector === undefined) {
-        sector = (await this.#base.read(start, size)).slice()
+        const fresh = count === size ? new Uint8Array(size) : (await this.#base.read(start, size)).slice()
+        // Another write may have come first while the base was read.
+        sector = this.#sectors.get(number) ?? fresh
         this.#sectors.set(number, sector)
       }
       sector.set(bytes.subarray(done, done + count), at - start)

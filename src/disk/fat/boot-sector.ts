@@ -14,6 +14,7 @@
  */
 import { FormatError } from '../../errors.ts'
 import { SECTOR_BYTES } from '../../units.ts'
+import { readLabel } from './names.ts'
 
 export type FatKind = 12 | 16 | 32
 
@@ -65,10 +66,11 @@ export function readBootSector(sector: Uint8Array, length: number): FatGeometry 
   const fatCount = view.getUint8(16)
   if (fatCount !== 1 && fatCount !== 2) bad(16, `${fatCount} FATs, not 1 or 2`)
   const rootEntries = view.getUint16(17, true)
+  const totalAt = view.getUint16(19, true) === 0 ? 32 : 19
   const totalSectors = view.getUint16(19, true) || view.getUint32(32, true)
   if (totalSectors === 0) bad(32, 'no sectors in the volume')
   if (totalSectors * SECTOR_BYTES > length) {
-    bad(32, `the volume claims ${totalSectors * SECTOR_BYTES} bytes; the partition has ${length}`)
+    bad(totalAt, `the volume claims ${totalSectors * SECTOR_BYTES} bytes; the partition has ${length}`)
   }
   const fatSectors16 = view.getUint16(22, true)
   const isFat32 = fatSectors16 === 0
@@ -89,7 +91,7 @@ export function readBootSector(sector: Uint8Array, length: number): FatGeometry 
   if (clusterCount === 0) bad(13, 'no room for a single cluster')
   const kind: FatKind = isFat32 ? 32 : clusterCount < 4085 ? 12 : 16
   if (clusterCount > { 12: 4084, 16: 65524, 32: 0x0ffffff4 }[kind]) {
-    bad(32, `${clusterCount} clusters are more than FAT${kind} can number`)
+    bad(totalAt, `${clusterCount} clusters are more than FAT${kind} can number`)
   }
   if (fatSectors * SECTOR_BYTES * 8 < (clusterCount + 2) * kind) {
     bad(22, `a FAT of ${fatSectors} sectors is too small for ${clusterCount} clusters`)
@@ -141,7 +143,7 @@ function readIdentity(sector: Uint8Array, view: DataView, at: number) {
     .toString(16)
     .toUpperCase()
     .padStart(8, '0')
-  const label = signature === 0x29 ? latin1(sector, at + 5, 11).trimEnd() : ''
+  const label = signature === 0x29 ? readLabel(latin1(sector, at + 5, 11)) : ''
   return { volumeId: `${id.slice(0, 4)}-${id.slice(4)}`, bootLabel: label === 'NO NAME' ? '' : label }
 }
 

@@ -10,7 +10,7 @@
  * bytes don't depend on the time zone. Unit: two seconds, from 1980 to 2107.
  */
 import { FormatError } from '../../errors.ts'
-import { aliasChecksum, isUsableName, readAlias } from './names.ts'
+import { aliasChecksum, isUsableName, readAlias, readLabel } from './names.ts'
 
 export const SLOT_BYTES = 32
 const UNITS_PER_SLOT = 13
@@ -73,7 +73,7 @@ export function readDirContents(
     if (first === 0xe5) continue
     const alias = String.fromCharCode(...bytes.subarray(at, at + 11))
     if ((attributes & ATTRIBUTE.volumeLabel) !== 0) {
-      label ??= alias.trimEnd()
+      label ??= readLabel(alias)
       continue
     }
     if (alias === '.          ' || alias === '..         ') continue

@@ -15,7 +15,7 @@ import { UsageError } from '../../errors.ts'
 const SHORT_NAME = /^[A-Z0-9!#$%&'()\-@^_`{}~]{1,8}(\.[A-Z0-9!#$%&'()\-@^_`{}~]{1,3})?$/
 const SHORT_ILLEGAL = /[^A-Z0-9!#$%&'()\-@^_`{}~]/gu
 // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what a name may not hold
-const ILLEGAL = /[\u0000-\u001f"*/:<>?\\|\u007f]|\p{Surrogate}/u
+const ILLEGAL = /[\u0000-\u001f"*/:<>?\\|\u007f-\u009f]|\p{Surrogate}/u
 const MAX_NAME_UNITS = 255
 
 /** Upper half of code page 437, which Linux and DOS assume for short names. */
@@ -63,7 +63,7 @@ export function isShortName(name: string): boolean {
  * @param taken aliases of the directory's other entries
  */
 export function chooseAlias(name: string, taken: ReadonlySet<string>): string {
-  const upper = name.toUpperCase()
+  const upper = foldName(name)
   if (SHORT_NAME.test(upper)) {
     const [base = '', extension = ''] = upper.split('.')
     const alias = base.padEnd(8) + extension.padEnd(3)
@@ -91,17 +91,27 @@ export function aliasChecksum(alias: string): number {
   return sum
 }
 
+/** The 11 bytes of a volume label → text; what would steer a terminal reads as `?`. */
+export function readLabel(raw: string): string {
+  return Array.from(decode437(raw), (c) => (c < ' ' || c === '\x7f' ? '?' : c))
+    .join('')
+    .trimEnd()
+}
+
 /**
  * Alias → name: `SSH        ` → `SSH`, or `ssh` with the lower-case flags.
  * @param flags byte 12 of the entry: 0x08 base, 0x10 extension in lower case (Windows NT)
  */
 export function readAlias(alias: string, flags: number): string {
   // 0xE5 marks a deleted entry, so a name that starts with it is stored with 0x05.
-  const bytes = alias.startsWith('\x05') ? `\xe5${alias.slice(1)}` : alias
-  const text = Array.from(bytes, (c) => (c < '\x80' ? c : CP437.charAt(c.charCodeAt(0) - 128))).join('')
+  const text = decode437(alias.startsWith('\x05') ? `\xe5${alias.slice(1)}` : alias)
   const base = text.slice(0, 8).trimEnd()
   const extension = text.slice(8).trimEnd()
   const name = (flags & 0x08) === 0 ? base : base.toLowerCase()
   if (extension === '') return name
   return `${name}.${(flags & 0x10) === 0 ? extension : extension.toLowerCase()}`
+}
+
+function decode437(bytes: string): string {
+  return Array.from(bytes, (c) => (c < '\x80' ? c : CP437.charAt(c.charCodeAt(0) - 128))).join('')
 }

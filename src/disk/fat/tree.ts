@@ -95,3 +95,37 @@ export async function* walkEntries(
     if (inside !== undefined) pending.push({ folder: inside, next: 0 })
   }
 }
+
+/**
+ * All clusters of an entry and of what is below it.
+ * @throws {FormatError} a chain is broken, or two of them share a cluster
+ */
+export async function collectClusters(
+  source: DirectorySource,
+  folder: Directory,
+  entry: DirEntry,
+): Promise<number[]> {
+  const seen = new Set<number>()
+  const collect = (clusters: readonly number[], path: string): void => {
+    for (const cluster of clusters) {
+      if (seen.has(cluster)) throw new FormatError(`${path} shares cluster ${cluster} with another file`)
+      seen.add(cluster)
+    }
+  }
+  const collectFile = async (file: DirEntry, path: string): Promise<void> => {
+    if (file.firstCluster !== 0) collect(await source.table.chain(file.firstCluster, path), path)
+  }
+  const path = joinPath(folder, entry.name)
+  if (!isFolder(entry)) {
+    await collectFile(entry, path)
+    return [...seen]
+  }
+  const top = await readFolder(source, path, entry.firstCluster)
+  collect(top.clusters, path)
+  for await (const { folder: at, entry: below, inside } of walkEntries(source, top)) {
+    const belowPath = joinPath(at, below.name)
+    if (inside === undefined) await collectFile(below, belowPath)
+    else collect(inside.clusters, belowPath)
+  }
+  return [...seen]
+}

@@ -21,11 +21,7 @@ import {
 import {
   type Directory,
   type DirectorySource,
-  describeFolder,
   findEntry,
-  findFreeSlots,
-  MAX_DIRECTORY_SLOTS,
-  readFolder,
   readRoot,
   slotOffset,
   writeSlots,
@@ -33,22 +29,14 @@ import {
 import type { FreeMap } from './free-map.ts'
 import { updateFsInfo } from './fs-info.ts'
 import { checkName, chooseAlias, isShortName, splitPath } from './names.ts'
-import { enter, isFolder, joinPath, locate, walkEntries } from './tree.ts'
+import { addEntry, planEntry } from './new-entry.ts'
+import { collectClusters, enter, isFolder, joinPath, locate } from './tree.ts'
 
 const MAX_FILE_BYTES = 0xffffffff
 
 /** Seconds are stored even; UTC fields as they are. */
 export interface FileTimes {
   modified: Date
-}
-
-/** Where a new entry goes in its folder. */
-interface Placement {
-  alias: string
-  long: boolean
-  slot: number
-  /** Clusters the folder must grow by. */
-  growth: number
 }
 
 export class VolumeEditor {
@@ -103,7 +91,7 @@ export class VolumeEditor {
     return this.#edit(async (editor, free) => {
       const { folder, entry } = await this.#locate(path)
       if (entry === undefined) throw new FormatError(`the FAT volume has no ${JSON.stringify(path)}`)
-      const clusters = await this.#clustersBelow(folder, entry)
+      const clusters = await collectClusters(this.#source, folder, entry)
       const slots = folder.bytes.slice(entry.slot * SLOT_BYTES, (entry.slot + entry.slotCount) * SLOT_BYTES)
       for (let at = 0; at < slots.length; at += SLOT_BYTES) slots[at] = 0xe5
       await writeSlots(editor, folder, entry.slot, slots)
@@ -114,8 +102,8 @@ export class VolumeEditor {
   /** Run one edit after those before it; then write the FATs and FSInfo, if clusters changed hands. */
   #edit(edit: (editor: BlockEditor, free: FreeMap) => Promise<void>): Promise<void> {
     const blocks = this.#blocks
-    if (!('write' in blocks)) throw new Error('this FAT volume was opened for reading')
     const done = this.#last.then(async () => {
+      if (!('write' in blocks)) throw new Error('this FAT volume was opened for reading')
       const free = await this.freeMap()
       await edit(blocks, free)
       const { table, geometry } = this.#source
@@ -143,13 +131,13 @@ export class VolumeEditor {
     bytes: Uint8Array,
     modified: Date,
   ): Promise<void> {
-    const placement = this.#place(folder, name)
+    const placement = planEntry(this.#source, folder, name)
     const needed = this.#clustersFor(bytes.length)
     this.#checkRoom(free, joinPath(folder, name), needed + placement.growth)
     const clusters = free.take(needed)
     await this.#source.table.link(clusters)
     await this.#source.store.writeNew(editor, this.#source.store.ranges(clusters), bytes)
-    await this.#addEntry(editor, free, folder, placement, {
+    await addEntry(this.#source, editor, free, folder, placement, {
       name,
       attributes: ATTRIBUTE.archive,
       firstCluster: clusters[0] ?? 0,
@@ -199,7 +187,7 @@ export class VolumeEditor {
     modified: Date,
   ): Promise<void> {
     const { geometry, table, store } = this.#source
-    const placement = this.#place(parent, names[0] as string)
+    const placement = planEntry(this.#source, parent, names[0] as string)
     const plans = names.map((name, i) => {
       const child = names[i + 1]
       if (i > 0) checkName(name)
@@ -228,88 +216,13 @@ export class VolumeEditor {
       await table.link(clusters)
       await store.writeNew(editor, store.ranges(clusters), bytes)
     }
-    await this.#addEntry(editor, free, parent, placement, {
+    await addEntry(this.#source, editor, free, parent, placement, {
       name: names[0] as string,
       attributes: ATTRIBUTE.directory,
       firstCluster: firstOf(0),
       size: 0,
       modified,
     })
-  }
-
-  /** @throws {FormatError} the folder can hold no more */
-  #place(folder: Directory, name: string): Placement {
-    checkName(name)
-    const long = !isShortName(name)
-    const alias = chooseAlias(name, new Set(folder.entries.map((entry) => entry.alias)))
-    const count = slotsNeeded(name, long)
-    const slot = findFreeSlots(folder, count)
-    const missing = slot + count - folder.bytes.length / SLOT_BYTES
-    if (missing <= 0) return { alias, long, slot, growth: 0 }
-    const isFixed = folder.clusters.length === 0
-    if (isFixed || slot + count > MAX_DIRECTORY_SLOTS) {
-      const most = isFixed ? this.#source.geometry.rootEntries : MAX_DIRECTORY_SLOTS
-      throw new FormatError(
-        `${describeFolder(folder.path)} of the FAT volume is full: ${name} needs ${count} of its ${most} entries in a row`,
-        {
-          hint: 'Remove files there, or put new ones into a folder; a long name takes an entry per 13 letters.',
-        },
-      )
-    }
-    return { alias, long, slot, growth: this.#clustersFor(missing * SLOT_BYTES) }
-  }
-
-  async #addEntry(
-    editor: BlockEditor,
-    free: FreeMap,
-    folder: Directory,
-    { alias, long, slot, growth }: Placement,
-    fields: Omit<Parameters<typeof formatEntry>[0], 'alias' | 'long'>,
-  ): Promise<void> {
-    const { geometry, table, store } = this.#source
-    let { ranges } = folder
-    if (growth > 0) {
-      const last = folder.clusters.at(-1) as number
-      const added = free.takeAt(last + 1, growth) ?? free.take(growth)
-      await store.writeNew(editor, store.ranges(added), new Uint8Array(growth * geometry.clusterBytes))
-      await table.link([last, ...added])
-      ranges = store.ranges([...folder.clusters, ...added])
-    }
-    const bytes = formatEntry({ ...fields, alias, long })
-    await writeSlots(editor, { ranges }, slot, bytes)
-    // Some systems leave old entries behind the end mark; where it was overwritten, it moves on.
-    const next = slot + bytes.length / SLOT_BYTES
-    const isPastEnd = next > folder.usedSlots && next * SLOT_BYTES < folder.bytes.length
-    if (isPastEnd && folder.bytes[next * SLOT_BYTES] !== 0) {
-      await writeSlots(editor, { ranges }, next, new Uint8Array(SLOT_BYTES))
-    }
-  }
-
-  /** All clusters of an entry and of what is below it. */
-  async #clustersBelow(folder: Directory, entry: DirEntry): Promise<number[]> {
-    const { table } = this.#source
-    const seen = new Set<number>()
-    const collect = (clusters: readonly number[], path: string): void => {
-      for (const cluster of clusters) {
-        if (seen.has(cluster)) throw new FormatError(`${path} shares cluster ${cluster} with another file`)
-        seen.add(cluster)
-      }
-    }
-    const path = joinPath(folder, entry.name)
-    const top = isFolder(entry) ? await readFolder(this.#source, path, entry.firstCluster) : undefined
-    if (top === undefined) {
-      if (entry.firstCluster !== 0) collect(await table.chain(entry.firstCluster, path), path)
-      return [...seen]
-    }
-    collect(top.clusters, path)
-    for await (const { folder: at, entry: below, inside } of walkEntries(this.#source, top)) {
-      const belowPath = joinPath(at, below.name)
-      if (inside !== undefined) collect(inside.clusters, belowPath)
-      else if (below.firstCluster !== 0) {
-        collect(await table.chain(below.firstCluster, belowPath), belowPath)
-      }
-    }
-    return [...seen]
   }
 
   async #release(free: FreeMap, clusters: readonly number[]): Promise<void> {

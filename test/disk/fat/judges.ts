@@ -49,7 +49,7 @@ export function makeVolume(t: TestContext, shape: Shape): string {
   const path = join(tempFolder(t), 'volume.img')
   writeFileSync(path, '')
   truncateSync(path, shape.bytes)
-  const made = run('mkfs.fat', [...shape.args, '-n', 'BOOTFS', '-i', '7a3f1c55', '--invariant', path])
+  const made = run('mkfs.fat', ['--invariant', ...shape.args, '-n', 'BOOTFS', '-i', '7a3f1c55', path])
   assert.equal(made.status, 0, made.stderr)
   return path
 }

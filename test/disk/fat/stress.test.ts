@@ -80,12 +80,12 @@ for (const [number, shape] of shapes.entries()) {
     if (!needJudges(t)) return
     const path = makeVolume(t, shape)
     const { changes, volume } = await openVolume(t, path)
-    const book = await editAtRandom(volume, 1000 + number, 2500)
+    const book = await editAtRandom(volume, 1000 + number, 2000)
     assert.deepEqual(sorted(await readByUs(volume)), sorted(book))
     const free = await volume.freeBytes()
 
     const again = await openVolume(t, path)
-    await editAtRandom(again.volume, 1000 + number, 2500)
+    await editAtRandom(again.volume, 1000 + number, 2000)
     assert.deepEqual(again.changes.ranges(), changes.ranges(), 'the same edits touch the same sectors')
     for (const { offset, length } of changes.ranges()) {
       assert.deepEqual(await again.changes.read(offset, length), await changes.read(offset, length))
