@@ -8,7 +8,11 @@
 set -eu
 folder=$1 name=$2 lower=$3
 new=$folder/root
-if [ ! -e "$folder/upper" ]; then cp -al "$lower" "$folder/upper" || cp -a "$lower" "$folder/upper"; fi
+if [ ! -e "$folder/upper" ]; then
+  cp -al "$lower" "$folder/upper" || cp -a "$lower" "$folder/upper"
+  # What a test adds to a new card.
+  if [ -d "$folder/extra" ]; then cp -a "$folder/extra/." "$folder/upper/"; fi
+fi
 mkdir -p "$folder/work" "$folder/docker" "$new"
 mount --make-rprivate /
 mount -t overlay overlay -o "lowerdir=/,upperdir=$folder/upper,workdir=$folder/work" "$new"

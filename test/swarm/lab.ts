@@ -83,6 +83,7 @@ export class Lab {
   readonly #lower: string
   readonly #folder: string
   readonly #prefix: string
+  readonly #networks: string[] = []
 
   private constructor(folder: string, lower: string, prefix: string) {
     this.#folder = folder
@@ -142,6 +143,23 @@ export class Lab {
     mustRun('ip', ['-n', netns, 'addr', 'add', `${ip}/${prefix}`, 'dev', 'eth0'])
     mustRun('ip', ['-n', netns, 'link', 'set', 'eth0', 'up'])
     this.nodes.set(node.name, { name: node.name, folder, pid: undefined })
+  }
+
+  /** Its network namespace, as `ip -n` takes it; `sw` is the switch. */
+  netns(name: string): string {
+    return `${this.#prefix}-${name}`
+  }
+
+  /** Run a program in a network namespace of ours, on this machine's own files. */
+  inNetwork(name: string, command: string, args: readonly string[]): Ran {
+    return run('nsenter', [`--net=/run/netns/${this.netns(name)}`, command, ...args])
+  }
+
+  /** A namespace that is no node: a client, the world outside. */
+  addNetwork(name: string): void {
+    mustRun('ip', ['netns', 'add', this.netns(name)])
+    mustRun('ip', ['-n', this.netns(name), 'link', 'set', 'lo', 'up'])
+    this.#networks.push(name)
   }
 
   node(name: string): LabNode {
@@ -211,7 +229,8 @@ export class Lab {
 
   close(): void {
     for (const name of this.nodes.keys()) this.powerOff(name)
-    for (const name of ['sw', ...this.nodes.keys()]) run('ip', ['netns', 'del', `${this.#prefix}-${name}`])
+    for (const name of ['sw', ...this.#networks, ...this.nodes.keys()])
+      run('ip', ['netns', 'del', this.netns(name)])
   }
 }
 
