@@ -37,5 +37,6 @@ exec chroot "$new" /bin/sh -c '
   while [ ! -S /run/docker.sock ]; do sleep 0.2; done
   until PIIMAGE_CLOCK_WAIT=0 PIIMAGE_SWARM_PAUSE=2 PIIMAGE_LONGEST_PAUSE=1 PIIMAGE_ATTEMPTS=1000 sh /opt/piimage/run.sh; do sleep 1; done
   echo finished
+  sleep infinity &
   wait
 '
