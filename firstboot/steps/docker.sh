@@ -73,13 +73,7 @@ put_key() {
     "$root/usr/lib/apt/apt-helper" download-file "$PIIMAGE_DOCKER_MIRROR/linux/$1/gpg" "$new" ||
       fail "the key of $PIIMAGE_DOCKER_MIRROR could not be fetched: is there a network, and is it $(date -u +%Y-%m-%d)?"
   fi
-  command -v gpg >/dev/null || apt_get install --no-install-recommends gpg
-  home=$(mktemp -d)
-  listed=$(gpg --homedir "$home" --batch --with-colons --import-options show-only --import "$new" 2>/dev/null) || listed=
-  rm -rf "$home"
-  found=$(printf '%s\n' "$listed" | awk -F: '$1 == "pub" { keys++ } $1 == "fpr" && !seen++ { print $10 } END { if (keys != 1) print "keys:" keys + 0 }')
-  wanted=$(printf '%s' "$PIIMAGE_DOCKER_FINGERPRINT" | tr -d ' ' | tr '[:lower:]' '[:upper:]')
-  [ "$found" = "$wanted" ] || fail "the key for Docker's packages is not $wanted: $(printf '%s' "$found" | tr '\n' ' ')"
+  check_key "$new" "$PIIMAGE_DOCKER_FINGERPRINT"
   put 644 root:root "$keyring" <"$new"
 }
 
