@@ -8,6 +8,9 @@ set -eu
 
 head=$PIIMAGE_KUBEADM_HEAD_ADDRESS
 pki=$root/etc/kubernetes/pki
+# The form of kubeadm's own files changed with 1.31.
+form=v1beta4
+[ "${PIIMAGE_KUBEADM_VERSION#1.}" -ge 31 ] || form=v1beta3
 
 [ "$(dpkg --print-architecture)" != armhf ] || impossible 'Kubernetes left 32-bit ARM with 1.27: this node needs an arm64 image'
 
@@ -52,30 +55,35 @@ install_kubernetes() {
   if command -v kubeadm >/dev/null && command -v kubelet >/dev/null && command -v containerd >/dev/null; then return 0; fi
   put_archive
   apt_get update
-  apt_get install --no-install-recommends containerd kubelet kubeadm kubectl cri-tools conntrack
+  # Docker brings a containerd of its own, which excludes the distribution's.
+  runtime=containerd
+  if command -v containerd >/dev/null; then runtime=; fi
+  # shellcheck disable=SC2086 # no argument where there is one already
+  apt_get install --no-install-recommends $runtime kubelet kubeadm kubectl cri-tools conntrack
   apt-mark hold kubelet kubeadm kubectl >/dev/null
 }
 
 # systemd owns the control groups; two owners would take memory from each other.
 configure_containerd() {
   settings=$root/etc/containerd/config.toml
+  mkdir -p "$root/run/piimage"
   containerd config default | sed 's/SystemdCgroup = false/SystemdCgroup = true/' >"$root/run/piimage/containerd.toml"
   grep -q 'SystemdCgroup = true' "$root/run/piimage/containerd.toml" || fail 'this containerd has no setting SystemdCgroup'
-  before=$(cksum <"$settings" 2>/dev/null || :)
+  if cmp -s "$settings" "$root/run/piimage/containerd.toml"; then return 0; fi
   put 644 root:root "$settings" <"$root/run/piimage/containerd.toml"
   is_running || return 0
-  [ "$before" = "$(cksum <"$settings")" ] || systemctl restart containerd.service
+  systemctl restart containerd.service
 }
 
 # The token goes through a file of root's: arguments can be read by every process.
 init() {
   if [ ! -e "$root/etc/kubernetes/admin.conf" ]; then
-    has_address "$head" || later "this node's address $head is not there yet"
+    [ -n "$root" ] || has_address "$head" || later "this node's address $head is not there yet"
     put 644 root:root "$pki/ca.crt" <"$payload/material/cluster-ca"
     put 600 root:root "$pki/ca.key" <"$secrets/cluster-ca-key"
     token=$(cat "$secrets/kubeadm-token")
     put 600 root:root "$root/etc/piimage/kubeadm.yaml" <<SETTINGS
-apiVersion: kubeadm.k8s.io/v1beta3
+apiVersion: kubeadm.k8s.io/$form
 kind: InitConfiguration
 bootstrapTokens:
   - token: $token
@@ -86,7 +94,7 @@ nodeRegistration:
   criSocket: unix:///run/containerd/containerd.sock
   ignorePreflightErrors: [$(printf '%s' "${PIIMAGE_KUBEADM_IGNOREPREFLIGHT:-}" | tr ' ' ',')]
 ---
-apiVersion: kubeadm.k8s.io/v1beta3
+apiVersion: kubeadm.k8s.io/$form
 kind: ClusterConfiguration
 networking:
   podSubnet: $PIIMAGE_KUBEADM_PODNETWORK
@@ -117,7 +125,7 @@ join() {
     token=$(cat "$secrets/kubeadm-token")
     digest=$(cat "$payload/material/cluster-ca-digest")
     put 600 root:root "$root/etc/piimage/kubeadm.yaml" <<SETTINGS
-apiVersion: kubeadm.k8s.io/v1beta3
+apiVersion: kubeadm.k8s.io/$form
 kind: JoinConfiguration
 discovery:
   bootstrapToken:
