@@ -17,7 +17,7 @@ import { packageRoot } from '../package-root.ts'
 /** An edit as overlay.yaml says it: one key for its kind, placeholders not filled in. */
 export type RawEdit = { when?: Record<string, unknown> } & Record<string, unknown>
 
-export type Need = 'arm64' | 'cloud-init' | 'user' | 'wifi' | 'address'
+export type Need = 'arm64' | 'cloud-init' | 'user' | 'wifi' | 'address' | 'usb-device-port'
 
 export interface Overlay {
   name: string

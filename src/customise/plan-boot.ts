@@ -30,7 +30,7 @@ import { NODE_RECORD, PAYLOAD } from './payload-paths.ts'
 export interface BootRequest {
   cluster: Cluster
   node: Node
-  image: Pick<LockedImage, 'key' | 'version' | 'arch'>
+  image: Pick<LockedImage, 'key' | 'version' | 'arch'> & Partial<Pick<LockedImage, 'download'>>
   boot: BootFiles
   overlays: ReadonlyMap<string, Overlay>
   keys: NodeKeys
@@ -76,6 +76,7 @@ export async function planBoot(request: BootRequest): Promise<BootPlan> {
 
   const earlier = await readRecord(boot)
   const draft = emptyDraft(boot, await stockCmdline(boot, earlier))
+  draft.pastDay = image.download?.source.checked ?? ''
   if (facts.hostKey !== undefined) {
     draft.secretFiles.set('ssh_host_ed25519_key', facts.hostKey.privateKey)
     draft.secretFiles.set('ssh_host_ed25519_key.pub', `${facts.hostKey.publicLine}\n`)
