@@ -46,6 +46,7 @@ const rows = lines.map((line, index) => {
   return `<text x="16" y="${index * LINE_PX + 30}" fill="${colour}" xml:space="preserve">${escaped(cut(line))}</text>`
 })
 process.stdout.write(`<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}">
+<title>piimage: three nodes written to card files, read back, and inspected</title>
 <rect width="100%" height="100%" rx="8" fill="#1e1f29"/>
 <g font-family="ui-monospace, SFMono-Regular, Menlo, Consolas, monospace" font-size="14">
 ${rows.join('\n')}
