@@ -4,7 +4,7 @@
  *
  *   npm run -s demo 2>&1 | node examples/demo/picture.mjs >examples/demo/demo.svg
  */
-const MOST_LINES = 46
+const PLAN_LINES = 24
 const COLUMNS = 118
 const LINE_PX = 18
 const CHARACTER_PX = 8.4
@@ -13,14 +13,13 @@ let text = ''
 process.stdin.setEncoding('utf8')
 for await (const chunk of process.stdin) text += chunk
 
-/** The long middle of a plan says little in a picture. */
+/** Part of the plan, the flash, and one of the three inspections: the rest looks the same. */
 function shorten(lines) {
-  if (lines.length <= MOST_LINES) return lines
-  const plan = lines.findIndex((line) => line.startsWith('$ piimage plan'))
-  const flash = lines.findIndex((line) => line.startsWith('$ piimage flash'))
-  const rest = lines.slice(flash - 1)
-  const room = MOST_LINES - rest.length - 1
-  return [...lines.slice(0, Math.max(plan + 2, room)), '  …', ...rest]
+  const at = (start) => lines.findIndex((line) => line.startsWith(start))
+  const plan = lines.slice(at('$ piimage plan'), at('$ piimage plan') + PLAN_LINES)
+  const flash = lines.slice(at('$ piimage flash') - 1, at('$ piimage inspect hammond'))
+  const inspect = lines.slice(at('$ piimage inspect oneil'), at('$ piimage inspect carter') - 1)
+  return [...lines.slice(2, at('$ piimage plan')), ...plan, '  …', ...flash, ...inspect]
 }
 
 const colours = [
