@@ -9,9 +9,9 @@
  * its first boot, a person) is not ours to take back: it is planned over as it is.
  */
 import { createHash } from 'node:crypto'
-import type { BootFiles } from './boot-files.ts'
+import { type BootFiles, listTree } from './boot-files.ts'
 import { findSecrets } from './find-secrets.ts'
-import { PAYLOAD } from './payload.ts'
+import { PAYLOAD } from './payload-paths.ts'
 import { type BootPlan, type BootRequest, type FileChange, planBoot } from './plan-boot.ts'
 import { parseReceipt, RECEIPT_FILE, type Receipt, type ReceiptFacts, withReceipt } from './receipt.ts'
 
@@ -37,15 +37,23 @@ export async function asShipped(boot: BootFiles, receipt: Receipt | undefined): 
       content: stock === null ? undefined : new TextEncoder().encode(stock),
     })
   }
+  // Our own folder is no image's. Of a command line that stays as it is, node.json says which tokens are ours.
+  const isHidden = (key: string): boolean =>
+    isOwn(key) && (key !== `${PAYLOAD}/node.json` || files.has('cmdline.txt'))
   return {
     read: async (path) => {
-      const file = files.get(path.toLowerCase())
-      return file === undefined ? boot.read(path) : file.content
+      const key = path.toLowerCase()
+      const file = files.get(key)
+      if (file !== undefined) return file.content
+      return isHidden(key) ? undefined : boot.read(path)
     },
     list: async (folder) => {
+      if (isOwn(folder.toLowerCase())) return []
       const prefix = folder === '' ? '' : `${folder.toLowerCase()}/`
       const entries = (await boot.list(folder)).filter(
-        ({ name, directory }) => directory || !files.has(`${prefix}${name.toLowerCase()}`),
+        ({ name, directory }) =>
+          !isOwn(`${prefix}${name.toLowerCase()}`) &&
+          (directory || !files.has(`${prefix}${name.toLowerCase()}`)),
       )
       for (const [key, { path, content }] of files) {
         const name = path.slice(prefix.length)
@@ -57,6 +65,8 @@ export async function asShipped(boot: BootFiles, receipt: Receipt | undefined): 
   }
 }
 
+const isOwn = (key: string): boolean => key === PAYLOAD || key.startsWith(`${PAYLOAD}/`)
+
 async function compareWith(
   boot: BootFiles,
   plan: BootPlan,
@@ -64,6 +74,10 @@ async function compareWith(
   earlier: Receipt | undefined,
 ): Promise<BootPlan> {
   const wanted = new Map<string, { path: string; after: Uint8Array | null }>()
+  // What the node itself wrote there when something failed.
+  for (const path of await listTree(boot, PAYLOAD))
+    if (!path.toLowerCase().startsWith(`${PAYLOAD}/log/`))
+      wanted.set(path.toLowerCase(), { path, after: null })
   for (const path of Object.keys(earlier?.stock ?? {}))
     wanted.set(path.toLowerCase(), { path, after: (await shipped.read(path)) ?? null })
   for (const { path, after } of plan.files) wanted.set(path.toLowerCase(), { path, after })

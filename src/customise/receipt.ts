@@ -6,7 +6,7 @@
 import { createHash } from 'node:crypto'
 import { KiB } from '../units.ts'
 import { findSecrets } from './find-secrets.ts'
-import { PAYLOAD } from './payload.ts'
+import { PAYLOAD } from './payload-paths.ts'
 import type { BootPlan, FileChange } from './plan-boot.ts'
 
 export const RECEIPT_FILE = 'piimage-receipt.json'

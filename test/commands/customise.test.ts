@@ -18,7 +18,7 @@ const CARTER_PSK = '12cdef09'.repeat(8)
 /** oneil has what carter has not: a password, another Wi-Fi, kernel parameters, files of an overlay. */
 function differentNodes(t: TestContext, options: ProjectOptions = {}): Project {
   const project = demoProject(t, options)
-  const text = readFileSync(project.file('cluster.yaml'), 'utf8').replace('megabytes: 16', 'megabytes: 32')
+  const text = readFileSync(project.file('cluster.yaml'), 'utf8')
   const [head = ''] = text.split('nodes:')
   writeFileSync(
     project.file('cluster.yaml'),
@@ -68,7 +68,7 @@ async function bootFiles(path: string): Promise<Map<string, string>> {
 }
 
 async function flash(project: Project, node: string, file: string): Promise<void> {
-  const said = await project.piimage('flash', '--node', `${node}=${file}`)
+  const said = await project.piimage('flash', '--node', `${node}=${file}`, '--yes')
   assert.equal(said.status, 0, said.stderr)
 }
 
