@@ -3,9 +3,8 @@ import assert from 'node:assert/strict'
 import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
-import { memoryReader } from '../../src/disk/blocks.ts'
-import { FatVolume } from '../../src/disk/fat/volume.ts'
 import { failingCard } from '../support/bad-card.ts'
+import { bootFiles } from '../support/boot-files.ts'
 import { attachLoop } from '../support/loop.ts'
 import { cutOut, DEMO_LAYOUT, demoProject, type Project, type ProjectOptions } from '../support/project.ts'
 import { needRoot, needTool, run } from '../support/tools.ts'
@@ -50,21 +49,6 @@ edits:
 `,
   )
   return project
-}
-
-const bootPart = (path: string): Buffer =>
-  readFileSync(path).subarray(DEMO_LAYOUT.boot.offset, DEMO_LAYOUT.boot.offset + DEMO_LAYOUT.boot.length)
-
-/** Every file and folder of the boot partition with its content. */
-async function bootFiles(path: string): Promise<Map<string, string>> {
-  const volume = await FatVolume.open(memoryReader(bootPart(path)))
-  const files = new Map<string, string>()
-  for await (const entry of volume.walk())
-    files.set(
-      entry.path,
-      entry.isDirectory ? '/' : Buffer.from(await volume.readFile(entry.path)).toString('latin1'),
-    )
-  return new Map([...files].sort(([a], [b]) => (a < b ? -1 : 1)))
 }
 
 async function flash(project: Project, node: string, file: string): Promise<void> {
