@@ -109,7 +109,7 @@ function globalFlags(cli: Argv): Argv<GlobalArgs> {
       ['cluster', 'lock', 'cache', 'json', 'quiet', 'color', 'offline', 'yes', 'help', 'version'],
       'For every command:',
     )
-    .parserConfiguration({ 'duplicate-arguments-array': true, 'strip-dashed': true })
+    .parserConfiguration({ 'duplicate-arguments-array': true })
     .version(version())
     .locale('en')
     .wrap(HELP_COLUMNS)

@@ -86,7 +86,7 @@ const quoteWord = (word: string): string =>
 function groupsOf({ name, nodes }: Cluster): Record<string, Group> {
   const members = new Map<string, Node[]>()
   const put = (group: string, chosen: readonly Node[]): void => {
-    const key = group.replaceAll('-', '_')
+    const key = group.replaceAll('-', '_').replace(/^(?=\d)/, '_')
     // Ansible's own words, and names of hosts, are no groups.
     if (key === 'all' || key === 'ungrouped' || chosen.length === 0) return
     if (nodes.some((node) => node.name === key)) return

@@ -65,10 +65,11 @@ nodes:
   a: { model: pi4, groups: [workers] }
   b: { groups: [fast-9, b], user: { name: me, passwordHash: $6$salt$${'x'.repeat(86)}, sudoPassword: true } }
 `)
-  const listed = list(t, cluster)
+  const listed = list(t, { ...cluster, name: '3-pis' })
   if (listed === undefined) return
   assert.deepEqual(hostsOf(listed, 'workers')?.toSorted(), ['a', 'b'])
   assert.deepEqual(hostsOf(listed, 'fast_9'), ['b'])
+  assert.deepEqual(hostsOf(listed, '_3_pis'), ['a', 'b'])
   assert.equal(listed.b, undefined, 'a host is no group')
   const text = formatAnsibleInventory(cluster, { knownHosts: '/k' })
   assert.match(text, /^# sudo asks for a password on b: ansible-playbook --ask-become-pass$/m)
