@@ -84,12 +84,12 @@ test(`a flipped byte on the card after writing, at ${TRIES} places: status 5 wit
     let flipped = false
     // Between writing and reading back: the medium changes under the tool.
     const flip = (text: string) => {
-      if (flipped || !/^verifying /m.test(text)) return
+      if (flipped || !text.includes('"phase":"verify"')) return
       flipped = true
       flipByte(project.file('card'), offset)
     }
     const said = await onLoop(project, (loop) =>
-      project.piimageWatched(flip, 'flash', '--node', `oneil=${loop}`, '--yes'),
+      project.piimageWatched(flip, 'flash', '--node', `oneil=${loop}`, '--yes', '--json'),
     )
     assert.ok(flipped)
     assert.equal(said.status, 5, `byte ${offset}: ${said.stderr}`)
