@@ -1,5 +1,6 @@
 /** The outside: what a test replaces, and the only way a command speaks to a person. */
 import { createInterface } from 'node:readline/promises'
+import { Writable } from 'node:stream'
 import { InterruptedError } from './errors.ts'
 
 export interface World {
@@ -11,8 +12,8 @@ export interface World {
   now: () => Date
   /** Ask a yes/no question on the terminal; false when nobody is there to answer. */
   confirm: (question: string) => Promise<boolean>
-  /** Ask for a line of text; undefined when nobody is there to answer. */
-  ask: (question: string) => Promise<string | undefined>
+  /** Ask for a line of text, which is not shown while it is typed if `hidden`; undefined when nobody is there to answer. */
+  ask: (question: string, options?: { hidden?: boolean }) => Promise<string | undefined>
   /** Aborted when the process is asked to stop. */
   signal: AbortSignal
 }
@@ -26,15 +27,18 @@ export function processWorld(): World {
       stop.abort(new InterruptedError('stopped'))
     })
   }
-  const ask = async (question: string): Promise<string | undefined> => {
+  const ask: World['ask'] = async (question, { hidden = false } = {}) => {
     if (!process.stdin.isTTY) return undefined
-    const lines = createInterface({ input: process.stdin, output: process.stderr })
+    const output = hidden ? nowhere() : process.stderr
+    if (hidden) process.stderr.write(question)
+    const lines = createInterface({ input: process.stdin, output, terminal: true })
     try {
       return await lines.question(question, { signal: stop.signal })
     } catch {
       return undefined
     } finally {
       lines.close()
+      if (hidden) process.stderr.write('\n')
     }
   }
   return {
@@ -49,3 +53,6 @@ export function processWorld(): World {
     signal: stop.signal,
   }
 }
+
+/** Where the echo of a hidden answer goes. */
+const nowhere = (): Writable => new Writable({ write: (_chunk, _encoding, done) => done() })

@@ -35,6 +35,7 @@ export async function buildNodeImage(project: Project, node: Node, base: BaseIma
       boot: bootFilesOfVolume(volume),
       overlays: project.overlays,
       keys: await project.keys(),
+      ...(project.extras === undefined ? {} : { extras: project.extras }),
     },
     {
       cluster: project.cluster.name,

@@ -5,6 +5,7 @@ import { findImage, readLock } from '../../catalog/lock.ts'
 import type { Lock, LockedImage } from '../../catalog/locked-image.ts'
 import { readCluster } from '../../cluster/cluster-file.ts'
 import type { Cluster, Node } from '../../cluster/node.ts'
+import type { BootExtras } from '../../customise/extras.ts'
 import { type Overlay, readOverlays } from '../../customise/overlay.ts'
 import type { NodeKeys } from '../../customise/plan-boot.ts'
 import { UsageError } from '../../errors.ts'
@@ -25,6 +26,8 @@ export interface Project {
   /** Read when first needed: `drives` and `images` work without one. */
   keys(): Promise<NodeKeys>
   imageOf(node: Node): LockedImage
+  /** Files given on the command line. */
+  extras?: BootExtras
 }
 
 /** The lock in force: `--lock`, else the one beside the cluster file, else the one shipped. */
