@@ -12,7 +12,7 @@ export interface World {
   now: () => Date
   /** Ask a yes/no question on the terminal; false when nobody is there to answer. */
   confirm: (question: string) => Promise<boolean>
-  /** Ask for a line of text, which is not shown while it is typed if `hidden`; undefined when nobody is there to answer. */
+  /** Ask for a line of text, shown as it is typed unless `hidden`; undefined when nobody is there to answer. */
   ask: (question: string, options?: { hidden?: boolean }) => Promise<string | undefined>
   /** Aborted when the process is asked to stop. */
   signal: AbortSignal
@@ -29,11 +29,12 @@ export function processWorld(): World {
   }
   const ask: World['ask'] = async (question, { hidden = false } = {}) => {
     if (!process.stdin.isTTY) return undefined
-    const output = hidden ? nowhere() : process.stderr
     if (hidden) process.stderr.write(question)
-    const lines = createInterface({ input: process.stdin, output, terminal: true })
+    const lines = hidden
+      ? createInterface({ input: process.stdin, output: nowhere(), terminal: true })
+      : createInterface({ input: process.stdin, output: process.stderr })
     try {
-      return await lines.question(question, { signal: stop.signal })
+      return await lines.question(hidden ? '' : question, { signal: stop.signal })
     } catch {
       return undefined
     } finally {
@@ -54,5 +55,5 @@ export function processWorld(): World {
   }
 }
 
-/** Where the echo of a hidden answer goes. */
+/** Takes what is typed and shows none of it. */
 const nowhere = (): Writable => new Writable({ write: (_chunk, _encoding, done) => done() })

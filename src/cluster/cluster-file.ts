@@ -150,7 +150,7 @@ function refuse(path: string, error: NodeJS.ErrnoException): never {
 /** A key, password or pass phrase is a few lines; this is where reading stops. */
 const longestLocalFile = 256 * 1024
 
-/** @throws with `code`, as node:fs does */
+/** A file the cluster file names, from the disk. @throws with `code` as node:fs does */
 export function readLocalFile(path: string): LocalFile {
   const stat = statSync(path)
   const { size, mode } = stat

@@ -49,6 +49,11 @@ export const commands: readonly CommandEntry[] = [
     load: async () => (await import('./inspect.ts')).inspectCommand,
   },
   {
+    name: 'export',
+    describe: 'Files for ssh, Ansible, /etc/hosts and the boards themselves',
+    load: async () => (await import('./export.ts')).exportCommand,
+  },
+  {
     name: 'completion',
     describe: 'Print a completion script for bash, zsh or fish',
     load: async () => (await import('./completion.ts')).completionCommand,

@@ -39,6 +39,8 @@ export interface Project {
 export interface ProjectOptions {
   /** What the person answers to every yes/no question; default: nobody is there. */
   answer?: boolean
+  /** What the person answers to other questions; default: nobody is there. */
+  ask?: World['ask']
   signal?: AbortSignal
   /** Called with each piece of stdout and stderr as it is written. */
   onText?: (text: string) => void
@@ -96,7 +98,7 @@ export async function runPiimage(cwd: string, args: string[], options: ProjectOp
     platform: process.platform,
     now: () => new Date(),
     confirm: async () => options.answer ?? false,
-    ask: async () => undefined,
+    ask: options.ask ?? (async () => undefined),
     signal: options.signal ?? new AbortController().signal,
   }
   const status = await main(absolutePaths(args, cwd), world)
