@@ -67,7 +67,8 @@ export const customiseCommand = defineCommand<CustomiseArgs>({
     const drive = args['dry-run'] || isFile(path) ? undefined : await guard(path, args, context)
     const card = await openCard(path, args.path)
     try {
-      const project = await openAnyProject(args, context, await imageOn(card, args))
+      const onCard = await imageOn(card, args)
+      const project = await openAnyProject(args, context, onCard === undefined ? {} : { onCard })
       const node = chooseNode(project, args)
       const { plan, changes, earlier } = await planCard(card, args.path, node, project)
       for (const warning of plan.warnings) output.warn(`${node.name}: ${warning}`)

@@ -34,7 +34,8 @@ export interface BootRequest {
   image: Pick<LockedImage, 'key' | 'version' | 'arch'>
   boot: BootFiles
   overlays: ReadonlyMap<string, Overlay>
-  keys: NodeKeys
+  /** undefined: nothing is derived; a node makes its own host key, as images do. */
+  keys: NodeKeys | undefined
   /** Files given in place of the image's own. */
   extras?: BootExtras
   /** `--os`; else the node's `os:`, else what is found. */
@@ -43,8 +44,7 @@ export interface BootRequest {
 
 /** Keys derived from the cluster's; called only if an overlay asks. */
 export interface NodeKeys {
-  /** undefined: the node makes its own, as images do. */
-  hostKey(node: string): HostKey | undefined
+  hostKey(node: string): HostKey
 }
 
 export interface FileChange {
@@ -76,7 +76,7 @@ export async function planBoot(request: BootRequest): Promise<BootPlan> {
   const os = await detectOs(boot, request.os ?? node.os)
   const family = familyOf(os)
   const resolved = await resolveOverlays(overlays, { node, cluster, os, image })
-  const facts = collectFacts(resolved, () => keys.hostKey(node.name))
+  const facts = collectFacts(resolved, () => keys?.hostKey(node.name))
 
   const earlier = await readRecord(boot)
   const draft = emptyDraft(boot, await stockCmdline(boot, earlier))

@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import type { Argv } from 'yargs'
 import { readLock } from '../../catalog/lock.ts'
 import type { Lock, LockedImage } from '../../catalog/locked-image.ts'
-import { parseCluster, readLocalFile } from '../../cluster/cluster-file.ts'
+import { parseCluster, type ReadOptions, readLocalFile } from '../../cluster/cluster-file.ts'
 import type { Cluster, Model } from '../../cluster/node.ts'
 import { readOverlays } from '../../customise/overlay.ts'
 import { UsageError } from '../../errors.ts'
@@ -86,17 +86,17 @@ export const isOneOff = (args: OneOffArgs): boolean => ONLY_ONE_OFF.some((name) 
 
 /**
  * The cluster file's project, or one made from flags; with the files given on the command line.
- * @param onCard of `customise`: the image that is there, in place of --image
+ * @param options.onCard of `customise`: the image that is there, in place of --image
  * @throws {UsageError} flags of both kinds
  */
 export async function openAnyProject(
   args: GlobalArgs & OneOffArgs & { node?: string | string[] },
   context: Context,
-  onCard?: LockedImage,
+  { onCard, ...options }: { onCard?: LockedImage } & Pick<ReadOptions, 'readLocal'> = {},
 ): Promise<Project> {
   const extras = await readExtraArgs(args, context)
   const given = extras === undefined ? {} : { extras }
-  if (!isOneOff(args)) return { ...(await openProject(args, context)), ...given }
+  if (!isOneOff(args)) return { ...(await openProject(args, context, options)), ...given }
   if (args.node !== undefined) {
     const flag = ONLY_ONE_OFF.find((name) => args[name] !== undefined)
     throw new UsageError(`--${flag} is for a node without a cluster file, and --node names one of a file`, {
