@@ -125,7 +125,7 @@ const exporters: Record<string, Exporter> = {
   hosts: ({ cluster }) => formatHosts(cluster),
   'known-hosts': async ({ cluster, project, addresses }) => {
     const keys = await project.keys()
-    return formatKnownHosts(cluster, (node) => keys.hostKey(node).publicLine, addresses)
+    return formatKnownHosts(cluster, (node) => keys.hostKey(node)?.publicLine, addresses)
   },
   eeprom: ({ args, cluster }) => {
     const nodes = args.node?.map((name) => findNode(cluster, name)) ?? cluster.nodes

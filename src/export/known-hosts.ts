@@ -12,16 +12,18 @@ export const hasDerivedHostKey = (node: Node): boolean => node.overlays.some(({ 
 
 /**
  * A line per node, under every name and address it is reached by; ends in a newline.
- * @param publicLineOf `ssh-ed25519 AAAA…` of a node, by name
+ * @param publicLineOf `ssh-ed25519 AAAA…` of a node, by name; undefined: it makes its own
  */
 export function formatKnownHosts(
   cluster: Cluster,
-  publicLineOf: (node: string) => string,
+  publicLineOf: (node: string) => string | undefined,
   addresses?: KnownAddresses,
 ): string {
   const lines = planReach(cluster, addresses)
     .filter(({ node }) => hasDerivedHostKey(node))
-    .map(({ node, address }) => {
+    .flatMap(({ node, address }) => {
+      const publicLine = publicLineOf(node.name)
+      if (publicLine === undefined) return []
       const own = node.interfaces.flatMap((one) => one.address?.ip ?? [])
       const domains = node.interfaces.flatMap(({ domain }) => domain ?? [])
       const names = [
@@ -31,7 +33,7 @@ export function formatKnownHosts(
         address,
         ...own,
       ]
-      return formatKnownHost({ names: [...new Set(names)], publicLine: publicLineOf(node.name) })
+      return formatKnownHost({ names: [...new Set(names)], publicLine })
     })
   return `${[formatHeading('ssh host keys', cluster, 'export known-hosts'), ...lines].join('\n')}\n`
 }
