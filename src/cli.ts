@@ -67,7 +67,9 @@ async function parse(argv: readonly string[]): Promise<Chosen | string> {
     cli.command(
       command.command,
       command.describe,
-      (inner) => command.builder(inner as Argv<GlobalArgs>) as Argv,
+      // An empty group before the others: what is the command's own comes first in its help.
+      (inner) =>
+        command.builder(inner.group([], 'Positionals:').group([], 'Options:') as Argv<GlobalArgs>) as Argv,
       (args) => {
         chosen = { args: args as unknown as GlobalArgs, command }
       },
@@ -95,6 +97,7 @@ function refuseTwice(args: GlobalArgs, argv: readonly string[]): void {
 function globalFlags(cli: Argv): Argv<GlobalArgs> {
   return cli
     .scriptName('piimage')
+    .group([], 'Options:')
     .usage('$0 <command>\n\nOne cluster file in git; a verified SD card for every Raspberry Pi in it.')
     .option('cluster', {
       type: 'string',
@@ -134,7 +137,9 @@ function globalFlags(cli: Argv): Argv<GlobalArgs> {
     .fail((message, error) => {
       throw (
         error ??
-        new UsageError(message.split('\n').join(' '), { hint: 'piimage --help lists the commands and flags' })
+        new UsageError(message.split('\n').join(' '), {
+          hint: 'piimage --help lists the commands and flags',
+        })
       )
     })
 }

@@ -94,7 +94,7 @@ test('bake --release: no secret of the cluster, no key of the person, in any fil
   assert.ok(!packages.includes('typescript'), 'what only builds piimage is not part of it')
 })
 
-test("bake --release reads no cluster.key and no file of a person's, and gives the same bytes with any", async (t) => {
+test("bake --release needs no cluster.key and no file of a person's, and gives the same bytes with any", async (t) => {
   const project = demoProject(t)
   const bake = async (folder: string): Promise<Buffer> => {
     const said = await project.piimage('bake', '--release', '--node', 'oneil', '-o', project.file(folder))

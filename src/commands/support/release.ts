@@ -4,6 +4,8 @@
  * the system asks for those at its first boot, or `piimage customise` puts them
  * in later.
  */
+import { existsSync } from 'node:fs'
+import { readLocalFile } from '../../cluster/cluster-file.ts'
 import type { ParseOptions } from '../../cluster/judge.ts'
 import type { Cluster, Node } from '../../cluster/node.ts'
 import { findSecrets } from '../../customise/find-secrets.ts'
@@ -18,11 +20,11 @@ const personal = new Set(['user', 'wifi', 'swarm', 'kubeadm', 'k3s', 'portainer'
 /** A key whose private half was thrown away. */
 const NOBODYS_KEY = 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOBv2xxjxLLiPpuVHul6I9HGcSzaF0d1Erhx8WGo8XWe nobody'
 
-/** In place of the files of a person that a cluster file names: they are not even read. */
-export const standIn: ParseOptions['readLocal'] = (path) => ({
-  text: `${path.endsWith('.pub') ? NOBODYS_KEY : 'a stand-in pass phrase'}\n`,
-  mode: 0o600,
-})
+/** The files that a cluster file names lie with the person who wrote it: where one is not here, this will do. */
+export const standIn: ParseOptions['readLocal'] = (path) => {
+  if (existsSync(path)) return readLocalFile(path)
+  return { text: `${path.endsWith('.pub') ? NOBODYS_KEY : 'a stand-in pass phrase'}\n`, mode: 0o600 }
+}
 
 /** The same project, its nodes without anything of a person's; it needs no cluster.key. */
 export function forRelease(project: Project): Project {
