@@ -57,7 +57,7 @@ const voice = (args: { json?: boolean; quiet?: boolean; color?: boolean }, world
 async function parse(argv: readonly string[]): Promise<Chosen | string> {
   const verb = argv.find((word) => commands.some((entry) => entry.name === word))
   let chosen: Chosen | undefined
-  const cli = globalFlags(yargs([...argv]))
+  const cli = globalFlags(yargs([...argv]), verb)
   for (const entry of commands) {
     if (entry.name !== verb) {
       cli.command(entry.name, entry.describe)
@@ -94,10 +94,9 @@ function refuseTwice(args: GlobalArgs, argv: readonly string[]): void {
   }
 }
 
-function globalFlags(cli: Argv): Argv<GlobalArgs> {
+function globalFlags(cli: Argv, verb: string | undefined): Argv<GlobalArgs> {
   return cli
     .scriptName('piimage')
-    .group([], 'Options:')
     .usage('$0 <command>\n\nOne cluster file in git; a verified SD card for every Raspberry Pi in it.')
     .option('cluster', {
       type: 'string',
@@ -135,13 +134,20 @@ function globalFlags(cli: Argv): Argv<GlobalArgs> {
     .exitProcess(false)
     .showHelpOnFail(false)
     .fail((message, error) => {
-      throw (
-        error ??
-        new UsageError(message.split('\n').join(' '), {
-          hint: 'piimage --help lists the commands and flags',
-        })
-      )
+      const help = verb === undefined ? 'piimage --help' : `piimage ${verb} --help`
+      throw error ?? new UsageError(sayPlainly(message, verb), { hint: `${help} lists what there is` })
     })
+}
+
+/** yargs' words for what is missing, as one sentence with the flag in it. */
+function sayPlainly(message: string, verb: string | undefined): string {
+  const text = message.split('\n').join(' ')
+  const [, flag, needed] = /^Missing dependent arguments: +(\S+) -> (\S+)/.exec(text) ?? []
+  if (flag !== undefined) return `--${flag} needs --${needed}`
+  const [, first, second] = /^Arguments (\S+) and (\S+) are mutually exclusive/.exec(text) ?? []
+  if (first !== undefined) return `--${first} and --${second} exclude each other`
+  if (text.startsWith('Not enough non-option arguments')) return `${verb}: an argument is missing`
+  return text
 }
 
 function fail(error: unknown, world: World, output: Output): number {

@@ -77,6 +77,10 @@ export const flashCommand = defineCommand<FlashArgs>({
     const { world } = context
     if (args.node === undefined && !isOneOff(args)) throw whichNode()
     if (args.node !== undefined) pairNodesWithDrives(args.node, args.drive)
+    else if (args.drive.length > 1)
+      throw new UsageError(`a node without a cluster file goes on one drive, not ${args.drive.length}`, {
+        hint: 'Describe several in a cluster file: piimage init',
+      })
     const project = await openAnyProject(args, context)
     const pairs = pairNodesWithDrives(args.node ?? project.cluster.nodes.map(({ name }) => name), args.drive)
     await project.keys()
