@@ -6,6 +6,7 @@ import type { Lock, LockedImage } from '../../catalog/locked-image.ts'
 import { readCluster } from '../../cluster/cluster-file.ts'
 import type { Cluster, Node } from '../../cluster/node.ts'
 import { type Overlay, readOverlays } from '../../customise/overlay.ts'
+import type { NodeKeys } from '../../customise/plan-boot.ts'
 import { UsageError } from '../../errors.ts'
 import { type Cache, openCache } from '../../fetch/cache.ts'
 import { defaultCacheFolder } from '../../fetch/cache-folder.ts'
@@ -13,7 +14,7 @@ import { packageRoot } from '../../package-root.ts'
 import { readClusterKey } from '../../secrets/cluster-key.ts'
 import type { World } from '../../world.ts'
 import type { Context, GlobalArgs } from '../command.ts'
-import { type ClusterKeys, nodeKeys } from './node-keys.ts'
+import { nodeKeys } from './node-keys.ts'
 
 export const CLUSTER_KEY_FILE = 'cluster.key'
 
@@ -22,7 +23,7 @@ export interface Project {
   lock: Lock
   overlays: Map<string, Overlay>
   /** Read when first needed: `drives` and `images` work without one. */
-  keys(): Promise<ClusterKeys>
+  keys(): Promise<NodeKeys>
   imageOf(node: Node): LockedImage
 }
 
@@ -51,7 +52,7 @@ export async function openProject(args: GlobalArgs, { world }: Context): Promise
     overlayNames: [...overlays.keys()],
     ...(world.env.HOME === undefined ? {} : { home: world.env.HOME }),
   })
-  let keys: Promise<ClusterKeys> | undefined
+  let keys: Promise<NodeKeys> | undefined
   return {
     cluster,
     lock,
