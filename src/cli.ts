@@ -16,6 +16,9 @@ import { processWorld, type World } from './world.ts'
 /** Wide enough for a sentence, narrow enough for every terminal. */
 const HELP_COLUMNS = 80
 
+/** Flags that are lists; each command's builder says `array` of them too. */
+const repeatable = new Set(['node', 'file'])
+
 interface Chosen {
   args: GlobalArgs
   command: AnyCommand
@@ -76,7 +79,17 @@ async function parse(argv: readonly string[]): Promise<Chosen | string> {
   })
   if (text !== '') return text
   if (chosen === undefined) throw new UsageError('no command given', { hint: 'piimage --help lists them' })
+  refuseTwice(chosen.args, argv)
   return chosen
+}
+
+/** A flag with one value that is given twice: yargs would hand on a list. */
+function refuseTwice(args: GlobalArgs, argv: readonly string[]): void {
+  for (const [name, value] of Object.entries(args)) {
+    if (!Array.isArray(value) || repeatable.has(name)) continue
+    if (argv.some((word) => word === `--${name}` || word.startsWith(`--${name}=`)))
+      throw new UsageError(`--${name} is given ${value.length} times`, { hint: 'Give it once' })
+  }
 }
 
 function globalFlags(cli: Argv): Argv<GlobalArgs> {

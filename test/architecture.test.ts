@@ -27,7 +27,7 @@ const arrows: Record<string, readonly string[]> = {
     'secrets',
     'unpack',
   ],
-  customise: ['cluster', 'disk', 'secrets'],
+  customise: ['catalog', 'cluster', 'disk', 'secrets'],
   disk: [],
   drives: [],
   export: ['cluster', 'secrets'],

@@ -34,6 +34,11 @@ export const commands: readonly CommandEntry[] = [
     load: async () => (await import('./flash.ts')).flashCommand,
   },
   {
+    name: 'customise',
+    describe: 'Make a card or an image another node, without writing it anew',
+    load: async () => (await import('./customise.ts')).customiseCommand,
+  },
+  {
     name: 'bake',
     describe: 'Write nodes to image files for releases or other tools',
     load: async () => (await import('./bake.ts')).bakeCommand,

@@ -35,7 +35,8 @@ export async function createSparseFile(path: string): Promise<SparseFile> {
     },
     close: () => handle.close(),
     async discard() {
-      await handle.close()
+      // It may be closed already, or fail to (a disk that went away): the file must go all the same.
+      await handle.close().catch(() => {})
       await rm(path, { force: true })
     },
   }

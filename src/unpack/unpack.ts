@@ -111,14 +111,15 @@ export async function unpackFile(request: UnpackRequest & { target: string }, ta
 }
 
 async function openPacked(path: string): Promise<PackedFile> {
-  try {
-    const handle = await open(path, 'r')
-    return { path, handle, size: (await handle.stat()).size }
-  } catch (error) {
-    throw new FetchError(`${path} cannot be read: ${error instanceof Error ? error.message : error}`, {
-      cause: error,
-    })
-  }
+  const unreadable = (why: string, cause?: unknown) =>
+    new FetchError(`${path} cannot be read: ${why}`, { cause })
+  const handle = await open(path, 'r').catch((error: Error) => {
+    throw unreadable(error.message, error)
+  })
+  const stat = await handle.stat()
+  if (stat.isFile()) return { path, handle, size: stat.size }
+  await handle.close()
+  throw unreadable('it is no plain file')
 }
 
 async function openDecoding(

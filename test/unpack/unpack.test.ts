@@ -227,6 +227,7 @@ test('unpackFile: a source that is not there', async (t) => {
   const folder = tempFolder(t)
   const request = { source: join(folder, 'absent'), target: join(folder, 'image') }
   await assert.rejects(unpackFile(request, openTask()), FetchError)
+  await assert.rejects(unpackFile({ ...request, source: folder }, openTask()), FetchError)
   assert.deepEqual(readdirSync(folder), [])
 })
 
