@@ -119,6 +119,7 @@ const exporters: Record<string, Exporter> = {
     noteUnknown(job)
     return formatAnsibleInventory(job.cluster, {
       knownHosts: writablePath(job.knownHosts, job.home),
+      identityFile: findIdentityFiles(job.home),
       addresses: job.addresses,
     })
   },

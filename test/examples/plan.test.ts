@@ -14,6 +14,15 @@ const shipped = Object.keys(
   JSON.parse(readFileSync(join(packageRoot(), 'images.lock.json'), 'utf8')).images as object,
 )
 
+test('the page about the examples names each, and pins their images as they do themselves', () => {
+  const page = readFileSync(join(packageRoot(), 'examples', 'README.md'), 'utf8')
+  for (const { name } of examples) {
+    assert.ok(page.includes(`(${name}/cluster.yaml)`), name)
+    assert.ok(page.includes(`--template ${name} `), name)
+    for (const command of readTemplate(name).lockCommands) assert.ok(page.includes(`\n${command}\n`), command)
+  }
+})
+
 for (const example of examples) {
   const { name, family } = example
 
