@@ -6,7 +6,6 @@ import type { Lock, LockedImage } from '../../catalog/locked-image.ts'
 import { readCluster } from '../../cluster/cluster-file.ts'
 import type { Cluster, Node } from '../../cluster/node.ts'
 import { type Overlay, readOverlays } from '../../customise/overlay.ts'
-import type { NodeKeys } from '../../customise/plan-boot.ts'
 import { UsageError } from '../../errors.ts'
 import { type Cache, openCache } from '../../fetch/cache.ts'
 import { defaultCacheFolder } from '../../fetch/cache-folder.ts'
@@ -14,7 +13,7 @@ import { packageRoot } from '../../package-root.ts'
 import { readClusterKey } from '../../secrets/cluster-key.ts'
 import type { World } from '../../world.ts'
 import type { Context, GlobalArgs } from '../command.ts'
-import { nodeKeys } from './node-keys.ts'
+import { type ClusterKeys, nodeKeys } from './node-keys.ts'
 
 export const CLUSTER_KEY_FILE = 'cluster.key'
 
@@ -23,7 +22,7 @@ export interface Project {
   lock: Lock
   overlays: Map<string, Overlay>
   /** Read when first needed: `drives` and `images` work without one. */
-  keys(): Promise<NodeKeys>
+  keys(): Promise<ClusterKeys>
   imageOf(node: Node): LockedImage
 }
 
@@ -52,7 +51,7 @@ export async function openProject(args: GlobalArgs, { world }: Context): Promise
     overlayNames: [...overlays.keys()],
     ...(world.env.HOME === undefined ? {} : { home: world.env.HOME }),
   })
-  let keys: Promise<NodeKeys> | undefined
+  let keys: Promise<ClusterKeys> | undefined
   return {
     cluster,
     lock,
