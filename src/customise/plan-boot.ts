@@ -31,7 +31,7 @@ import { NODE_RECORD, PAYLOAD } from './payload-paths.ts'
 export interface BootRequest {
   cluster: Cluster
   node: Node
-  image: Pick<LockedImage, 'key' | 'version' | 'arch'>
+  image: Pick<LockedImage, 'key' | 'version' | 'arch'> & Partial<Pick<LockedImage, 'download'>>
   boot: BootFiles
   overlays: ReadonlyMap<string, Overlay>
   /** undefined: nothing is derived; a node makes its own host key, as images do. */
@@ -80,6 +80,7 @@ export async function planBoot(request: BootRequest): Promise<BootPlan> {
 
   const earlier = await readRecord(boot)
   const draft = emptyDraft(boot, await stockCmdline(boot, earlier))
+  draft.pastDay = image.download?.source.checked ?? ''
   if (facts.hostKey !== undefined) {
     draft.secretFiles.set('ssh_host_ed25519_key', facts.hostKey.privateKey)
     draft.secretFiles.set('ssh_host_ed25519_key.pub', `${facts.hostKey.publicLine}\n`)

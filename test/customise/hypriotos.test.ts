@@ -13,13 +13,24 @@ import { stockFiles } from './stock.ts'
 
 const image = { key: 'k', version: 'v', arch: 'armhf' } as const
 
-async function planned(system: string, overrides: Partial<Node> = {}, files = stockFiles(system)) {
+const downloadOf = (checked: string) => ({
+  size: null,
+  sha256: '',
+  source: { kind: 'user' as const, checked },
+})
+
+async function planned(
+  system: string,
+  overrides: Partial<Node> = {},
+  files = stockFiles(system),
+  checked?: string,
+) {
   const node = makeNode(overrides)
   const overlays = await readOverlays([join(packageRoot(), 'overlays')])
   const plan = await planBoot({
     cluster: makeCluster([node]),
     node,
-    image,
+    image: checked === undefined ? image : { ...image, download: downloadOf(checked) },
     boot: bootFilesOf(files),
     overlays,
     keys,
@@ -77,4 +88,30 @@ test('before 1.7: device-init keeps what else it says', async () => {
   const { text } = await planned('hypriotos-1.0.0')
   assert.deepEqual(parse(text('device-init.yaml')), { hostname: 'oneil', wifi: { interfaces: {} } })
   assert.match(text('cmdline.txt'), / init=\/bin\/bash -c "/)
+})
+
+test('the clock starts on the latest day that is known, and never goes back', async () => {
+  const clock = 'fake-hwclock.data'
+  const changed = async (stock: string | undefined, checked?: string) => {
+    const files = stockFiles('hypriotos-1.12.3', { [clock]: stock })
+    const { plan, text } = await planned('hypriotos-1.12.3', {}, files, checked)
+    return plan.files.some(({ path }) => path === clock) ? text(clock) : undefined
+  }
+  assert.equal(await changed('2020-07-02 14:17:05\n', '2026-11-20'), '2026-11-20 00:00:00\n')
+  assert.equal(await changed('', '2026-11-20'), '2026-11-20 00:00:00\n')
+  // A card that has run knows better.
+  assert.equal(await changed('2027-01-01 08:00:00\n', '2026-11-20'), undefined)
+  assert.equal(await changed('2020-07-02 14:17:05\n'), undefined)
+  // Images before 1.12.0 do not read it.
+  assert.equal(await changed(undefined, '2026-11-20'), undefined)
+})
+
+test('the 64-bit image of 2018 is told by its device, too', async () => {
+  const osRelease = 'HYPRIOT_DEVICE="Raspberry Pi 3 64bit"\nHYPRIOT_IMAGE_VERSION="v20180429-184538"\n'
+  const { plan } = await planned(
+    'hypriotos-arm64',
+    {},
+    stockFiles('hypriotos-arm64', { 'os-release': osRelease }),
+  )
+  assert.equal(plan.os.release, 'arm64')
 })

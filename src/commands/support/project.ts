@@ -7,6 +7,7 @@ import { type ReadOptions, readCluster } from '../../cluster/cluster-file.ts'
 import type { Cluster, Node } from '../../cluster/node.ts'
 import type { BootExtras } from '../../customise/extras.ts'
 import { type Overlay, readOverlays } from '../../customise/overlay.ts'
+import type { NodeKeys } from '../../customise/plan-boot.ts'
 import { UsageError } from '../../errors.ts'
 import { type Cache, openCache } from '../../fetch/cache.ts'
 import { defaultCacheFolder } from '../../fetch/cache-folder.ts'
@@ -14,7 +15,7 @@ import { packageRoot } from '../../package-root.ts'
 import { readClusterKey } from '../../secrets/cluster-key.ts'
 import type { World } from '../../world.ts'
 import type { Context, GlobalArgs } from '../command.ts'
-import { type ClusterKeys, nodeKeys } from './node-keys.ts'
+import { nodeKeys } from './node-keys.ts'
 
 export const CLUSTER_KEY_FILE = 'cluster.key'
 
@@ -23,7 +24,7 @@ export interface Project {
   lock: Lock
   overlays: Map<string, Overlay>
   /** Read when first needed: `drives` and `images` work without one. */
-  keys(): Promise<ClusterKeys>
+  keys(): Promise<NodeKeys>
   imageOf(node: Node): LockedImage
   /** Its cards are for everybody: nothing derived from a key is on them. */
   release?: true
@@ -61,7 +62,7 @@ export async function openProject(
     overlayNames: [...overlays.keys()],
     ...(world.env.HOME === undefined ? {} : { home: world.env.HOME }),
   })
-  let keys: Promise<ClusterKeys> | undefined
+  let keys: Promise<NodeKeys> | undefined
   return {
     cluster,
     lock,

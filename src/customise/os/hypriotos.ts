@@ -10,11 +10,16 @@
  * only since 1.12.1 (then without the `network:` key); locale and, before that,
  * addresses are set by early steps.
  *
+ * Since 1.12.0 the clock of a node without network starts from
+ * `fake-hwclock.data` on the boot partition, in UTC. The image's is the day it
+ * was built, when no certificate of today was valid; the day on which the lock
+ * was checked is the latest that is known without asking a clock, which would
+ * make every plan another one.
+ *
  * Source: hypriot/image-builder-rpi, `builder/files/etc/cloud/cloud.cfg` and
  * `builder/chroot-script.sh`; hypriot/flash.
  */
 import type { Node, User } from '../../cluster/node.ts'
-import { Secret } from '../../secret.ts'
 import { type BootDraft, bytesOf, reveal } from '../boot-draft.ts'
 import { type BootFiles, readText } from '../boot-files.ts'
 import { foreignUserData, writeNetworkConfig, writeUserData } from '../cloud-facts.ts'
@@ -28,6 +33,8 @@ import { acceptsPasswords, radioFacts, scriptFacts, scriptLocale, scriptNetwork 
 import type { DetectedOs, OsFamily } from './family.ts'
 import { addInitScript, withInitShell } from './init-shell.ts'
 
+const CLOCK_FILE = 'fake-hwclock.data'
+
 /** Named by the first version that works so. */
 type Generation = '1.0' | '1.7' | '1.12.1' | 'arm64'
 const generations: readonly Generation[] = ['1.0', '1.7', '1.12.1', 'arm64']
@@ -35,7 +42,8 @@ const generations: readonly Generation[] = ['1.0', '1.7', '1.12.1', 'arm64']
 function generationOf(release: string): { generation: Generation; evidence: string[] } {
   const version = /^HYPRIOT_IMAGE_VERSION="?v?([^"\s]+)/m.exec(release)?.[1] ?? ''
   const evidence = [`os-release: HYPRIOT_IMAGE_VERSION=${version}`]
-  if (/^HYPRIOT_OS="?HypriotOS\/arm64/m.test(release)) return { generation: 'arm64', evidence }
+  const is64 = /^(?:HYPRIOT_OS="?HypriotOS\/arm64|HYPRIOT_DEVICE=.*64bit)/m
+  if (is64.test(release)) return { generation: 'arm64', evidence }
   const [major = 0, minor = 0, patch = 0] = version.split(/[.-]/).map(Number)
   const isAtLeast = (wanted: [number, number, number]) =>
     [major, minor, patch].map((n) => String(n).padStart(4, '0')).join() >=
@@ -81,6 +89,7 @@ export const hypriotos: OsFamily = {
       return
     }
     await seedFacts(facts, draft)
+    await setClock(draft)
     scriptLocale(facts, draft)
     if (os.release === '1.12.1') await networkByCloudInit(facts, draft, node)
     else scriptNetwork(facts, draft, node)
@@ -145,8 +154,7 @@ async function networkByCloudInit(facts: SystemFacts, draft: BootDraft, node: No
     const { name, wifi } = profile
     if (wifi === undefined) continue
     if (wifi.psk !== undefined) reveal(draft, wifi.psk)
-    const supplicant = new Secret(formatWpaSupplicant({ ...profile, wifi }))
-    draft.secretFiles.set('network/wpa_supplicant.conf', supplicant)
+    draft.secretFiles.set('network/wpa_supplicant.conf', formatWpaSupplicant({ ...profile, wifi }))
     draft.rootFiles.push(
       {
         path: `/etc/network/interfaces.d/${name}`,
@@ -164,6 +172,14 @@ async function networkByCloudInit(facts: SystemFacts, draft: BootDraft, node: No
       },
     )
   }
+}
+
+/** Never back; and only where the image looks for it. */
+async function setClock({ boot, files, pastDay }: BootDraft): Promise<void> {
+  const stock = (await readText(boot, CLOCK_FILE))?.trim()
+  if (stock === undefined || pastDay === '') return
+  const earliest = `${pastDay} 00:00:00`
+  files.set(CLOCK_FILE, bytesOf(`${stock > earliest ? stock : earliest}\n`))
 }
 
 /** The host name only: device-init sets it again at every boot. */
