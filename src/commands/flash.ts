@@ -18,12 +18,13 @@ import { type Context, defineCommand, type GlobalArgs } from './command.ts'
 import { type BaseImages, openBases } from './support/base-image.ts'
 import { describeDrive } from './support/describe-drive.ts'
 import { buildNodeImage, type NodeImage } from './support/node-image.ts'
+import { isOneOff, type OneOffArgs, oneOffFlags, openAnyProject } from './support/one-off.ts'
 import { type Pair, pairNodesWithDrives } from './support/pairs.ts'
-import { cacheFolder, findNode, openProject, type Project } from './support/project.ts'
+import { cacheFolder, findNode, type Project } from './support/project.ts'
 
-interface FlashArgs {
+interface FlashArgs extends OneOffArgs {
   drive: string[]
-  node: string[]
+  node?: string[]
   serial?: string
   unmount: boolean
   verify: boolean
@@ -41,7 +42,7 @@ export const flashCommand = defineCommand<FlashArgs>({
   command: 'flash [drive..]',
   describe: 'Write nodes to their cards, and read the cards back',
   builder: (cli) =>
-    cli
+    oneOffFlags(cli)
       .positional('drive', {
         type: 'string',
         array: true,
@@ -52,7 +53,6 @@ export const flashCommand = defineCommand<FlashArgs>({
         type: 'string',
         array: true,
         nargs: 1,
-        demandOption: true,
         describe: 'Node for each drive, in order; or NODE=DRIVE',
       })
       .option('serial', {
@@ -71,11 +71,18 @@ export const flashCommand = defineCommand<FlashArgs>({
         describe: 'Read back what was written (--no-verify)',
       })
       .example('$0 flash --node oneil /dev/disk2', 'One card')
-      .example('$0 flash --node oneil=oneil.img', 'The same, into a file'),
+      .example('$0 flash --node oneil=oneil.img', 'The same, into a file')
+      .example('$0 flash --image hypriotos-rpi-v1.12.3.img.zip --hostname pi /dev/sdX', 'No cluster file'),
   async run(args, context) {
     const { world } = context
-    const pairs = pairNodesWithDrives(args.node, args.drive)
-    const project = await openProject(args, context)
+    if (args.node === undefined && !isOneOff(args)) throw whichNode()
+    if (args.node !== undefined) pairNodesWithDrives(args.node, args.drive)
+    else if (args.drive.length > 1)
+      throw new UsageError(`a node without a cluster file goes on one drive, not ${args.drive.length}`, {
+        hint: 'Describe several in a cluster file: piimage init',
+      })
+    const project = await openAnyProject(args, context)
+    const pairs = pairNodesWithDrives(args.node ?? project.cluster.nodes.map(({ name }) => name), args.drive)
     await project.keys()
     const targets: Target[] = []
     for (const pair of pairs) targets.push(await findTarget(pair, project, args, context))
@@ -97,6 +104,11 @@ export const flashCommand = defineCommand<FlashArgs>({
     }
   },
 })
+
+const whichNode = (): UsageError =>
+  new UsageError('which node?', {
+    hint: 'Name one of the cluster file: --node NAME; or make one without a file: --image IMAGE --hostname NAME',
+  })
 
 const isImagePath = (path: string): boolean => path.endsWith('.img')
 

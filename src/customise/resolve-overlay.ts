@@ -244,7 +244,8 @@ async function fileEdit(
 const ownNames =
   /^(?:cmdline\.txt|config\.txt|user-data|meta-data|network-config|piimage(?:\/.*)?|piimage-receipt\.json)$/i
 
-function bootPath(path: string, where: string): string {
+/** @throws {UsageError} no path that an overlay or a person may put a file at */
+export function bootPath(path: string, where: string): string {
   oneLine(path, where)
   const parts = path.split('/')
   if (

@@ -12,18 +12,16 @@ export const hasDerivedHostKey = (node: Node): boolean => node.overlays.some(({ 
 
 /**
  * A line per node, under every name and address it is reached by; ends in a newline.
- * @param publicLineOf `ssh-ed25519 AAAA…` of a node, by name; undefined: it makes its own
+ * @param publicLineOf `ssh-ed25519 AAAA…` of a node, by name
  */
 export function formatKnownHosts(
   cluster: Cluster,
-  publicLineOf: (node: string) => string | undefined,
+  publicLineOf: (node: string) => string,
   addresses?: KnownAddresses,
 ): string {
   const lines = planReach(cluster, addresses)
     .filter(({ node }) => hasDerivedHostKey(node))
-    .flatMap(({ node, address }) => {
-      const publicLine = publicLineOf(node.name)
-      if (publicLine === undefined) return []
+    .map(({ node, address }) => {
       const own = node.interfaces.flatMap((one) => one.address?.ip ?? [])
       const domains = node.interfaces.flatMap(({ domain }) => domain ?? [])
       const names = [
@@ -33,7 +31,7 @@ export function formatKnownHosts(
         address,
         ...own,
       ]
-      return formatKnownHost({ names: [...new Set(names)], publicLine })
+      return formatKnownHost({ names: [...new Set(names)], publicLine: publicLineOf(node.name) })
     })
   return `${[formatHeading('ssh host keys', cluster, 'export known-hosts'), ...lines].join('\n')}\n`
 }

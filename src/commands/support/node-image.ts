@@ -34,7 +34,8 @@ export async function buildNodeImage(project: Project, node: Node, base: BaseIma
       image,
       boot: bootFilesOfVolume(volume),
       overlays: project.overlays,
-      keys: await project.keys(),
+      keys: project.release === true ? undefined : await project.keys(),
+      ...(project.extras === undefined ? {} : { extras: project.extras }),
     },
     {
       cluster: project.cluster.name,
