@@ -1,10 +1,14 @@
 /** On every system: a card changed from one node to another has the files of a card made for the other. */
 import assert from 'node:assert/strict'
 import { readFileSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { test } from 'node:test'
+import { parse } from 'yaml'
 import { openBootVolume } from '../../src/commands/support/node-image.ts'
 import { memoryReader } from '../../src/disk/blocks.ts'
-import { type Family, familyProject, PASSWORD_HASH, PSK } from './family-project.ts'
+import { runPiimage } from '../support/project.ts'
+import { tempFolder } from '../support/temp.ts'
+import { type Family, familyProject, makeImage, PASSWORD_HASH, PSK } from './family-project.ts'
 
 type Chosen = Pick<Family, 'name' | 'image' | 'model' | 'clusterhat'>
 
@@ -60,3 +64,27 @@ for (const chosen of families) {
     for (const secret of [PASSWORD_HASH, PSK]) assert.ok(!card.includes(secret), 'nothing of oneil is left')
   })
 }
+
+test('HypriotOS, as its own script flashes it: image file, host name, user-data with its own users', async (t) => {
+  const stock = makeImage(t, 'hypriotos-1.12', join(tempFolder(t), 'hypriotos-rpi-v1.12.3.img'))
+  if (stock === undefined) return
+  const folder = dirname(stock)
+  writeFileSync(
+    join(folder, 'user-data'),
+    '#cloud-config\nhostname: black-pearl\nusers:\n  - name: jack\n    groups: users,docker\nruncmd:\n  - docker swarm init\n',
+  )
+  const said = await runPiimage(folder, [
+    ...['flash', 'card.img', '--image', stock, '--hostname', 'flying-dutchman', '--userdata', 'user-data'],
+    ...['--cache', join(folder, 'cache')],
+  ])
+  assert.equal(said.status, 0, said.stderr)
+  const text = (await bootFiles(join(folder, 'card.img'))).get('user-data') ?? ''
+  const settings = parse(text, { version: '1.1' })
+  assert.equal(settings.hostname, 'flying-dutchman')
+  assert.deepEqual(
+    settings.users.map(({ name }: { name: string }) => name),
+    ['jack'],
+  )
+  assert.equal(settings.runcmd[0], 'docker swarm init')
+  assert.equal(text.match(/hostname:/g)?.length, 1)
+})
