@@ -8,7 +8,8 @@ import { parseUserData } from '../../src/customise/cloud-init.ts'
 import { readOverlays } from '../../src/customise/overlay.ts'
 import { planBoot } from '../../src/customise/plan-boot.ts'
 import { packageRoot } from '../../src/package-root.ts'
-import { keys, makeCluster, makeNode, use } from './cluster.ts'
+import { Secret } from '../../src/secret.ts'
+import { keys, makeCluster, makeNode, PSK, use } from './cluster.ts'
 import { stockFiles } from './stock.ts'
 
 const image = { key: 'k', version: 'v', arch: 'armhf' } as const
@@ -115,3 +116,28 @@ test('the 64-bit image of 2018 is told by its device, too', async () => {
   )
   assert.equal(plan.os.release, 'arm64')
 })
+
+for (const system of ['hypriotos-1.9.0', 'hypriotos-arm64', 'hypriotos-1.12.3']) {
+  test(`${system}: Wi-Fi goes to ifupdown, its key to the secrets`, async () => {
+    const wifi = { ssid: 'Cheyenne Mountain', psk: new Secret(PSK), country: 'US', hidden: false }
+    const radio = {
+      name: 'wlan0',
+      address: { ip: '192.168.7.2', prefix: 24, gateway: '192.168.7.1' },
+      dns: [],
+    }
+    const overlays = ['wifi', 'static-network'].map((name) => use(name))
+    const { plan, text } = await planned(system, { wifi, overlays, interfaces: [radio] })
+    assert.match(
+      text('piimage/files.list'),
+      /^0644 root root \/etc\/network\/interfaces\.d\/wlan0 files\/000$/m,
+    )
+    assert.match(
+      text('piimage/files/000'),
+      /^allow-hotplug wlan0\niface wlan0 inet static\n {2}address 192\.168\.7\.2\n/,
+    )
+    assert.match(text('piimage/files/000'), /wpa-conf \/etc\/wpa_supplicant\/wpa_supplicant\.conf/)
+    assert.match(text('piimage/secrets/network/wpa_supplicant.conf'), new RegExp(`psk=${PSK}`))
+    assert.match(text('config.txt'), /^enable_uart=0$/m)
+    assert.ok(!plan.files.some(({ path }) => path.startsWith('piimage/network/')))
+  })
+}

@@ -19,7 +19,7 @@
  * Source: hypriot/image-builder-rpi, `builder/files/etc/cloud/cloud.cfg` and
  * `builder/chroot-script.sh`; hypriot/flash.
  */
-import type { Node, User } from '../../cluster/node.ts'
+import type { Node, NodeInterface, User } from '../../cluster/node.ts'
 import { type BootDraft, bytesOf, reveal } from '../boot-draft.ts'
 import { type BootFiles, readText } from '../boot-files.ts'
 import { foreignUserData, writeNetworkConfig, writeUserData } from '../cloud-facts.ts'
@@ -27,6 +27,7 @@ import { formatYaml, mergeTrees, parseYamlMap, type TreeMap } from '../cloud-ini
 import type { SystemFacts } from '../edits.ts'
 import { formatInterfacesD } from '../network/interfaces-d.ts'
 import { networkConfigV1 } from '../network/network-config.ts'
+import type { NetworkProfile } from '../network/profile.ts'
 import { formatWpaSupplicant } from '../network/wpa-supplicant.ts'
 import { profilesOf } from '../profiles.ts'
 import { acceptsPasswords, radioFacts, scriptFacts, scriptLocale, scriptNetwork } from '../scripted-facts.ts'
@@ -91,8 +92,10 @@ export const hypriotos: OsFamily = {
     await seedFacts(facts, draft)
     await setClock(draft)
     scriptLocale(facts, draft)
-    if (os.release === '1.12.1') await networkByCloudInit(facts, draft, node)
-    else scriptNetwork(facts, draft, node)
+    const { wired, radio } = splitNetwork(facts)
+    if (os.release === '1.12.1') await wiredByCloudInit(wired, draft, node)
+    else scriptNetwork({ network: wired }, draft, node)
+    for (const profile of radio) radioByIfupdown(profile, draft)
   },
 
   async finish(draft, os, node) {
@@ -144,34 +147,45 @@ const seedUser = (user: User, draft: BootDraft): TreeMap => ({
   ...(user.sshKeys.length === 0 ? {} : { ssh_authorized_keys: [...user.sshKeys] }),
 })
 
-/** Since 1.12.1: ifupdown, by cloud-init. Its Wi-Fi is beyond network-config version 1. */
-async function networkByCloudInit(facts: SystemFacts, draft: BootDraft, node: Node): Promise<void> {
-  const profiles = profilesOf(facts)
-  const wired = profiles.filter(({ wifi }) => wifi === undefined)
+interface RadioProfile extends NetworkProfile {
+  wifi: NonNullable<NetworkProfile['wifi']>
+}
+
+function splitNetwork(facts: SystemFacts): { wired: NodeInterface[]; radio: RadioProfile[] } {
+  const radio = profilesOf(facts).flatMap((profile) =>
+    profile.wifi === undefined ? [] : [{ ...profile, wifi: profile.wifi }],
+  )
+  const wired = (facts.network ?? []).filter((port) => !radio.some(({ name }) => name === port.name))
+  return { wired, radio }
+}
+
+/** Since 1.12.1: ifupdown, by cloud-init. */
+async function wiredByCloudInit(wired: NodeInterface[], draft: BootDraft, node: Node): Promise<void> {
   const stock = formatYaml(networkConfigV1([{ name: 'eth0', dns: [] }]))
-  await writeNetworkConfig(draft, node, wired.length === 0 ? undefined : networkConfigV1(wired), stock)
-  for (const profile of profiles) {
-    const { name, wifi } = profile
-    if (wifi === undefined) continue
-    if (wifi.psk !== undefined) reveal(draft, wifi.psk)
-    draft.secretFiles.set('network/wpa_supplicant.conf', formatWpaSupplicant({ ...profile, wifi }))
-    draft.rootFiles.push(
-      {
-        path: `/etc/network/interfaces.d/${name}`,
-        content: bytesOf(formatInterfacesD(profile)),
-        mode: '0644',
-        owner: 'root',
-        group: 'root',
-      },
-      {
-        path: '/etc/wpa_supplicant/wpa_supplicant.conf',
-        secret: 'network/wpa_supplicant.conf',
-        mode: '0600',
-        owner: 'root',
-        group: 'root',
-      },
-    )
-  }
+  const tree = wired.length === 0 ? undefined : networkConfigV1(profilesOf({ network: wired }))
+  await writeNetworkConfig(draft, node, tree, stock)
+}
+
+/** ifupdown has the radio on every version; network-config version 1 cannot say a Wi-Fi network. */
+function radioByIfupdown(profile: RadioProfile, draft: BootDraft): void {
+  const { name, wifi } = profile
+  if (wifi.psk !== undefined) reveal(draft, wifi.psk)
+  draft.secretFiles.set('network/wpa_supplicant.conf', formatWpaSupplicant(profile))
+  const root = { owner: 'root', group: 'root' }
+  draft.rootFiles.push(
+    {
+      path: `/etc/network/interfaces.d/${name}`,
+      content: bytesOf(formatInterfacesD(profile)),
+      mode: '0644',
+      ...root,
+    },
+    {
+      path: '/etc/wpa_supplicant/wpa_supplicant.conf',
+      secret: 'network/wpa_supplicant.conf',
+      mode: '0600',
+      ...root,
+    },
+  )
 }
 
 /** Never back; and only where the image looks for it. */
