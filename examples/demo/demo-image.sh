@@ -45,7 +45,8 @@ printf '#cloud-config\n\n# Nothing is set here yet.\n' >"$boot/user-data"
 printf '# dsmode: local makes the seed on this partition the only one.\ndsmode: local\ninstance_id: rpios-image\n' >"$boot/meta-data"
 printf '# Nothing is set here yet.\n' >"$boot/network-config"
 printf 'piimage demo image, 2025-12-05\nA disk layout to try piimage on. No operating system: it does not boot.\n' >"$boot/issue.txt"
-for name in bootcode.bin start4.elf fixup4.dat kernel8.img initramfs8 \
+for name in bootcode.bin start.elf fixup.dat start_cd.elf fixup_cd.dat \
+  start4.elf fixup4.dat start4cd.elf fixup4cd.dat kernel8.img initramfs8 \
   bcm2710-rpi-3-b-plus.dtb bcm2711-rpi-4-b.dtb bcm2712-rpi-5-b.dtb overlays/README; do
   printf '%s: a placeholder in the piimage demo image\n' "$name" >"$boot/$name"
 done

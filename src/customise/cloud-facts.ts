@@ -11,9 +11,13 @@
  */
 
 import type { Node, User } from '../cluster/node.ts'
-import { type BootDraft, reveal } from './boot-draft.ts'
-import { mergeTrees, type TreeMap } from './cloud-init.ts'
+import { FormatError } from '../errors.ts'
+import { type BootDraft, bytesOf, reveal } from './boot-draft.ts'
+import { readText } from './boot-files.ts'
+import { formatUserData, formatYaml, mergeTrees, parseUserData, type TreeMap } from './cloud-init.ts'
 import type { SystemFacts } from './edits.ts'
+import type { DetectedOs } from './os/family.ts'
+import { INSTALL } from './payload-paths.ts'
 import { acceptsPasswords } from './scripted-facts.ts'
 
 /** Merge the facts into the draft's user-data. */
@@ -46,5 +50,54 @@ function cloudUser(user: User, draft: BootDraft): TreeMap {
     // Without this key the image's default user passes on its own rule, which asks for no password.
     sudo: user.sudoPassword ? 'ALL=(ALL:ALL) ALL' : 'ALL=(ALL:ALL) NOPASSWD:ALL',
     ...(user.sshKeys.length === 0 ? {} : { ssh_authorized_keys: [...user.sshKeys] }),
+  }
+}
+
+const writtenByUs = 'Written by piimage'
+
+/**
+ * Write network-config. Without settings one that an earlier plan wrote must not
+ * stay: it would give this node the other one's address.
+ *
+ * @param stock what the image says by itself, as YAML or a comment
+ */
+export async function writeNetworkConfig(
+  draft: BootDraft,
+  node: Node,
+  tree: TreeMap | undefined,
+  stock: string,
+): Promise<void> {
+  const earlier = await readText(draft.boot, 'network-config')
+  if (tree === undefined && !earlier?.includes(writtenByUs)) return
+  const text = tree === undefined ? stock : formatYaml(tree)
+  const comment =
+    tree === undefined
+      ? `${writtenByUs}: as the image does by itself`
+      : `${writtenByUs} for node ${node.name}`
+  draft.files.set('network-config', bytesOf(`# ${comment}\n${text}`))
+}
+
+/** Write user-data: all that was merged, and as the last of runcmd what starts the payload. */
+export async function finishUserData(draft: BootDraft, os: DetectedOs, node: Node): Promise<void> {
+  const lost = Object.keys(await foreignUserData(draft))
+  if (lost.length > 0) draft.warnings.push(`the image's own user-data is replaced (${lost.join(', ')})`)
+  writeUserData(draft, os, node)
+}
+
+export function writeUserData(draft: BootDraft, os: DetectedOs, node: Node): void {
+  const runcmd = Array.isArray(draft.userData.runcmd) ? draft.userData.runcmd : []
+  const tree = { ...draft.userData, runcmd: [...runcmd, ['sh', `${os.bootMount}/${INSTALL}`]] }
+  draft.files.set('user-data', bytesOf(formatUserData(tree, `${writtenByUs} for node ${node.name}`)))
+}
+
+/** Settings in the partition's user-data that are not from an earlier plan. */
+export async function foreignUserData(draft: BootDraft): Promise<TreeMap> {
+  const text = await readText(draft.boot, 'user-data')
+  if (text === undefined || text.trim() === '' || text.includes(writtenByUs)) return {}
+  try {
+    return parseUserData(text, 'user-data')
+  } catch (error) {
+    if (!(error instanceof FormatError)) throw error
+    return { 'something that is no cloud-config': true }
   }
 }

@@ -10,7 +10,7 @@
  *
  * Source: cloud-init documentation, "NoCloud", "Cloud config data"; YAML 1.1.
  */
-import { Document, isScalar, parseDocument, Scalar, visit } from 'yaml'
+import { Document, isPair, isScalar, parseDocument, Scalar, visit } from 'yaml'
 import { FormatError, UsageError } from '../errors.ts'
 
 /** A YAML value: what JSON has. */
@@ -35,13 +35,16 @@ function escapeCharacter(character: string): string {
  */
 export function formatYaml(tree: TreeMap): string {
   const document = new Document(tree, { version: '1.1', aliasDuplicateObjects: false })
-  let halfCharacter = false
+  let unwritable: string | undefined
   visit(document, {
-    Scalar(_, { value }) {
-      if (typeof value === 'string' && /\p{Surrogate}/u.test(value)) halfCharacter = true
+    Scalar(_, { value }, path) {
+      if (typeof value === 'string' && /\p{Surrogate}/u.test(value))
+        unwritable = `half a character in ${nearestKey(path)}`
     },
     Pair(_, pair) {
       const key = pair.key
+      // YAML 1.1 takes it for a merge, quoted or not.
+      if (isScalar(key) && key.value === '<<') unwritable = 'the key <<'
       if (isScalar(key) && typeof key.value === 'string' && !/^[A-Za-z][A-Za-z0-9_.-]*$/.test(key.value))
         key.type = Scalar.QUOTE_DOUBLE
     },
@@ -49,13 +52,22 @@ export function formatYaml(tree: TreeMap): string {
   const text = document
     .toString({ defaultStringType: 'QUOTE_DOUBLE', defaultKeyType: 'PLAIN', lineWidth: 0, indentSeq: false })
     .replace(/[\u007f-\u{10ffff}]/gu, escapeCharacter)
-  const again = parseDocument(text, { version: '1.1' })
-  if (halfCharacter || again.errors.length > 0 || JSON.stringify(again.toJS()) !== JSON.stringify(tree)) {
-    throw new UsageError(`a value cannot be written as YAML: ${JSON.stringify(tree).slice(0, 200)}`, {
-      hint: 'Half a character (a lone surrogate) is the usual cause.',
+  if (unwritable !== undefined) {
+    throw new UsageError(`YAML cannot carry ${unwritable}`, {
+      hint: 'Correct the value in the cluster file or the overlay.',
     })
   }
+  const again = parseDocument(text, { version: '1.1' })
+  if (again.errors.length > 0 || JSON.stringify(again.toJS()) !== JSON.stringify(tree)) {
+    throw new Error('YAML that was written reads back as something else')
+  }
   return text
+}
+
+/** The key of the innermost mapping around a value; never the value, which may be secret. */
+function nearestKey(path: readonly unknown[]): string {
+  const pair = path.findLast(isPair)
+  return isScalar(pair?.key) ? JSON.stringify(String(pair.key.value)) : 'a list'
 }
 
 /** `user-data`: cloud-init takes the file for cloud-config by its first line only. */
@@ -79,18 +91,27 @@ export function parseUserData(text: string, name: string): TreeMap {
       },
     )
   }
+  return parseYamlMap(text, name)
+}
+
+/**
+ * The settings of any YAML file; {} when it only holds comments.
+ *
+ * @throws {FormatError} it cannot be read, or is no mapping
+ */
+export function parseYamlMap(text: string, name: string): TreeMap {
   const document = parseDocument(text, { version: '1.1', prettyErrors: true })
   const error = document.errors[0]
   if (error !== undefined) {
     throw new FormatError(`${name}: ${error.message.split('\n', 1)[0]}`, {
-      hint: 'cloud-init would skip the whole file. Correct its YAML.',
+      hint: 'What reads it would skip the whole file. Correct its YAML.',
     })
   }
   const tree = document.toJS() as Tree
   if (tree === null) return {}
   if (!isMap(tree)) {
     throw new FormatError(`${name} holds no mapping of settings`, {
-      hint: 'A cloud-config file is lines of key: value.',
+      hint: 'It has to be lines of key: value.',
     })
   }
   return tree

@@ -5,7 +5,7 @@
  */
 import { formatBytes } from '../units.ts'
 import { formatDiff } from './diff.ts'
-import { PAYLOAD } from './payload.ts'
+import { PAYLOAD } from './payload-paths.ts'
 import type { BootPlan, FileChange } from './plan-boot.ts'
 
 /** Shipped scripts are the same on every node; their names are enough. */

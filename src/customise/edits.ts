@@ -25,8 +25,8 @@ import type { ConfigTxtLine } from './config-txt.ts'
 export interface HostKey {
   /** OpenSSH private key file, with its line ends. */
   privateKey: Secret
-  /** `ssh-ed25519 AAAA… comment` */
-  publicKey: string
+  /** `ssh-ed25519 AAAA… comment`, without line end. */
+  publicLine: string
 }
 
 /** Facts that overlays ask for; what is undefined was not asked for and stays as the image has it. */
@@ -55,14 +55,16 @@ export interface Step {
 }
 
 /** A file for the root file system, carried on the boot partition until first boot. */
-export interface RootFile {
+export type RootFile = RootFilePlace & ({ content: Uint8Array } | { secret: string })
+
+interface RootFilePlace {
   /** Absolute. */
   path: string
-  content: Uint8Array
   /** Octal digits. */
   mode: string
   owner: string
   group: string
+  // `secret`: a path below piimage/secrets/ that holds the content.
 }
 
 export type Edit =

@@ -22,6 +22,7 @@ import { packageRoot } from '../package-root.ts'
 import { type BootDraft, bytesOf, earlySteps, reveal, stepFile } from './boot-draft.ts'
 import type { SystemFacts } from './edits.ts'
 import { formatEnvFile } from './env-file.ts'
+import { PAYLOAD } from './payload-paths.ts'
 import { earlyOrder, networkOrder } from './step-order.ts'
 
 /** Read by a re-customisation, by `inspect`, and by people. */
@@ -35,9 +36,9 @@ export interface NodeRecord {
   overlays: string[]
   /** Tokens that were added to cmdline.txt: the next plan takes them out first. */
   cmdline: string[]
+  /** Files outside piimage/ that were added: the next plan removes those it does not want. */
+  files: string[]
 }
-
-export const PAYLOAD = 'piimage'
 
 /** @returns the files of the folder, paths from the partition's root */
 export async function payloadFiles(
@@ -71,9 +72,11 @@ export async function payloadFiles(
 
 function putRootFiles(draft: BootDraft, put: (path: string, content: Uint8Array) => void): void {
   if (draft.rootFiles.length === 0) return
-  const lines = draft.rootFiles.map(({ mode, owner, group, path, content }, index) => {
-    const source = `files/${String(index).padStart(3, '0')}`
-    put(source, content)
+  let count = 0
+  const lines = draft.rootFiles.map((file) => {
+    const { mode, owner, group, path } = file
+    const source = 'secret' in file ? `secrets/${file.secret}` : `files/${String(count++).padStart(3, '0')}`
+    if ('content' in file) put(source, file.content)
     return `${mode} ${owner} ${group} ${path} ${source}\n`
   })
   put('files.list', bytesOf(lines.join('')))

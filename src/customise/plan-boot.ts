@@ -24,7 +24,8 @@ import { detectOs, familyOf } from './os/detect.ts'
 import type { DetectedOs } from './os/family.ts'
 import { isInitShell, SAVED_CMDLINE } from './os/init-shell.ts'
 import type { Overlay } from './overlay.ts'
-import { type NodeRecord, PAYLOAD, payloadFiles } from './payload.ts'
+import { type NodeRecord, payloadFiles } from './payload.ts'
+import { NODE_RECORD, PAYLOAD } from './payload-paths.ts'
 
 export interface BootRequest {
   cluster: Cluster
@@ -73,13 +74,14 @@ export async function planBoot(request: BootRequest): Promise<BootPlan> {
   const resolved = await resolveOverlays(overlays, { node, cluster, os, image })
   const facts = collectFacts(resolved, () => keys.hostKey(node.name))
 
-  const stock = await stockCmdline(boot)
-  const draft = emptyDraft(boot, stock)
+  const earlier = await readRecord(boot)
+  const draft = emptyDraft(boot, await stockCmdline(boot, earlier))
   if (facts.hostKey !== undefined) {
     draft.secretFiles.set('ssh_host_ed25519_key', facts.hostKey.privateKey)
-    draft.secretFiles.set('ssh_host_ed25519_key.pub', `${facts.hostKey.publicKey.trimEnd()}\n`)
+    draft.secretFiles.set('ssh_host_ed25519_key.pub', `${facts.hostKey.publicLine}\n`)
   }
   await family.express(facts, draft, os, node)
+  const before = draft.cmdline
   applyEdits(draft, resolved)
   await family.finish(draft, os, node)
 
@@ -92,7 +94,8 @@ export async function planBoot(request: BootRequest): Promise<BootPlan> {
     image: image.key,
     system: `${os.family}-${os.release}`,
     overlays: resolved.map(({ name }) => name),
-    cmdline: draft.cmdline.filter((token) => !stock.includes(token)),
+    cmdline: draft.cmdline.filter((token) => !before.includes(token)),
+    files: await filesAdded(draft, earlier),
   }
   const payload = await payloadFiles(draft, facts, { node, cluster }, record)
   for (const [path, content] of payload) draft.files.set(path, content)
@@ -101,12 +104,25 @@ export async function planBoot(request: BootRequest): Promise<BootPlan> {
   family.start(draft, os, identityOf(draft, node.name))
   draft.files.set('cmdline.txt', bytesOf(formatCmdline(draft.cmdline)))
 
-  const files = await listChanges(draft)
+  const files = await listChanges(draft, earlier.files)
   return { node: node.name, os, files, secrets: [...draft.secrets].sort(), warnings: draft.warnings }
 }
 
-/** The image's own tokens: without those an earlier plan says it added. */
-async function stockCmdline(boot: BootFiles): Promise<string[]> {
+/** What an earlier plan added to this partition. */
+async function readRecord(boot: BootFiles): Promise<Pick<NodeRecord, 'cmdline' | 'files'>> {
+  const text = await readText(boot, NODE_RECORD)
+  const list = (value: unknown) => (Array.isArray(value) ? value.map(String) : [])
+  try {
+    const { cmdline, files } = JSON.parse(text ?? '{}') as Partial<NodeRecord>
+    return { cmdline: list(cmdline), files: list(files) }
+  } catch {
+    // Not ours, or torn by a power cut: then nothing is known to be taken out.
+    return { cmdline: [], files: [] }
+  }
+}
+
+/** The image's own tokens. */
+async function stockCmdline(boot: BootFiles, earlier: Pick<NodeRecord, 'cmdline'>): Promise<string[]> {
   const text = await readText(boot, 'cmdline.txt')
   if (text === undefined) {
     throw new FormatError('the boot partition has no cmdline.txt', {
@@ -115,19 +131,16 @@ async function stockCmdline(boot: BootFiles): Promise<string[]> {
   }
   let tokens = parseCmdline(text)
   if (isInitShell(tokens)) tokens = parseCmdline((await readText(boot, SAVED_CMDLINE)) ?? '')
-  const earlier = await readText(boot, `${PAYLOAD}/node.json`)
-  const added = earlier === undefined ? [] : tokensAdded(earlier)
-  return withoutTrigger(editCmdline(tokens, { remove: added }))
+  return withoutTrigger(editCmdline(tokens, { remove: earlier.cmdline }))
 }
 
-function tokensAdded(record: string): string[] {
-  try {
-    const { cmdline } = JSON.parse(record) as Partial<NodeRecord>
-    return Array.isArray(cmdline) ? cmdline.map(String) : []
-  } catch {
-    // Not ours, or torn by a power cut: then nothing is known to be taken out.
-    return []
+/** New files outside the payload; one that an earlier plan added is still ours. */
+async function filesAdded(draft: BootDraft, earlier: Pick<NodeRecord, 'files'>): Promise<string[]> {
+  const added: string[] = []
+  for (const path of draft.files.keys()) {
+    if (earlier.files.includes(path) || (await draft.boot.read(path)) === undefined) added.push(path)
   }
+  return added.sort()
 }
 
 /** Also when nothing changes in it: the identity covers the whole of what the node starts from. */
@@ -147,17 +160,18 @@ function identityOf(draft: BootDraft, node: string): string {
   return `piimage-${node}-${digest.digest('hex').slice(0, 12)}`
 }
 
-/** Compare with the partition; what an earlier plan left in piimage/ and is not wanted any more goes. */
-async function listChanges(draft: BootDraft): Promise<FileChange[]> {
+/** Compare with the partition; what an earlier plan left there and is not wanted any more goes. */
+async function listChanges(draft: BootDraft, earlier: readonly string[]): Promise<FileChange[]> {
   const changes: FileChange[] = []
   for (const [path, after] of draft.files) {
     const before = (await draft.boot.read(path)) ?? null
     if (before === null || Buffer.compare(before, after) !== 0) changes.push({ path, before, after })
   }
   const wanted = new Set([...draft.files.keys()].map((path) => path.toLowerCase()))
-  for (const path of await listTree(draft.boot, PAYLOAD)) {
-    if (wanted.has(path.toLowerCase()) || path.toLowerCase().startsWith(`${PAYLOAD}/log/`)) continue
-    changes.push({ path, before: (await draft.boot.read(path)) ?? null, after: null })
+  const payload = (await listTree(draft.boot, PAYLOAD)).filter((path) => !path.startsWith(`${PAYLOAD}/log/`))
+  for (const path of [...earlier, ...payload]) {
+    const before = await draft.boot.read(path)
+    if (before !== undefined && !wanted.has(path.toLowerCase())) changes.push({ path, before, after: null })
   }
   return changes.sort((a, b) => (a.path < b.path ? -1 : 1))
 }

@@ -105,7 +105,7 @@ function checkNeeds(overlay: Overlay, { node, os, image }: Subject): void {
     'cloud-init': os.traits.cloudInit,
     user: node.user !== undefined,
     wifi: node.wifi !== undefined,
-    address: node.interfaces[0]?.address !== undefined,
+    address: node.interfaces.some(({ address }) => address !== undefined),
   }
   const hints: Record<Overlay['needs'][number], string> = {
     arm64: 'Use a 64-bit image (arm64) for this node.',

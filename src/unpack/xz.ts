@@ -18,7 +18,7 @@ import { decodeXzBlocks, type PoolSize } from './xz-pool.ts'
 const KNOWN_CHECKS = [0, 1, 4, 10]
 
 /** What the decoding may take beside the process itself: keeps it under 300 MB resident. */
-const MEMORY_BUDGET = 208 * MiB
+const MEMORY_BUDGET = 192 * MiB
 /** A worker thread without its dictionary, measured: its JavaScript heap, and buffers on their way. */
 const WORKER_BYTES = { wasm: 14 * MiB, native: 64 * MiB }
 /** A worker runs at most this far ahead, on average: a block of xz -6 is 24 MiB. */

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { closeSync, openSync, readdirSync, readFileSync, readSync, writeFileSync, writeSync } from 'node:fs'
 import { test } from 'node:test'
-import { attachLoop } from '../support/loop.ts'
+import { attachLoopDevice, detachLoopDevice } from '../support/loop.ts'
 import { patternNumbers } from '../support/pattern.ts'
 import { DEMO_LAYOUT, demoProject, type Project } from '../support/project.ts'
 import { needRoot } from '../support/tools.ts'
@@ -19,6 +19,15 @@ function flipByte(path: string, offset: number): void {
     writeSync(fd, byte, 0, 1, offset)
   } finally {
     closeSync(fd)
+  }
+}
+
+async function onLoop<Value>(project: Project, use: (loop: string) => Promise<Value>): Promise<Value> {
+  const loop = attachLoopDevice(project.file('card'))
+  try {
+    return await use(loop)
+  } finally {
+    detachLoopDevice(loop)
   }
 }
 
@@ -49,8 +58,7 @@ test(`a flipped byte of the unpacked image, at ${TRIES} places: status 3, and th
     writeFileSync(project.file('card'), Buffer.alloc(DEMO_LAYOUT.length, 0xa5))
     await project.piimage('images', 'fetch', '--all')
     flipByte(unpacked, offset)
-    const loop = attachLoop(t, project.file('card'))
-    const said = await project.piimage('flash', '--node', `oneil=${loop}`, '--yes')
+    const said = await onLoop(project, (loop) => project.piimage('flash', '--node', `oneil=${loop}`, '--yes'))
     // A byte of the file systems' own structures can make them unreadable before any digest is due.
     assert.ok(
       said.status === 3 || (said.status === 4 && /FAT|ext4|partition/.test(said.stderr)),
@@ -73,19 +81,15 @@ test(`a flipped byte on the card after writing, at ${TRIES} places: status 5 wit
   )
   for (const offset of places) {
     writeFileSync(project.file('card'), Buffer.alloc(DEMO_LAYOUT.length, 0xa5))
-    const loop = attachLoop(t, project.file('card'))
     let flipped = false
-    const said = await project.piimageWatched(
-      (text) => {
-        // Between writing and reading back: the medium changes under the tool.
-        if (flipped || !/^verifying /m.test(text)) return
-        flipped = true
-        flipByte(project.file('card'), offset)
-      },
-      'flash',
-      '--node',
-      `oneil=${loop}`,
-      '--yes',
+    // Between writing and reading back: the medium changes under the tool.
+    const flip = (text: string) => {
+      if (flipped || !/^verifying /m.test(text)) return
+      flipped = true
+      flipByte(project.file('card'), offset)
+    }
+    const said = await onLoop(project, (loop) =>
+      project.piimageWatched(flip, 'flash', '--node', `oneil=${loop}`, '--yes'),
     )
     assert.ok(flipped)
     assert.equal(said.status, 5, `byte ${offset}: ${said.stderr}`)

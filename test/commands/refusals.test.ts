@@ -34,7 +34,7 @@ const refusals: Refusal[] = [
       const loop = attachLoop(t, project.file('card'))
       mkdirSync(project.file('mnt'))
       assert.equal(run('mount', [loop, project.file('mnt')]).status, 0)
-      t.after(() => run('umount', [project.file('mnt')]))
+      project.beforeRemoval(() => run('umount', [project.file('mnt')]))
       return loop
     },
     status: 5,

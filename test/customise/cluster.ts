@@ -19,7 +19,7 @@ export const PRIVATE_KEY =
 export const keys: NodeKeys = {
   hostKey: (node): HostKey => ({
     privateKey: new Secret(PRIVATE_KEY),
-    publicKey: `ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHostKey ${node}`,
+    publicLine: `ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHostKey ${node}`,
   }),
 }
 
@@ -46,6 +46,8 @@ export function makeNode(overrides: Partial<Node> = {}): Node {
     overlays: ['hostname', 'user', 'ssh', 'locale', 'static-network', 'cgroups'].map((name) => use(name)),
     boot: 'card',
     role: 'worker',
+    manager: false,
+    labels: {},
     groups: ['workers'],
     place,
     ...overrides,
@@ -63,7 +65,9 @@ export function makeCluster(nodes: Node[], overrides: Partial<Cluster> = {}): Cl
       dns: ['172.19.181.254'],
       domain: 'sgc.lan',
     },
-    join: { kind: 'none' },
+    join: { kind: 'none', by: 'pull' },
+    netroot: { layout: 'serial', root: 'auto' },
+    warnings: [],
     nodes,
     ...overrides,
   }

@@ -110,10 +110,13 @@ test('formatYaml: YAML 1.1 and 1.2 readers see the same text', async (t) => {
 
 test('formatYaml: any tree comes back', () => {
   const tree = fc.dictionary(fc.string({ unit: 'binary' }), fc.jsonValue()) as fc.Arbitrary<TreeMap>
+  // YAML 1.1 takes the key << for a merge, quoted or not: such a tree is refused.
+  const writable = tree.filter((value) => !JSON.stringify(value).includes('"<<":'))
   fc.assert(
-    fc.property(tree, (value) => formatYaml(value).length >= 0),
-    { numRuns: 300 },
+    fc.property(writable, (value) => formatYaml(value).length >= 0),
+    { numRuns: 200 },
   )
+  assert.throws(() => formatYaml({ a: { '<<': 0 } }), UsageError)
 })
 
 test('formatYaml refuses half a character', () => {

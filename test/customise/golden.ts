@@ -32,7 +32,7 @@ function asGolden(plan: BootPlan): Map<string, string> {
 }
 
 /** The digest in the instance id changes with each line of the shipped scripts. */
-const withoutDigest = (text: string): string =>
+export const withoutDigest = (text: string): string =>
   text.replaceAll(/(piimage-[a-z0-9-]+-)[0-9a-f]{12}\b/g, '$1<digest>')
 
 function shippedName(path: string, bytes: Uint8Array): string | undefined {

@@ -29,6 +29,20 @@ const bookwormConfig = config(
 )
 const bullseyeConfig = config('camera_auto_detect=1', 'dtoverlay=vc4-kms-v3d', '', '[cm4]', 'otg_mode=1')
 
+const osRelease = (arch: string, version: string) =>
+  `PRETTY_NAME="Raspbian GNU/Linux 10 (buster)"\nHYPRIOT_OS="HypriotOS/${arch}"\nHYPRIOT_DEVICE="Raspberry Pi"\nHYPRIOT_IMAGE_VERSION="${version}"\n`
+
+const pirate = `#cloud-config
+hostname: black-pearl
+manage_etc_hosts: true
+users:
+  - name: pirate
+    sudo: ALL=(ALL) NOPASSWD:ALL
+    groups: users,docker,video,input
+    plain_text_passwd: hypriot
+    lock_passwd: false
+`
+
 /** By the name of the case. */
 export const stock: Record<string, Files> = {
   trixie: files({
@@ -73,6 +87,47 @@ export const stock: Record<string, Files> = {
     'config.txt': config(),
     'issue.txt': issue('2018-11-13'),
     'start.elf': 'x',
+  }),
+  'clusterctrl-bookworm': files({
+    'cmdline.txt': `${consoles} ${root('2f8a6c11')} fsck.repair=yes rootwait quiet init=/usr/sbin/reconfig-clusterctrl cbridge\n`,
+    'config.txt': `${bookwormConfig}#otg_mode=1 # Controller only\n#dtoverlay=dwc2,dr_mode=peripheral\n`,
+    'issue.txt': issue('2025-05-13'),
+  }),
+  'clusterctrl-buster': files({
+    'cmdline.txt': `${consoles} ${root('2f8a6c12')} elevator=deadline fsck.repair=yes rootwait quiet init=/sbin/reconfig-clusterctrl cnat\n`,
+    'config.txt': config('', '[pi4]', 'dtoverlay=vc4-fkms-v3d'),
+    'issue.txt': issue('2020-08-20'),
+    'start4.elf': 'x',
+  }),
+  'hypriotos-1.12.3': files({
+    'cmdline.txt': `dwc_otg.lpm_enable=0 console=tty1 ${root('7ee80804')} cgroup_enable=cpuset cgroup_enable=memory swapaccount=1 elevator=deadline fsck.repair=yes rootwait console=ttyAMA0,115200 ${initResize}\n`,
+    'config.txt': 'gpu_mem=16\nenable_uart=1\n',
+    'os-release': osRelease('armhf', 'v1.12.3'),
+    'user-data': pirate,
+    'meta-data': 'instance-id: pirate001\n',
+    'network-config': 'version: 1\n',
+  }),
+  'hypriotos-1.9.0': files({
+    'cmdline.txt': `dwc_otg.lpm_enable=0 console=tty1 ${root('7ee80805')} cgroup_enable=cpuset cgroup_enable=memory swapaccount=1 rootwait ${initResize}\n`,
+    'config.txt': 'gpu_mem=16\n',
+    'os-release': osRelease('armhf', 'v1.9.0'),
+    'user-data': pirate,
+    'meta-data': 'instance-id: pirate001\n',
+  }),
+  'hypriotos-arm64': files({
+    'cmdline.txt':
+      '+dwc_otg.lpm_enable=0 console=tty1 root=/dev/mmcblk0p2 rootfstype=ext4 cgroup_enable=cpuset cgroup_enable=memory swapaccount=1 elevator=deadline fsck.repair=yes rootwait\n',
+    'config.txt': 'gpu_mem=16\n',
+    'os-release': osRelease('arm64', 'v20180429'),
+    'user-data': pirate,
+    'meta-data': 'instance-id: pirate001\n',
+  }),
+  'hypriotos-1.0.0': files({
+    'cmdline.txt':
+      '+dwc_otg.lpm_enable=0 console=tty1 root=/dev/mmcblk0p2 rootfstype=ext4 cgroup_enable=memory rootwait\n',
+    'config.txt': 'gpu_mem=16\n',
+    'os-release': osRelease('armhf', 'v1.0.0'),
+    'device-init.yaml': '# hostname and wifi\nhostname: black-pearl\nwifi:\n  interfaces: {}\n',
   }),
 }
 

@@ -30,6 +30,8 @@ export interface Project {
   file(name: string): string
   /** Run one command line here. */
   piimage(...args: string[]): Promise<Said>
+  /** Something to do before the folder is removed, such as unmounting what lies in it. */
+  beforeRemoval(chore: () => void): void
   /** The same, while somebody reads its stderr as it comes. */
   piimageWatched(onStderr: (text: string) => void, ...args: string[]): Promise<Said>
 }
@@ -44,7 +46,10 @@ export interface ProjectOptions {
 
 /** The demo cluster with its own copy of the image, its own lock and cache, and a key that never changes. */
 export function demoProject(t: TestContext, options: ProjectOptions = {}): Project {
-  const folder = tempFolder(t)
+  const chores: (() => void)[] = []
+  const folder = tempFolder(t, () => {
+    for (const chore of chores) chore()
+  })
   const file = (name: string) => join(folder, name)
   const examples = join(packageRoot(), 'examples', 'demo')
   copyFileSync(join(examples, 'cluster.yaml'), file('cluster.yaml'))
@@ -62,6 +67,7 @@ export function demoProject(t: TestContext, options: ProjectOptions = {}): Proje
   return {
     folder,
     file,
+    beforeRemoval: (chore) => void chores.push(chore),
     piimage: (...args) => runPiimage(folder, [...args, '--cache', file('cache')], options),
     piimageWatched: (onStderr, ...args) =>
       runPiimage(folder, [...args, '--cache', file('cache')], { ...options, onStderr }),

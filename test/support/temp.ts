@@ -4,8 +4,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 
-export function tempFolder(t: TestContext): string {
+export function tempFolder(t: TestContext, beforeRemoval: () => void = () => {}): string {
   const folder = mkdtempSync(join(tmpdir(), 'piimage-test-'))
-  t.after(() => rmSync(folder, { recursive: true, force: true }))
+  t.after(() => {
+    beforeRemoval()
+    rmSync(folder, { recursive: true, force: true })
+  })
   return folder
 }

@@ -4,11 +4,13 @@
  */
 import { FormatError, UsageError } from '../../errors.ts'
 import type { BootFiles } from '../boot-files.ts'
+import { clusterctrl } from './clusterctrl.ts'
 import type { DetectedOs, OsFamily } from './family.ts'
+import { hypriotos } from './hypriotos.ts'
 import { raspios } from './raspios.ts'
 
 /** Special ones first: a ClusterCTRL image is a Raspberry Pi OS, too. */
-const families: readonly OsFamily[] = [raspios]
+const families: readonly OsFamily[] = [hypriotos, clusterctrl, raspios]
 
 /** The family of a detected system. */
 export function familyOf(os: DetectedOs): OsFamily {
