@@ -90,16 +90,27 @@ export async function unpackStream(request: UnpackRequest, onChunk: OnChunk, tas
   }
 }
 
+export interface UnpackFileRequest extends UnpackRequest {
+  /** Path of the new file. */
+  target: string
+  /** Told how many bytes from the start can be read from `target`, zeroes included. */
+  onGrowth?: (bytes: number) => void
+}
+
 /**
  * Unpack into a new sparse file, flushed to its disk. Whatever goes wrong,
  * `target` is gone afterwards.
  * @param request `target` must be no device; a file that is there is replaced
  * @throws as unpackStream; FetchError when the disk is full
  */
-export async function unpackFile(request: UnpackRequest & { target: string }, task: Task): Promise<Unpacked> {
-  const target = await createSparseFile(request.target)
+export async function unpackFile(request: UnpackFileRequest, task: Task): Promise<Unpacked> {
+  const target = await createSparseFile(request.target, request.expected?.size ?? 0)
   try {
-    const unpacked = await unpackStream(request, (bytes, offset) => target.write(bytes, offset), task)
+    const write: OnChunk = async (bytes, offset) => {
+      await target.write(bytes, offset)
+      request.onGrowth?.(offset + bytes.length)
+    }
+    const unpacked = await unpackStream(request, write, task)
     await target.finish(unpacked.size)
     task.signal.throwIfAborted()
     await target.close()

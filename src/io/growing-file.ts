@@ -1,0 +1,80 @@
+/**
+ * A file that is still being written from start to end, as a BlockReader:
+ * whoever reads waits until the bytes are there.
+ *
+ * One writer says how far it has come (`grow`), any number of readers follow
+ * behind that mark, each at its own pace; none holds another, or the writer.
+ * What lies below the mark never changes again. If the writer fails, so does
+ * every read that waits, and every later one.
+ */
+import { type FileHandle, open } from 'node:fs/promises'
+import { checkRange, type IntoReader } from '../disk/blocks.ts'
+import { readFully } from './file-reader.ts'
+
+export interface GrowingFile extends IntoReader {
+  readonly path: string
+  /** How many bytes from the start are there. */
+  readonly mark: number
+  /** `bytes` from the start are there now. */
+  grow(bytes: number): void
+  /** No more bytes will come. */
+  fail(error: unknown): void
+  close(): Promise<void>
+}
+
+interface Waiting {
+  until: number
+  ready: () => void
+  failed: (error: unknown) => void
+}
+
+/**
+ * @param path is opened at the first read that finds bytes there, so it may not exist yet
+ * @param length bytes it will have in the end
+ */
+export function openGrowingFile(path: string, length: number): GrowingFile {
+  let waiting: Waiting[] = []
+  let mark = 0
+  let failure: { error: unknown } | undefined
+  let handle: Promise<FileHandle> | undefined
+
+  const reach = (until: number): Promise<void> =>
+    new Promise((ready, failed) => {
+      waiting.push({ until, ready, failed })
+    })
+
+  const file: GrowingFile = {
+    path,
+    length,
+    get mark() {
+      return mark
+    },
+    grow(bytes) {
+      mark = bytes
+      const reached = waiting.filter(({ until }) => until <= mark)
+      if (reached.length === 0) return
+      waiting = waiting.filter(({ until }) => until > mark)
+      for (const { ready } of reached) ready()
+    },
+    fail(error) {
+      failure ??= { error }
+      for (const { failed } of waiting.splice(0)) failed(error)
+    },
+    async read(offset, count) {
+      const bytes = Buffer.allocUnsafe(count)
+      await file.readInto(bytes, offset)
+      return bytes
+    },
+    async readInto(into, offset) {
+      checkRange(file, offset, into.length)
+      if (failure !== undefined) throw failure.error
+      if (offset + into.length > mark) await reach(offset + into.length)
+      handle ??= open(path, 'r')
+      await readFully(await handle, path, into, offset)
+    },
+    async close() {
+      await (await handle)?.close()
+    },
+  }
+  return file
+}
