@@ -26,7 +26,7 @@ const arrows: Record<string, readonly string[]> = {
     'secrets',
     'unpack',
   ],
-  customise: ['cluster', 'disk', 'secrets'],
+  customise: ['catalog', 'cluster', 'disk', 'secrets'],
   disk: [],
   drives: [],
   fetch: ['catalog', 'io'],

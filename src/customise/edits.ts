@@ -54,7 +54,10 @@ export interface Step {
   script: Uint8Array
 }
 
-/** A file for the root file system, carried on the boot partition until first boot. */
+/**
+ * A file for the root file system, carried on the boot partition until first
+ * boot. `secret` is a path below piimage/secrets/ that holds the content.
+ */
 export type RootFile = RootFilePlace & ({ content: Uint8Array } | { secret: string })
 
 interface RootFilePlace {
@@ -64,7 +67,6 @@ interface RootFilePlace {
   mode: string
   owner: string
   group: string
-  // `secret`: a path below piimage/secrets/ that holds the content.
 }
 
 export type Edit =

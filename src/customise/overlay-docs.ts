@@ -85,9 +85,14 @@ const defaultOf = (schema: ParameterSchema): string =>
       ? 'may be left out'
       : `\`${JSON.stringify(schema.default)}\``
 
+/** Cells padded to their column, as the formatter of this project leaves them. */
 function table(header: string[], rows: string[][]): string {
-  const line = (cells: string[]) => `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`
-  return [line(header), line(header.map(() => '---')), ...rows.map(line)].join('\n')
+  const cells = [header, ...rows].map((row) => row.map((cell) => cell.replaceAll('|', '\\|')))
+  const widths = header.map((_, column) => Math.max(3, ...cells.map((row) => (row[column] ?? '').length)))
+  const line = (row: string[], fill = ' ') =>
+    `| ${widths.map((width, column) => (row[column] ?? '').padEnd(width, fill)).join(' | ')} |`
+  const [head = [], ...body] = cells
+  return [line(head), line([], '-'), ...body.map((row) => line(row))].join('\n')
 }
 
 const grammar = `## Writing your own
@@ -112,14 +117,26 @@ out. \`requires:\` and \`conflicts:\` name other overlays, \`needs:\` what node 
 \`edits:\` is a list; each entry has one of these keys, and may have \`when:\` with paths and the values they must have
 (\`when: { os.kernel: [4, 5], node.role: head }\`).
 
-| edit | does |
-| --- | --- |
-| \`system\` | facts that each system says in its own way: \`hostname\`, \`user\`, \`ssh\`, \`network\`, \`wifi\`, \`locale\`, \`host-keys\` |
-| \`cmdline\` | \`add\`, \`set\`, \`remove\` tokens of cmdline.txt |
-| \`config\` | \`lines\` of config.txt, under a \`filter\` (\`all\` unless given) |
-| \`cloud-init\` | \`merge\` a fragment into user-data, or a \`file\` beside the cluster file |
-| \`file\` | a file on the boot partition, or with \`on: root\` (and \`mode\`, \`owner\`, \`group\`) on the root file system; \`content\` inline or \`from\` a file in the folder |
-| \`firstboot\` | run \`script\` once as root: \`phase: early\` (before there is network) or \`network\`, \`order\` 0–99; parameters are in the environment as \`PIIMAGE_<OVERLAY>_<PARAMETER>\` |
+${table(
+  ['edit', 'does'],
+  [
+    [
+      '`system`',
+      'facts that each system says in its own way: `hostname`, `user`, `ssh`, `network`, `wifi`, `locale`, `host-keys`',
+    ],
+    ['`cmdline`', '`add`, `set`, `remove` tokens of cmdline.txt'],
+    ['`config`', '`lines` of config.txt, under a `filter` (`all` unless given)'],
+    ['`cloud-init`', '`merge` a fragment into user-data, or a `file` beside the cluster file'],
+    [
+      '`file`',
+      'a file on the boot partition, or with `on: root` (and `mode`, `owner`, `group`) on the root file system; `content` inline or `from` a file in the folder',
+    ],
+    [
+      '`firstboot`',
+      'run `script` once as root: `phase: early` (before there is network) or `network`, `order` 0–99; parameters are in the environment as `PIIMAGE_<OVERLAY>_<PARAMETER>`',
+    ],
+  ],
+)}
 
 ### Placeholders
 

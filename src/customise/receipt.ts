@@ -4,7 +4,7 @@
  * receipt.
  */
 import { createHash } from 'node:crypto'
-import { PAYLOAD } from './payload.ts'
+import { PAYLOAD } from './payload-paths.ts'
 import type { BootPlan, FileChange } from './plan-boot.ts'
 
 export const RECEIPT_FILE = 'piimage-receipt.json'

@@ -4,8 +4,5 @@ import type { ClusterKey } from '../../secrets/cluster-key.ts'
 import { sshHostKey } from '../../secrets/identity.ts'
 
 export const nodeKeys = (key: ClusterKey): NodeKeys => ({
-  hostKey: (node) => {
-    const { privateKey, publicLine } = sshHostKey(key, node)
-    return { privateKey, publicKey: publicLine }
-  },
+  hostKey: (node) => sshHostKey(key, node),
 })

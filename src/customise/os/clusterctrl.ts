@@ -27,7 +27,7 @@ const isReconfig = (token: string): boolean => /^init=(?:\/usr)?\/sbin\/reconfig
 const isRole = (token: string | undefined): boolean =>
   token !== undefined && /^(?:c|cnat|cbridge|p\d{1,3})$/.test(token)
 
-/** Cloud-init and Trixie: there is no such image. */
+/** No ClusterCTRL image is built on Trixie. */
 const known = releases.filter(({ name }) => name !== 'trixie')
 
 const describe = (release: Release, evidence: string[]): DetectedOs => ({
