@@ -51,7 +51,7 @@ export interface ReadBack {
 export interface ReadBackResult {
   /** The first difference that stayed; undefined where all is well. */
   damage: Difference | undefined
-  /** What was wrong and is right now. */
+  /** The first of what was wrong, by piece, and is right now. */
   repaired: Range[]
 }
 
@@ -77,10 +77,11 @@ async function comparePieces(job: ReadBack): Promise<ReadBackResult> {
     await readImage(image, piece, expected, signal)
     const inside = bytesInside(image, piece)
     const difference = () => findDifference(actual.subarray(0, inside), expected.subarray(0, inside))
+    let wrong: Range | undefined
     for (let tries = 0; ; tries += 1) {
       const found = difference()
       if (found === undefined) {
-        if (tries > 0) result.repaired.push(piece)
+        if (wrong !== undefined) result.repaired.push(wrong)
         job.onEqual(piece.length)
         return
       }
@@ -89,6 +90,7 @@ async function comparePieces(job: ReadBack): Promise<ReadBackResult> {
         result.damage ??= damage
         return
       }
+      wrong ??= { offset: damage.offset, length: damage.length }
       signal.throwIfAborted()
       await writeTarget(target, expected, piece.offset)
       await flushTarget(target)

@@ -17,6 +17,8 @@ export interface GrowingFile extends IntoReader {
   readonly mark: number
   /** `bytes` from the start are there now. */
   grow(bytes: number): void
+  /** Resolves when the file is open, so that it may be renamed. */
+  opened(): Promise<void>
   /** No more bytes will come. */
   fail(error: unknown): void
   close(): Promise<void>
@@ -29,7 +31,7 @@ interface Waiting {
 }
 
 /**
- * @param path is opened at the first read that finds bytes there, so it may not exist yet
+ * @param path is opened when its first bytes are there, so it may not exist yet
  * @param length bytes it will have in the end
  */
 export function openGrowingFile(path: string, length: number): GrowingFile {
@@ -51,6 +53,11 @@ export function openGrowingFile(path: string, length: number): GrowingFile {
     },
     grow(bytes) {
       mark = bytes
+      if (handle === undefined) {
+        handle = open(path, 'r')
+        // Whoever reads is told.
+        handle.catch(() => {})
+      }
       const reached = waiting.filter(({ until }) => until <= mark)
       if (reached.length === 0) return
       waiting = waiting.filter(({ until }) => until > mark)
@@ -69,8 +76,10 @@ export function openGrowingFile(path: string, length: number): GrowingFile {
       checkRange(file, offset, into.length)
       if (failure !== undefined) throw failure.error
       if (offset + into.length > mark) await reach(offset + into.length)
-      handle ??= open(path, 'r')
-      await readFully(await handle, path, into, offset)
+      if (handle !== undefined) await readFully(await handle, path, into, offset)
+    },
+    async opened() {
+      await handle
     },
     async close() {
       await (await handle)?.close()
