@@ -10,11 +10,15 @@ import type { AnyCommand, GlobalArgs } from './commands/command.ts'
 import { commands } from './commands/list.ts'
 import { PiimageError, UsageError } from './errors.ts'
 import { createOutput, type Output } from './report/output.ts'
+import { needsThreads, runWithThreads } from './thread-pool.ts'
 import { version } from './version.ts'
 import { processWorld, type World } from './world.ts'
 
 /** Wide enough for a sentence, narrow enough for every terminal. */
 const HELP_COLUMNS = 80
+
+/** Flags that are lists; each command's builder says `array` of them too. */
+const repeatable = new Set(['node', 'file'])
 
 interface Chosen {
   args: GlobalArgs
@@ -76,7 +80,17 @@ async function parse(argv: readonly string[]): Promise<Chosen | string> {
   })
   if (text !== '') return text
   if (chosen === undefined) throw new UsageError('no command given', { hint: 'piimage --help lists them' })
+  refuseTwice(chosen.args, argv)
   return chosen
+}
+
+/** A flag with one value that is given twice: yargs would hand on a list. */
+function refuseTwice(args: GlobalArgs, argv: readonly string[]): void {
+  for (const [name, value] of Object.entries(args)) {
+    if (!Array.isArray(value) || repeatable.has(name)) continue
+    if (argv.some((word) => word === `--${name}` || word.startsWith(`--${name}=`)))
+      throw new UsageError(`--${name} is given ${value.length} times`, { hint: 'Give it once' })
+  }
 }
 
 function globalFlags(cli: Argv): Argv<GlobalArgs> {
@@ -109,7 +123,7 @@ function globalFlags(cli: Argv): Argv<GlobalArgs> {
       ['cluster', 'lock', 'cache', 'json', 'quiet', 'color', 'offline', 'yes', 'help', 'version'],
       'For every command:',
     )
-    .parserConfiguration({ 'duplicate-arguments-array': true, 'strip-dashed': true })
+    .parserConfiguration({ 'duplicate-arguments-array': true })
     .version(version())
     .locale('en')
     .wrap(HELP_COLUMNS)
@@ -146,5 +160,8 @@ function fail(error: unknown, world: World, output: Output): number {
 /** Started as a program, not imported: npm's bin link points at this file. */
 const startedAs = process.argv[1]
 if (startedAs !== undefined && realpathSync(startedAs) === fileURLToPath(import.meta.url)) {
-  process.exitCode = await main(process.argv.slice(2), processWorld())
+  const argv = process.argv.slice(2)
+  process.exitCode = needsThreads(argv, process.env)
+    ? await runWithThreads(startedAs, argv)
+    : await main(argv, processWorld())
 }

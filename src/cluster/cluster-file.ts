@@ -150,7 +150,8 @@ function refuse(path: string, error: NodeJS.ErrnoException): never {
 /** A key, password or pass phrase is a few lines; this is where reading stops. */
 const longestLocalFile = 256 * 1024
 
-function readLocalFile(path: string): LocalFile {
+/** A file the cluster file names, from the disk. @throws with `code` as node:fs does */
+export function readLocalFile(path: string): LocalFile {
   const stat = statSync(path)
   const { size, mode } = stat
   // A pipe or a device would be waited for.

@@ -130,7 +130,7 @@ function describeFound(name: string, length: number, found: Found): string {
   lines.push(
     receipt === undefined
       ? 'node: none, no receipt'
-      : `node: ${receipt.node} of cluster ${receipt.cluster}, image ${receipt.image.key}, written by piimage ${receipt.piimage}`,
+      : `node: ${receipt.node} of cluster ${receipt.cluster}, ${receipt.image === undefined ? 'on a card that piimage did not write' : `image ${receipt.image.key}`}, written by piimage ${receipt.piimage}`,
   )
   return lines.join('\n')
 }

@@ -34,6 +34,11 @@ export const commands: readonly CommandEntry[] = [
     load: async () => (await import('./flash.ts')).flashCommand,
   },
   {
+    name: 'customise',
+    describe: 'Make a card or an image another node, without writing it anew',
+    load: async () => (await import('./customise.ts')).customiseCommand,
+  },
+  {
     name: 'bake',
     describe: 'Write nodes to image files for releases or other tools',
     load: async () => (await import('./bake.ts')).bakeCommand,
@@ -42,6 +47,11 @@ export const commands: readonly CommandEntry[] = [
     name: 'inspect',
     describe: 'Say what is on a card or in an image; --check compares with the plan',
     load: async () => (await import('./inspect.ts')).inspectCommand,
+  },
+  {
+    name: 'export',
+    describe: 'Files for ssh, Ansible, /etc/hosts and the boards themselves',
+    load: async () => (await import('./export.ts')).exportCommand,
   },
   {
     name: 'completion',

@@ -40,7 +40,8 @@ export interface BootRequest {
 
 /** Keys derived from the cluster's; called only if an overlay asks. */
 export interface NodeKeys {
-  hostKey(node: string): HostKey
+  /** undefined: the node makes its own, as images do. */
+  hostKey(node: string): HostKey | undefined
 }
 
 export interface FileChange {

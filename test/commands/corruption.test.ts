@@ -84,12 +84,12 @@ test(`a flipped byte on the card after writing, at ${TRIES} places: status 5 wit
     let flipped = false
     // Between writing and reading back: the medium changes under the tool.
     const flip = (text: string) => {
-      if (flipped || !/^verifying /m.test(text)) return
+      if (flipped || !text.includes('"phase":"verify"')) return
       flipped = true
       flipByte(project.file('card'), offset)
     }
     const said = await onLoop(project, (loop) =>
-      project.piimageWatched(flip, 'flash', '--node', `oneil=${loop}`, '--yes', '--retries', '0'),
+      project.piimageWatched(flip, 'flash', '--node', `oneil=${loop}`, '--yes', '--json', '--retries', '0'),
     )
     assert.ok(flipped)
     assert.equal(said.status, 5, `byte ${offset}: ${said.stderr}`)
@@ -105,12 +105,12 @@ test('a byte that flips once after writing: only its range is written again, and
   const offset = DEMO_LAYOUT.boot.offset + 65_000
   let flipped = false
   const flip = (text: string) => {
-    if (flipped || !/^verifying /m.test(text)) return
+    if (flipped || !text.includes('"phase":"verify"')) return
     flipped = true
     flipByte(project.file('card'), offset)
   }
   const said = await onLoop(project, async (loop) => {
-    const flashed = await project.piimageWatched(flip, 'flash', '--node', `oneil=${loop}`, '--yes')
+    const flashed = await project.piimageWatched(flip, 'flash', '--node', `oneil=${loop}`, '--yes', '--json')
     assert.equal((await project.piimage('inspect', loop, '--check')).status, 0)
     return flashed
   })

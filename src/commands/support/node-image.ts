@@ -1,8 +1,8 @@
 /** A base image and a node → that node's image: the base with its changes laid over. */
 import type { Node } from '../../cluster/node.ts'
 import { applyBootPlan, bootFilesOfVolume } from '../../customise/apply-boot-plan.ts'
-import { type BootPlan, planBoot } from '../../customise/plan-boot.ts'
-import { RECEIPT_FILE, withReceipt } from '../../customise/receipt.ts'
+import { planNode } from '../../customise/earlier-plan.ts'
+import type { BootPlan } from '../../customise/plan-boot.ts'
 import type { BlockReader, Range } from '../../disk/blocks.ts'
 import { mergeRanges } from '../../disk/blocks.ts'
 import { type BlockEditor, Changes } from '../../disk/changes.ts'
@@ -37,25 +37,22 @@ export async function buildNodeImage(project: Project, node: Node, base: BaseIma
 export async function planNodeChanges(project: Project, node: Node, base: BaseImage): Promise<NodeChanges> {
   const changes = new Changes(base.reader)
   const { volume } = await openBootVolume(changes)
-  const files = bootFilesOfVolume(volume)
   const image = project.imageOf(node)
-  const planned = await planBoot({
-    cluster: project.cluster,
-    node,
-    image,
-    boot: files,
-    overlays: project.overlays,
-    keys: await project.keys(),
-  })
-  const plan = withReceipt(
-    planned,
+  const plan = await planNode(
+    {
+      cluster: project.cluster,
+      node,
+      image,
+      boot: bootFilesOfVolume(volume),
+      overlays: project.overlays,
+      keys: await project.keys(),
+    },
     {
       cluster: project.cluster.name,
       node: node.name,
       image: { key: image.key, extractedSha256: base.sha256, extractedSize: base.length },
       piimage: version(),
     },
-    (await files.read(RECEIPT_FILE)) ?? null,
   )
   await applyBootPlan(plan, volume, await newestTime(volume))
   return { node, base, plan, changes }
@@ -90,7 +87,7 @@ function editorOf(image: BlockReader | BlockEditor, partition: Partition): Block
 }
 
 /** The image's own date: what new files are stamped with, so that two runs give the same bytes. */
-async function newestTime(volume: FatVolume): Promise<Date> {
+export async function newestTime(volume: FatVolume): Promise<Date> {
   let newest = 0
   for (const entry of await volume.list('/')) newest = Math.max(newest, entry.modified.getTime())
   // FAT time starts in 1980.

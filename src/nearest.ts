@@ -1,4 +1,4 @@
-/** "Did you mean": the known word nearest to what was written. */
+/** "Did you mean": the known words nearest to what was written. */
 
 /** Letters inserted, dropped, replaced or swapped with their neighbour, to get from one word to the other. */
 function editDistance(a: string, b: string): number {
@@ -51,4 +51,20 @@ export function suggest(written: string, known: readonly string[], what: string)
   if (known.length === 0) return `there is no ${what} yet`
   if (known.length <= 24) return `${what}: ${known.join(', ')}`
   return `there are ${known.length} to choose from`
+}
+
+/**
+ * At most `count` of `names`, nearest first; of equally near ones the later in the alphabet, which is the newer version.
+ * A name that starts with all of `wanted` counts as near: its version was left out.
+ * @returns none when all of them are something else altogether
+ */
+export function nearestNames(wanted: string, names: Iterable<string>, count = 3): string[] {
+  const short = wanted.slice(0, 200)
+  const limit = Math.max(3, Math.floor(short.length / 3))
+  return [...names]
+    .map((name) => ({ name, distance: name.startsWith(short) ? 0 : editDistance(short, name) }))
+    .filter(({ distance }) => distance <= limit)
+    .sort((a, b) => a.distance - b.distance || (a.name < b.name ? 1 : -1))
+    .slice(0, count)
+    .map(({ name }) => name)
 }
