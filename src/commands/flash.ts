@@ -10,6 +10,7 @@ import { UsageError } from '../errors.ts'
 import { formatTable } from '../report/table.ts'
 import { type Context, defineCommand, type GlobalArgs } from './command.ts'
 import { openBases } from './support/base-image.ts'
+import { runBatch } from './support/batch.ts'
 import { describeDrive } from './support/describe-drive.ts'
 import {
   type CardArgs,
@@ -25,7 +26,9 @@ import { findNode, openProject, type Project } from './support/project.ts'
 
 interface FlashArgs extends CardArgs {
   drive: string[]
-  node: string[]
+  node?: string[]
+  all: boolean
+  again: boolean
 }
 
 export const flashCommand = defineCommand<FlashArgs>({
@@ -43,8 +46,17 @@ export const flashCommand = defineCommand<FlashArgs>({
         type: 'string',
         array: true,
         nargs: 1,
-        demandOption: true,
         describe: 'Node for each drive, in order; or NODE=DRIVE',
+      })
+      .option('all', {
+        type: 'boolean',
+        default: false,
+        describe: 'Every node that starts from a card: asks for card after card',
+      })
+      .option('again', {
+        type: 'boolean',
+        default: false,
+        describe: 'With --all: start over, whatever is done already',
       })
       .option('changed-only', {
         type: 'boolean',
@@ -79,43 +91,78 @@ export const flashCommand = defineCommand<FlashArgs>({
       })
       .example('$0 flash --node oneil /dev/disk2', 'One card')
       .example('$0 flash --node oneil=oneil.img', 'The same, into a file')
+      .example('$0 flash --all', 'The whole cluster, card after card')
     // yargs hands over `--changed-only` as `changedOnly` (cli.ts strips the dashed name), but types say otherwise.
     return flags as unknown as Argv<GlobalArgs & FlashArgs>
   },
   async run(args, context) {
     checkArgs(args)
-    const { world } = context
-    const pairs = pairNodesWithDrives(args.node, args.drive)
-    const project = await openProject(args, context)
-    await project.keys()
-    const targets: CardTarget[] = []
-    for (const pair of pairs) targets.push(await findTarget(pair, project, args, context))
-    refuseSameDrive(targets)
-    describeTargets(targets, context)
-    const isErasing = ({ found, drive }: CardTarget) =>
-      found !== undefined || existsSync(resolve(world.cwd, drive))
-    if (targets.some(isErasing) && !args.yes) {
-      if (!(await world.confirm('Everything on them is erased. Go on?'))) {
-        throw new UsageError('not confirmed, nothing was written', { hint: '--yes answers for you' })
-      }
-    }
-    const bases = await openBases(args, context)
-    try {
-      return summarise(
-        await flashAll(targets, { project, bases, args, context, cards: targets.length }),
-        context,
-      )
-    } finally {
-      await bases.close()
-    }
+    return args.all ? flashBatch(args, context) : flashPairs(args, context)
   },
 })
 
+/** The nodes and drives that were named, all at once. */
+async function flashPairs(args: GlobalArgs & FlashArgs, context: Context): Promise<object> {
+  const { world } = context
+  const pairs = pairNodesWithDrives(args.node ?? [], args.drive)
+  const project = await openProject(args, context)
+  await project.keys()
+  const targets: CardTarget[] = []
+  for (const pair of pairs) targets.push(await findTarget(pair, project, args, context))
+  refuseSameDrive(targets)
+  describeTargets(targets, context)
+  const isErasing = ({ found, drive }: CardTarget) =>
+    found !== undefined || existsSync(resolve(world.cwd, drive))
+  if (targets.some(isErasing) && !args.yes) {
+    if (!(await world.confirm('Everything on them is erased. Go on?'))) {
+      throw new UsageError('not confirmed, nothing was written', { hint: '--yes answers for you' })
+    }
+  }
+  const bases = await openBases(args, context)
+  try {
+    const outcomes = await flashAll(targets, { project, bases, args, context, cards: targets.length })
+    return summarise(outcomes, context)
+  } finally {
+    await bases.close()
+  }
+}
+
+/** Every node, as cards are put in. */
+async function flashBatch(args: GlobalArgs & FlashArgs, context: Context): Promise<object> {
+  const project = await openProject(args, context)
+  await project.keys()
+  const nodes =
+    args.node?.map((name) => findNode(project.cluster, name)) ??
+    project.cluster.nodes.filter(({ boot }) => boot === 'card')
+  const bases = await openBases(args, context)
+  try {
+    const cards = args.drive.length || MOST_READERS
+    const { drive: drives, again } = args
+    return await runBatch({ nodes, drives, again }, { project, bases, args, context, cards })
+  } finally {
+    await bases.close()
+  }
+}
+
+/** Readers that memory is kept for, where none are named. */
+const MOST_READERS = 8
+
 /** @throws {UsageError} flags that contradict each other */
-function checkArgs({ retries, changedOnly, node, drive }: FlashArgs): void {
+function checkArgs({ retries, changedOnly, all, node = [], drive }: FlashArgs): void {
+  if (!all && node.length === 0)
+    throw new UsageError('no node to flash', {
+      hint: 'Name some: --node NAME DRIVE; or --all, card after card',
+    })
+  const paired = all ? node.find((word) => word.includes('=')) : undefined
+  if (paired !== undefined)
+    throw new UsageError(`--all gives cards to nodes as they are put in, and ${paired} names both`, {
+      hint: 'Leave --all out, or name the node alone.',
+    })
   if (!Number.isSafeInteger(retries) || retries < 0)
     throw new UsageError(`--retries ${retries} is no number of times`, { hint: 'For example --retries 2' })
   const file = [...node.map((word) => word.replace(/^[^=]*=/, '')), ...drive].find(isImagePath)
+  if (all && file !== undefined)
+    throw new UsageError(`--all is for cards; ${file} is a file`, { hint: 'piimage bake --all makes files.' })
   if (changedOnly && file !== undefined)
     throw new UsageError(`--changed-only is for cards; ${file} is a file, which is always made anew`, {
       hint: 'Leave --changed-only out, or name a drive.',

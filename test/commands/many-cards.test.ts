@@ -14,7 +14,7 @@ const MiB = 1024 * 1024
 const NODES = ['hammond', 'oneil', 'carter']
 
 /** Change what the lock says of the image. */
-function editLock(project: Project, edit: (image: Record<string, object>) => void): void {
+function editLock(project: Project, edit: (image: { extracted: object; download: object }) => void): void {
   const path = project.file('images.lock.json')
   const lock = JSON.parse(readFileSync(path, 'utf8'))
   edit(lock.images[DEMO_IMAGE])

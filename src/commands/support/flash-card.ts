@@ -34,7 +34,10 @@ export interface CardTarget {
   found: Drive | undefined
 }
 
-export type Outcome = { node: string; drive: string } & ({ report: CardReport } | { error: PiimageError })
+export type Outcome = { node: string; drive: string } & (
+  | { report: CardReport /** Of the unpacked image. */; sha256: string }
+  | { error: PiimageError }
+)
 
 /** What all cards of one command share. */
 export interface FlashJob {
@@ -82,7 +85,7 @@ export async function flashCard(target: CardTarget, job: FlashJob): Promise<Outc
     output.note(`${node}: ${describeReport(drive, report, args)}`)
     for (const { offset, length } of report.rangesRepaired)
       output.warn(`${drive} gave back ${length} bytes at ${offset} wrong once; they were written again`)
-    return { node, drive, report }
+    return { node, drive, report, sha256: base.sha256 }
   } catch (error) {
     if (!(error instanceof PiimageError) || error instanceof InterruptedError) throw error
     const { name, message, hint } = error
