@@ -21,7 +21,7 @@ export async function makeBenchProject(work: string, image: BenchImage): Promise
   )
   writeFileSync(
     join(folder, 'cluster.yaml'),
-    `cluster: bench\nimage: ${KEY}\nuser: { name: ops, passwordHash: "!" }\nnetwork: { cidr: 10.9.0.0/24, gateway: 10.9.0.1 }\noverlays: [ssh]\nnodes:\n${nodes.join('')}`,
+    `cluster: bench\nimage: ${KEY}\nuser: { name: ops, sshKeys: [ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOBv2xxjxLLiPpuVHul6I9HGcSzaF0d1Erhx8WGo8XWe demo@piimage] }\nnetwork: { cidr: 10.9.0.0/24, gateway: 10.9.0.1 }\noverlays: [ssh]\nnodes:\n${nodes.join('')}`,
   )
   const source = { kind: 'computed', checked: '2026-01-01' }
   const part = async (path: string) => ({

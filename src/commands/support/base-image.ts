@@ -143,18 +143,43 @@ function fetchAndUnpack(
   }
   const build = async (target: string) => {
     const growing = follow(target)
-    const source = await fetchImage(image, cache, options, task)
+    const { source, checked } = await startFetch(image, cache, options, task)
+    // A wrong download ends the unpacking at once, and explains whatever the decoder ran into.
+    const wrong = new AbortController()
+    checked.catch((error) => wrong.abort(error))
     const { key: subject, member, extracted: expected } = image
     const onGrowth = (bytes: number) => growing?.grow(bytes)
     const unpacked = await unpackFile(
       { source, target, expected, subject, onGrowth, ...(member === undefined ? {} : { member }) },
-      task,
-    )
+      { ...task, signal: AbortSignal.any([task.signal, wrong.signal]) },
+    ).catch(async (error) => {
+      await checked
+      throw error
+    })
+    await checked
     await growing?.opened()
     return unpacked
   }
   // `verified` hashes all of what was there, while it is used.
   return cache.withImage(image, build, task, { recheck: false })
+}
+
+/**
+ * The download as soon as all of it is here, and its digest while it is being
+ * unpacked: hashing a few hundred megabytes first would cost seconds.
+ */
+async function startFetch(
+  image: LockedImage,
+  cache: Cache,
+  options: FetchOptions,
+  task: Task,
+): Promise<{ source: string; checked: Promise<string> }> {
+  let begin = (_: string): void => {}
+  const here = new Promise<string>((resolve) => {
+    begin = resolve
+  })
+  const checked = fetchImage(image, cache, { ...options, onHere: begin }, task)
+  return { source: await Promise.race([here, checked]), checked }
 }
 
 async function openCached(image: LockedImage, { path, size, sha256 }: CachedImage): Promise<BaseImage> {
