@@ -31,6 +31,8 @@ export interface FetchOptions {
    * checked: who can take back what comes of it may start.
    */
   onHere?: (path: string) => void
+  /** The same for a file on its way: how many bytes from its start are in `path`. Waited for. */
+  onGrowth?: (path: string, bytes: number) => Promise<void>
 }
 
 /**
@@ -80,7 +82,12 @@ async function downloadChecked(
   let urls = wanted.urls
   for (;;) {
     const got = await download(
-      { ...wanted, urls, partial: paths.downloadPartial },
+      {
+        ...wanted,
+        urls,
+        partial: paths.downloadPartial,
+        onGrowth: async (bytes) => options.onGrowth?.(paths.downloadPartial, bytes),
+      },
       options.http,
       task,
       options.retry,

@@ -10,11 +10,10 @@
 import { type FileHandle, open } from 'node:fs/promises'
 import { checkRange, type IntoReader } from '../disk/blocks.ts'
 import { readFully } from './file-reader.ts'
+import { Mark } from './mark.ts'
 
 export interface GrowingFile extends IntoReader {
   readonly path: string
-  /** How many bytes from the start are there. */
-  readonly mark: number
   /** `bytes` from the start are there now. */
   grow(bytes: number): void
   /** Resolves when the file is open, so that it may be renamed. */
@@ -24,49 +23,26 @@ export interface GrowingFile extends IntoReader {
   close(): Promise<void>
 }
 
-interface Waiting {
-  until: number
-  ready: () => void
-  failed: (error: unknown) => void
-}
-
 /**
  * @param path is opened when its first bytes are there, so it may not exist yet
  * @param length bytes it will have in the end
  */
 export function openGrowingFile(path: string, length: number): GrowingFile {
-  let waiting: Waiting[] = []
-  let mark = 0
-  let failure: { error: unknown } | undefined
+  const mark = new Mark()
   let handle: Promise<FileHandle> | undefined
-
-  const reach = (until: number): Promise<void> =>
-    new Promise((ready, failed) => {
-      waiting.push({ until, ready, failed })
-    })
 
   const file: GrowingFile = {
     path,
     length,
-    get mark() {
-      return mark
-    },
     grow(bytes) {
-      mark = bytes
       if (handle === undefined) {
         handle = open(path, 'r')
         // Whoever reads is told.
         handle.catch(() => {})
       }
-      const reached = waiting.filter(({ until }) => until <= mark)
-      if (reached.length === 0) return
-      waiting = waiting.filter(({ until }) => until > mark)
-      for (const { ready } of reached) ready()
+      mark.move(bytes)
     },
-    fail(error) {
-      failure ??= { error }
-      for (const { failed } of waiting.splice(0)) failed(error)
-    },
+    fail: (error) => mark.fail(error),
     async read(offset, count) {
       const bytes = Buffer.allocUnsafe(count)
       await file.readInto(bytes, offset)
@@ -74,8 +50,7 @@ export function openGrowingFile(path: string, length: number): GrowingFile {
     },
     async readInto(into, offset) {
       checkRange(file, offset, into.length)
-      if (failure !== undefined) throw failure.error
-      if (offset + into.length > mark) await reach(offset + into.length)
+      await mark.reach(offset + into.length)
       if (handle !== undefined) await readFully(await handle, path, into, offset)
     },
     async opened() {

@@ -34,6 +34,16 @@ export interface UnpackRequest {
   expected?: { size: number | null; sha256: string } | null
   /** Who says so, for the message; default: images.lock.json. */
   saidBy?: string
+  /**
+   * Of a source that is still being downloaded: the size it will have, and a
+   * promise for its first bytes. Formats that need its end first wait for it.
+   */
+  growing?: {
+    size: number
+    reach: (end: number) => Promise<void>
+    /** Called when the source is open, and may be renamed. */
+    onOpened: () => void
+  }
   /** The most bytes an image of unknown size may have. Default 64 GiB. */
   maxBytes?: number
 }
@@ -63,7 +73,8 @@ const DEFAULT_MAX_BYTES = 64 * GiB
  */
 export async function unpackStream(request: UnpackRequest, onChunk: OnChunk, task: Task): Promise<Unpacked> {
   task.signal.throwIfAborted()
-  const file = await openPacked(request.source)
+  const file: PackedFile = { ...(await openPacked(request.source)), ...growthOf(request) }
+  request.growing?.onOpened()
   try {
     const format = sniff(await readUpTo(file, 0, SNIFF_BYTES), file.path)
     const { totalBytes, chunks } = await openDecoding(file, format, request, task.signal)
@@ -121,6 +132,10 @@ export async function unpackFile(request: UnpackFileRequest, task: Task): Promis
   }
 }
 
+function growthOf({ growing }: UnpackRequest): Partial<PackedFile> {
+  return growing === undefined ? {} : { size: growing.size, reach: growing.reach }
+}
+
 async function openPacked(path: string): Promise<PackedFile> {
   const unreadable = (why: string, cause?: unknown) =>
     new FetchError(`${path} cannot be read: ${why}`, { cause })
@@ -147,6 +162,7 @@ async function openDecoding(
     case 'zst':
       return decodeZstd(file, signal)
     case 'zip':
+      await file.reach?.(file.size)
       return decodeZip(file, request.member, signal)
     case 'img':
       return { totalBytes: file.size, chunks: readPieces(file, 0, file.size, signal) }

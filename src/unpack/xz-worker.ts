@@ -3,7 +3,7 @@
  * main thread, slot by slot (xz-pool.ts hands the slots out and takes them back).
  */
 import { createHash, type Hash } from 'node:crypto'
-import { openSync, readSync } from 'node:fs'
+import { readSync } from 'node:fs'
 import { parentPort, workerData } from 'node:worker_threads'
 import { crc32 } from 'node:zlib'
 import { decodeWholeXz } from './xz-backend.ts'
@@ -18,8 +18,7 @@ const CHECK_SHA256 = 10
 
 if (parentPort === null) throw new Error('xz-worker runs as a worker thread')
 const port = parentPort
-const { path, backend, test } = workerData as XzWorkerData
-const source = openSync(path, 'r')
+const { fd: source, backend, test } = workerData as XzWorkerData
 
 const freeSlots: SharedArrayBuffer[] = []
 let wakeForSlot: (() => void) | undefined

@@ -3,8 +3,10 @@ import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
-import { test } from 'node:test'
+import { type TestContext, test } from 'node:test'
 import { failingCard } from '../support/bad-card.ts'
 import { attachLoop } from '../support/loop.ts'
 import { DEMO_IMAGE, DEMO_LAYOUT, demoProject, type Project, unpackDemo } from '../support/project.ts'
@@ -21,7 +23,11 @@ function editLock(project: Project, edit: (image: { extracted: object; download:
   writeFileSync(path, JSON.stringify(lock))
 }
 
-const isZero = (bytes: Buffer): boolean => bytes.every((byte) => byte === 0)
+/** No partition table: blanked, or not touched yet. */
+const isUnbootable = (card: string): boolean => {
+  const head = readFileSync(card).subarray(0, MiB)
+  return head.every((byte) => byte === 0) || head.every((byte) => byte === 0xa5)
+}
 
 test('a wrong digest of the image, known only at its end: status 3, no card boots, nothing is kept', async (t) => {
   if (!needRoot(t)) return
@@ -34,7 +40,7 @@ test('a wrong digest of the image, known only at its end: status 3, no card boot
   const said = await project.piimage('flash', ...cards.flatMap((card) => ['--node', card]), '--yes')
   assert.equal(said.status, 3, said.stderr)
   assert.match(said.stderr, /abababab/)
-  for (const node of NODES) assert.ok(isZero(readFileSync(project.file(node)).subarray(0, MiB)), node)
+  for (const node of NODES) assert.ok(isUnbootable(project.file(node)), node)
   assert.deepEqual(readdirSync(project.file('cache/images')), [])
 })
 
@@ -53,12 +59,48 @@ test('a damaged block in the middle of the download: status 3 or 4, no card boot
   })
   const said = await project.piimage('flash', ...cards.flatMap((card) => ['--node', card]), '--yes')
   assert.ok(said.status === 3 || said.status === 4, said.stderr)
-  for (const node of NODES) {
-    const head = readFileSync(project.file(node)).subarray(0, MiB)
-    assert.ok(isZero(head) || head.every((byte) => byte === 0xa5), node)
-  }
+  for (const node of NODES) assert.ok(isUnbootable(project.file(node)), node)
   assert.deepEqual(readdirSync(project.file('cache/images')), [])
 })
+
+/** A server that sends `bytes` in small pieces. */
+async function serveSlowly(t: TestContext, bytes: Buffer): Promise<string> {
+  const server = createServer(async (_, response) => {
+    response.writeHead(200, { 'content-length': bytes.length, etag: '"one"' })
+    for (let at = 0; at < bytes.length; at += 1000) {
+      response.write(bytes.subarray(at, at + 1000))
+      await new Promise((resolve) => setTimeout(resolve, 10))
+    }
+    response.end()
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  t.after(() => server.close())
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}/demo.img.xz`
+}
+
+for (const isWrong of [false, true]) {
+  test(`unpacked and written while it is downloaded: ${isWrong ? 'wrong bytes, status 3, no card boots, nothing is kept' : 'verified cards'}`, async (t) => {
+    if (!needRoot(t)) return
+    const project = demoProject(t)
+    const packed = readFileSync(project.file('demo.img.xz'))
+    // The last bytes are part of the index: all blocks are unpacked before anyone can see it.
+    if (isWrong) packed.writeUInt8(packed.readUInt8(packed.length - 20) ^ 1, packed.length - 20)
+    const url = await serveSlowly(t, packed)
+    editLock(project, (image) => Object.assign(image, { url }))
+    const cards = NODES.map((node) => {
+      writeFileSync(project.file(node), Buffer.alloc(DEMO_LAYOUT.length + MiB, 0xa5))
+      return `${node}=${attachLoop(t, project.file(node))}`
+    })
+    const said = await project.piimage('flash', ...cards.flatMap((card) => ['--node', card]), '--yes')
+    assert.equal(said.status, isWrong ? 3 : 0, said.stderr)
+    for (const node of NODES) {
+      if (isWrong) assert.ok(isUnbootable(project.file(node)), node)
+      else assert.equal(readFileSync(project.file(node)).readUInt16LE(510), 0xaa55, node)
+    }
+    assert.equal(readdirSync(project.file('cache/images')).length, isWrong ? 0 : 2)
+    assert.equal(readdirSync(project.file('cache/downloads')).length, isWrong ? 0 : 1)
+  })
+}
 
 test('one of three cards fails while it is written: the others are done, status 6, a table', async (t) => {
   const bad = await failingCard(t, 128 * MiB, 'pwrite')

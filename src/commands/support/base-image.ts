@@ -10,7 +10,7 @@
  * cache keeps nothing.
  */
 import { rm, stat } from 'node:fs/promises'
-import type { LockedImage } from '../../catalog/locked-image.ts'
+import type { ImageFormat, LockedImage } from '../../catalog/locked-image.ts'
 import { DigestError } from '../../digest.ts'
 import type { BlockReader } from '../../disk/blocks.ts'
 import { RangeFeed } from '../../disk/range-feed.ts'
@@ -22,8 +22,9 @@ import { openHttp } from '../../fetch/http.ts'
 import { digestFile } from '../../io/digest-file.ts'
 import { openFileReader } from '../../io/file-reader.ts'
 import { type GrowingFile, openGrowingFile } from '../../io/growing-file.ts'
+import { Mark } from '../../io/mark.ts'
 import type { Task } from '../../progress.ts'
-import { unpackFile } from '../../unpack/unpack.ts'
+import { type UnpackRequest, unpackFile } from '../../unpack/unpack.ts'
 import type { Context, GlobalArgs } from '../command.ts'
 import { cacheOf } from './project.ts'
 
@@ -143,16 +144,21 @@ function fetchAndUnpack(
   }
   const build = async (target: string) => {
     const growing = follow(target)
-    const { source, checked } = await startFetch(image, cache, options, task)
+    const { source, growing: coming, checked } = await startFetch(image, cache, options, task)
     // A wrong download ends the unpacking at once, and explains whatever the decoder ran into.
     const wrong = new AbortController()
     checked.catch((error) => wrong.abort(error))
     const { key: subject, member, extracted: expected } = image
     const onGrowth = (bytes: number) => growing?.grow(bytes)
     const unpacked = await unpackFile(
-      { source, target, expected, subject, onGrowth, ...(member === undefined ? {} : { member }) },
+      {
+        ...{ source, target, expected, subject, onGrowth },
+        ...(member === undefined ? {} : { member }),
+        ...(coming === undefined ? {} : { growing: coming }),
+      },
       { ...task, signal: AbortSignal.any([task.signal, wrong.signal]) },
     ).catch(async (error) => {
+      coming?.onOpened()
       await checked
       throw error
     })
@@ -164,22 +170,58 @@ function fetchAndUnpack(
   return cache.withImage(image, build, task, { recheck: false })
 }
 
+/** Formats that can be unpacked before their end is there. */
+const FROM_THE_START: ReadonlySet<ImageFormat> = new Set<ImageFormat>(['xz', 'gz', 'zst', 'img'])
+
+interface Fetching {
+  /** The download, or what there is of it. */
+  source: string
+  /** Of a download that is still coming. */
+  growing?: NonNullable<UnpackRequest['growing']>
+  /** Resolves when its digest matched. */
+  checked: Promise<string>
+}
+
 /**
- * The download as soon as all of it is here, and its digest while it is being
- * unpacked: hashing a few hundred megabytes first would cost seconds.
+ * The download as soon as there is something of it; the rest, and its digest,
+ * come while it is being unpacked. Over a link as slow as most, unpacking and
+ * writing then cost next to nothing beside the download.
  */
 async function startFetch(
   image: LockedImage,
   cache: Cache,
   options: FetchOptions,
   task: Task,
-): Promise<{ source: string; checked: Promise<string> }> {
-  let begin = (_: string): void => {}
-  const here = new Promise<string>((resolve) => {
+): Promise<Fetching> {
+  const mark = new Mark()
+  const { size } = image.download
+  let begin = (_: Omit<Fetching, 'checked'>): void => {}
+  const begun = new Promise<Omit<Fetching, 'checked'>>((resolve) => {
     begin = resolve
   })
-  const checked = fetchImage(image, cache, { ...options, onHere: begin }, task)
-  return { source: await Promise.race([here, checked]), checked }
+  let open = (): void => {}
+  const opened = new Promise<void>((resolve) => {
+    open = resolve
+  })
+  const checked = fetchImage(
+    image,
+    cache,
+    {
+      ...options,
+      onHere: (source) => begin({ source }),
+      async onGrowth(source, bytes) {
+        mark.move(bytes)
+        if (size === null || bytes === 0 || !FROM_THE_START.has(image.format)) return
+        begin({ source, growing: { size, reach: (end) => mark.reach(end), onOpened: open } })
+        // It gets another name when it is whole.
+        await opened
+      },
+    },
+    task,
+  )
+  checked.catch((error) => mark.fail(error))
+  const whole = checked.then((source) => ({ source }))
+  return { ...(await Promise.race([begun, whole])), checked }
 }
 
 async function openCached(image: LockedImage, { path, size, sha256 }: CachedImage): Promise<BaseImage> {
