@@ -18,7 +18,7 @@ import { processWorld, type World } from './world.ts'
 const HELP_COLUMNS = 80
 
 /** Flags that are lists; each command's builder says `array` of them too. */
-const repeatable = new Set(['node', 'file'])
+const repeatable = new Set(['address', 'node', 'file', 'ssh-key'])
 
 interface Chosen {
   args: GlobalArgs
@@ -58,7 +58,7 @@ const voice = (args: { json?: boolean; quiet?: boolean; color?: boolean }, world
 async function parse(argv: readonly string[]): Promise<Chosen | string> {
   const verb = argv.find((word) => commands.some((entry) => entry.name === word))
   let chosen: Chosen | undefined
-  const cli = globalFlags(yargs([...argv]))
+  const cli = globalFlags(yargs([...argv]), verb)
   for (const entry of commands) {
     if (entry.name !== verb) {
       cli.command(entry.name, entry.describe)
@@ -68,7 +68,9 @@ async function parse(argv: readonly string[]): Promise<Chosen | string> {
     cli.command(
       command.command,
       command.describe,
-      (inner) => command.builder(inner as Argv<GlobalArgs>) as Argv,
+      // An empty group before the others: what is the command's own comes first in its help.
+      (inner) =>
+        command.builder(inner.group([], 'Positionals:').group([], 'Options:') as Argv<GlobalArgs>) as Argv,
       (args) => {
         chosen = { args: args as unknown as GlobalArgs, command }
       },
@@ -93,7 +95,7 @@ function refuseTwice(args: GlobalArgs, argv: readonly string[]): void {
   }
 }
 
-function globalFlags(cli: Argv): Argv<GlobalArgs> {
+function globalFlags(cli: Argv, verb: string | undefined): Argv<GlobalArgs> {
   return cli
     .scriptName('piimage')
     .usage('$0 <command>\n\nOne cluster file in git; a verified SD card for every Raspberry Pi in it.')
@@ -133,11 +135,20 @@ function globalFlags(cli: Argv): Argv<GlobalArgs> {
     .exitProcess(false)
     .showHelpOnFail(false)
     .fail((message, error) => {
-      throw (
-        error ??
-        new UsageError(message.split('\n').join(' '), { hint: 'piimage --help lists the commands and flags' })
-      )
+      const help = verb === undefined ? 'piimage --help' : `piimage ${verb} --help`
+      throw error ?? new UsageError(sayPlainly(message, verb), { hint: `${help} lists what there is` })
     })
+}
+
+/** yargs' words for what is missing, as one sentence with the flag in it. */
+function sayPlainly(message: string, verb: string | undefined): string {
+  const text = message.split('\n').join(' ')
+  const [, flag, needed] = /^Missing dependent arguments: +(\S+) -> (\S+)/.exec(text) ?? []
+  if (flag !== undefined) return `--${flag} needs --${needed}`
+  const [, first, second] = /^Arguments (\S+) and (\S+) are mutually exclusive/.exec(text) ?? []
+  if (first !== undefined) return `--${first} and --${second} exclude each other`
+  if (text.startsWith('Not enough non-option arguments')) return `${verb}: an argument is missing`
+  return text
 }
 
 function fail(error: unknown, world: World, output: Output): number {

@@ -15,11 +15,12 @@ import { type Context, defineCommand } from './command.ts'
 import { osListEntry, writeSbom } from './support/bake-sidecars.ts'
 import { openBases } from './support/base-image.ts'
 import { buildNodeImage, type NodeImage } from './support/node-image.ts'
-import { findNode, openProject, type Project } from './support/project.ts'
-import { findSecretFiles, forRelease, notForRelease, RELEASE_HINT } from './support/release.ts'
+import { isOneOff, type OneOffArgs, oneOffFlags, openAnyProject } from './support/one-off.ts'
+import { findNode, type Project } from './support/project.ts'
+import { findSecretFiles, forRelease, notForRelease, RELEASE_HINT, standIn } from './support/release.ts'
 import { parseShard, type Shard, takeShard } from './support/shard.ts'
 
-interface BakeArgs {
+interface BakeArgs extends OneOffArgs {
   node?: string[]
   all?: boolean
   output: string
@@ -34,9 +35,9 @@ export const bakeCommand = defineCommand<BakeArgs>({
   command: 'bake',
   describe: 'Write nodes to image files for releases or other tools',
   builder: (cli) =>
-    cli
+    oneOffFlags(cli)
       .option('node', { type: 'string', array: true, nargs: 1, describe: 'Nodes to bake' })
-      .option('all', { type: 'boolean', describe: 'Every node of the cluster file' })
+      .option('all', { type: 'boolean', describe: 'Every node that boots from a card' })
       .conflicts('all', 'node')
       .option('output', {
         alias: 'o',
@@ -72,7 +73,7 @@ export const bakeCommand = defineCommand<BakeArgs>({
   async run(args, context) {
     const { world, output } = context
     const shard = args.shard === undefined ? undefined : parseShard(args.shard)
-    const given = await openProject(args, context)
+    const given = await openAnyProject(args, context, args.release ? { readLocal: standIn } : {})
     const project = args.release ? forRelease(given) : given
     const nodes = chooseNodes(project.cluster, args, shard)
     if (nodes.length === 0 && shard === undefined)
@@ -134,8 +135,11 @@ const fileNameOf = (cluster: Cluster, node: Node, { release }: BakeArgs): string
   release ? `${cluster.name}-${node.name}` : node.name
 
 function chooseNodes(cluster: Cluster, args: BakeArgs, shard: Shard | undefined): Node[] {
+  if (args.node === undefined && isOneOff(args)) return cluster.nodes
   if (!args.all) return (args.node ?? []).map((name) => findNode(cluster, name))
-  return shard === undefined ? cluster.nodes : takeShard(cluster.nodes, shard)
+  // A node that boots from the network has no card.
+  const nodes = cluster.nodes.filter(({ boot }) => boot === 'card')
+  return shard === undefined ? nodes : takeShard(nodes, shard)
 }
 
 /** Each share has a list of its own; together they are the whole one. */

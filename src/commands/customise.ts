@@ -5,6 +5,7 @@
  */
 import { statSync } from 'node:fs'
 import { resolve } from 'node:path'
+import type { LockedImage } from '../catalog/locked-image.ts'
 import type { Node } from '../cluster/node.ts'
 import { applyBootPlan, bootFilesOfVolume } from '../customise/apply-boot-plan.ts'
 import { describeBootPlan } from '../customise/describe-boot-plan.ts'
@@ -23,12 +24,13 @@ import { version } from '../version.ts'
 import { type Context, defineCommand, type GlobalArgs } from './command.ts'
 import { describeDrive } from './support/describe-drive.ts'
 import { newestTime, openBootVolume } from './support/node-image.ts'
+import { imageOfCard, isOneOff, type OneOffArgs, oneOffFlags, openAnyProject } from './support/one-off.ts'
 import { openCard } from './support/open-card.ts'
-import { cacheFolder, findNode, openProject, type Project } from './support/project.ts'
+import { cacheFolder, findNode, type Project } from './support/project.ts'
 
-interface CustomiseArgs {
+interface CustomiseArgs extends OneOffArgs {
   path: string
-  node: string
+  node?: string
   serial?: string
   unmount: boolean
   'dry-run': boolean
@@ -38,9 +40,9 @@ export const customiseCommand = defineCommand<CustomiseArgs>({
   command: 'customise <path>',
   describe: 'Make a card or an image another node, without writing it anew',
   builder: (cli) =>
-    cli
+    oneOffFlags(cli)
       .positional('path', { type: 'string', demandOption: true, describe: 'Whole drive, or raw image file' })
-      .option('node', { type: 'string', nargs: 1, demandOption: true, describe: 'What it shall be' })
+      .option('node', { type: 'string', nargs: 1, describe: 'What it shall be' })
       .option('serial', {
         type: 'string',
         nargs: 1,
@@ -53,15 +55,21 @@ export const customiseCommand = defineCommand<CustomiseArgs>({
       })
       .option('dry-run', { type: 'boolean', default: false, describe: 'Show the changes, write nothing' })
       .example('$0 customise /dev/sdX --node carter', 'Another identity for this card')
-      .example('$0 customise sgc.img --node oneil', 'Your settings for a released image'),
+      .example('$0 customise sgc.img --node oneil', 'Your settings for a released image')
+      .example('$0 customise /dev/sdX --hostname pi', 'Without a cluster file'),
   async run(args, context) {
     const { world, output } = context
     const path = resolve(world.cwd, args.path)
-    const project = await openProject(args, context)
-    const node = findNode(project.cluster, args.node)
+    if (args.node === undefined && !isOneOff(args))
+      throw new UsageError('which node?', {
+        hint: 'Name one of the cluster file: --node NAME; or make one without a file: --hostname NAME',
+      })
     const drive = args['dry-run'] || isFile(path) ? undefined : await guard(path, args, context)
     const card = await openCard(path, args.path)
     try {
+      const onCard = await imageOn(card, args)
+      const project = await openAnyProject(args, context, onCard === undefined ? {} : { onCard })
+      const node = chooseNode(project, args)
       const { plan, changes, earlier } = await planCard(card, args.path, node, project)
       for (const warning of plan.warnings) output.warn(`${node.name}: ${warning}`)
       const facts = { path, node: node.name, was: earlier?.node ?? null, files: plan.files.length }
@@ -98,6 +106,20 @@ export const customiseCommand = defineCommand<CustomiseArgs>({
   },
 })
 
+/** Of a node without a cluster file that doesn't name its image: the one that is there. */
+async function imageOn(card: BlockReader, args: CustomiseArgs): Promise<LockedImage | undefined> {
+  if (!isOneOff(args) || args.image !== undefined) return undefined
+  const { volume } = await openBootVolume(card)
+  const receipt = await readReceipt(bootFilesOfVolume(volume))
+  return imageOfCard(receipt?.image?.key)
+}
+
+function chooseNode({ cluster }: Project, { node }: CustomiseArgs): Node {
+  const [only] = cluster.nodes
+  if (node !== undefined || only === undefined) return findNode(cluster, node ?? '')
+  return only
+}
+
 const isFile = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isFile() ?? false
 
 /** The refusals of `flash`; whether the partitions fit is judged when the table is read. */
@@ -126,7 +148,15 @@ async function planCard(
     })
   }
   const plan = await planNode(
-    { cluster: project.cluster, node, image, boot, overlays: project.overlays, keys: await project.keys() },
+    {
+      cluster: project.cluster,
+      node,
+      image,
+      boot,
+      overlays: project.overlays,
+      keys: await project.keys(),
+      ...(project.extras === undefined ? {} : { extras: project.extras }),
+    },
     {
       cluster: project.cluster.name,
       node: node.name,

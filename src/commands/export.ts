@@ -16,10 +16,12 @@ import { formatKnownHosts } from '../export/known-hosts.ts'
 import { type KnownAddresses, planReach } from '../export/reach.ts'
 import { formatSshConfig } from '../export/ssh-config.ts'
 import { writeFileAtomically } from '../io/atomic-file.ts'
+import { readClusterKey } from '../secrets/cluster-key.ts'
+import { sshHostKey } from '../secrets/identity.ts'
 import { type Context, defineCommand, type GlobalArgs } from './command.ts'
 import { findIdentityFiles } from './support/identity-file.ts'
 import { expandHome, fromHome } from './support/portable-path.ts'
-import { findNode, openProject, type Project } from './support/project.ts'
+import { CLUSTER_KEY_FILE, findNode, openProject } from './support/project.ts'
 
 interface ExportArgs {
   format: string
@@ -32,7 +34,6 @@ interface ExportArgs {
 interface Job {
   args: GlobalArgs & ExportArgs
   context: Context
-  project: Project
   cluster: Cluster
   home: string
   addresses: KnownAddresses
@@ -78,8 +79,7 @@ export const exportCommand = defineCommand<ExportArgs>({
     const { world, output } = context
     const exporter = exporters[args.format]
     if (exporter === undefined) throw new Error(`no exporter ${args.format}`)
-    const project = await openProject(args, context)
-    const { cluster } = project
+    const { cluster } = await openProject(args, context)
     const home = world.env.HOME ?? homedir()
     const knownHosts = resolve(
       world.cwd,
@@ -88,7 +88,7 @@ export const exportCommand = defineCommand<ExportArgs>({
         : expandHome(args['known-hosts'], home),
     )
     const addresses = parseAddresses(args.address, cluster)
-    const text = await exporter({ args, context, project, cluster, home, addresses, knownHosts })
+    const text = await exporter({ args, context, cluster, home, addresses, knownHosts })
     if (args.output === undefined) {
       output.print(text.replace(/\n$/, ''))
       return { format: args.format, text }
@@ -119,13 +119,14 @@ const exporters: Record<string, Exporter> = {
     noteUnknown(job)
     return formatAnsibleInventory(job.cluster, {
       knownHosts: writablePath(job.knownHosts, job.home),
+      identityFile: findIdentityFiles(job.home),
       addresses: job.addresses,
     })
   },
   hosts: ({ cluster }) => formatHosts(cluster),
-  'known-hosts': async ({ cluster, project, addresses }) => {
-    const keys = await project.keys()
-    return formatKnownHosts(cluster, (node) => keys.hostKey(node).publicKey, addresses)
+  'known-hosts': async ({ cluster, addresses }) => {
+    const key = await readClusterKey(join(cluster.folder, CLUSTER_KEY_FILE))
+    return formatKnownHosts(cluster, (node) => sshHostKey(key, node).publicLine, addresses)
   },
   eeprom: ({ args, cluster }) => {
     const nodes = args.node?.map((name) => findNode(cluster, name)) ?? cluster.nodes

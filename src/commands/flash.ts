@@ -21,10 +21,11 @@ import {
   type Outcome,
   summarise,
 } from './support/flash-card.ts'
+import { isOneOff, type OneOffArgs, oneOffFlags, openAnyProject } from './support/one-off.ts'
 import { type Pair, pairNodesWithDrives } from './support/pairs.ts'
 import { findNode, openProject, type Project } from './support/project.ts'
 
-interface FlashArgs extends CardArgs {
+interface FlashArgs extends CardArgs, OneOffArgs {
   drive: string[]
   node?: string[]
   all: boolean
@@ -35,7 +36,7 @@ export const flashCommand = defineCommand<FlashArgs>({
   command: 'flash [drive..]',
   describe: 'Write nodes to their cards, and read the cards back',
   builder: (cli) => {
-    const flags = cli
+    const flags = oneOffFlags(cli)
       .positional('drive', {
         type: 'string',
         array: true,
@@ -92,6 +93,7 @@ export const flashCommand = defineCommand<FlashArgs>({
       .example('$0 flash --node oneil /dev/disk2', 'One card')
       .example('$0 flash --node oneil=oneil.img', 'The same, into a file')
       .example('$0 flash --all', 'The whole cluster, card after card')
+      .example('$0 flash --image hypriotos-rpi-v1.12.3.img.zip --hostname pi /dev/sdX', 'No cluster file')
     // yargs hands over `--changed-only` as `changedOnly` (cli.ts strips the dashed name), but types say otherwise.
     return flags as unknown as Argv<GlobalArgs & FlashArgs>
   },
@@ -104,8 +106,13 @@ export const flashCommand = defineCommand<FlashArgs>({
 /** The nodes and drives that were named, all at once. */
 async function flashPairs(args: GlobalArgs & FlashArgs, context: Context): Promise<object> {
   const { world } = context
-  const pairs = pairNodesWithDrives(args.node ?? [], args.drive)
-  const project = await openProject(args, context)
+  if (args.node !== undefined) pairNodesWithDrives(args.node, args.drive)
+  else if (args.drive.length > 1)
+    throw new UsageError(`a node without a cluster file goes on one drive, not ${args.drive.length}`, {
+      hint: 'Describe several in a cluster file: piimage init',
+    })
+  const project = await openAnyProject(args, context)
+  const pairs = pairNodesWithDrives(args.node ?? project.cluster.nodes.map(({ name }) => name), args.drive)
   await project.keys()
   const targets: CardTarget[] = []
   for (const pair of pairs) targets.push(await findTarget(pair, project, args, context))
@@ -148,10 +155,15 @@ async function flashBatch(args: GlobalArgs & FlashArgs, context: Context): Promi
 const MOST_READERS = 8
 
 /** @throws {UsageError} flags that contradict each other */
-function checkArgs({ retries, changedOnly, all, node = [], drive }: FlashArgs): void {
-  if (!all && node.length === 0)
-    throw new UsageError('no node to flash', {
-      hint: 'Name some: --node NAME DRIVE; or --all, card after card',
+function checkArgs(args: FlashArgs): void {
+  const { retries, changedOnly, all, node = [], drive } = args
+  if (!all && node.length === 0 && !isOneOff(args))
+    throw new UsageError('which node?', {
+      hint: 'Name one of the cluster file: --node NAME; or --all, card after card; or make one without a file: --image IMAGE --hostname NAME',
+    })
+  if (all && isOneOff(args))
+    throw new UsageError('--all is for the nodes of a cluster file', {
+      hint: 'Name the one drive: --image IMAGE --hostname NAME /dev/sdX',
     })
   const paired = all ? node.find((word) => word.includes('=')) : undefined
   if (paired !== undefined)

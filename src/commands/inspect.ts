@@ -20,6 +20,7 @@ import { type Context, defineCommand, type GlobalArgs } from './command.ts'
 import { openBases } from './support/base-image.ts'
 import { buildNodeImage } from './support/node-image.ts'
 import { openCard } from './support/open-card.ts'
+import { describePacked, lookIntoPacked, type PackedContent } from './support/packed-file.ts'
 import { findNode, openProject } from './support/project.ts'
 
 interface InspectArgs {
@@ -31,6 +32,8 @@ interface InspectArgs {
 interface Found {
   partitions: { index: number; offset: number; length: number; volume: string }[]
   os?: { family: string; release: string; evidence: string[] }
+  /** Why no system was recognised. */
+  unknown?: string
   receipt?: Receipt
 }
 
@@ -52,6 +55,8 @@ export const inspectCommand = defineCommand<InspectArgs>({
     const path = resolve(context.world.cwd, args.path)
     const card = await openCard(path, args.path)
     try {
+      const packed = await lookIntoPacked(path, card, context.world.signal)
+      if (packed !== undefined) return sayPacked(path, packed, args, context)
       const found = await look(card, args.path)
       output.event('inspected', { path, ...found })
       output.print(describeFound(args.path, card.length, found))
@@ -69,6 +74,18 @@ export const inspectCommand = defineCommand<InspectArgs>({
     }
   },
 })
+
+function sayPacked(path: string, packed: PackedContent, args: InspectArgs, { output }: Context): object {
+  const sentence = describePacked(args.path, packed)
+  if (args.check) {
+    throw new UsageError(`${sentence}: there is no card to compare`, {
+      hint: 'Inspect a drive or a raw image.',
+    })
+  }
+  output.event('inspected', { path, packed })
+  output.print(sentence)
+  return { path, packed }
+}
 
 async function look(card: BlockReader, name: string): Promise<Found> {
   const { partitions } = await readPartitions(card)
@@ -89,6 +106,7 @@ async function look(card: BlockReader, name: string): Promise<Found> {
         found.os = { family, release, evidence }
       } catch (error) {
         if (!(error instanceof FormatError)) throw error
+        found.unknown = error.message
       }
       const receipt = await files.read(RECEIPT_FILE)
       if (receipt !== undefined) found.receipt = parseReceipt(receipt)
@@ -123,7 +141,7 @@ function describeFound(name: string, length: number, found: Found): string {
   const lines = [`${name}: ${formatBytes(length)}`, formatTable(['PARTITION', 'AT', 'SIZE', 'VOLUME'], rows)]
   lines.push(
     found.os === undefined
-      ? 'system: not one that piimage knows'
+      ? `system: ${found.unknown ?? 'no boot partition that can be read'}`
       : `system: ${found.os.family} ${found.os.release} (${found.os.evidence.join('; ')})`,
   )
   const { receipt } = found

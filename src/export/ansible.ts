@@ -21,6 +21,8 @@ import { type KnownAddresses, planReach, type Reach } from './reach.ts'
 export interface AnsibleOptions {
   /** The exported known_hosts: absolute, or starting with `~/`. */
   knownHosts: string
+  /** The file of a private key that opens the node, where one is known. */
+  identityFile?: (node: Node) => string | undefined
   addresses?: KnownAddresses
 }
 
@@ -63,10 +65,12 @@ function sshOptions({ node, through }: Reach, options: AnsibleOptions): string[]
   const settings: string[] = []
   if (hasDerivedHostKey(node))
     settings.push(
-      `UserKnownHostsFile=${options.knownHosts.replaceAll('%', '%%')}`,
+      `UserKnownHostsFile=${escapeTokens(options.knownHosts)}`,
       `HostKeyAlias=${node.name}`,
       'StrictHostKeyChecking=yes',
     )
+  const identity = options.identityFile?.(node)
+  if (identity !== undefined) settings.push(`IdentityFile=${escapeTokens(identity)}`)
   if (through !== undefined) settings.push(`ProxyCommand=${proxyCommand(through, options)}`)
   return settings.flatMap((setting) => ['-o', setting])
 }
@@ -75,9 +79,12 @@ function sshOptions({ node, through }: Reach, options: AnsibleOptions): string[]
 function proxyCommand(gate: Reach, options: AnsibleOptions): string {
   const login = gate.node.user === undefined ? gate.address : `${gate.node.user.name}@${gate.address}`
   // ssh replaces %-tokens of this command; those of the commands inside it are for the ssh inside.
-  const inner = sshOptions(gate, options).map((word) => word.replaceAll('%', '%%'))
+  const inner = sshOptions(gate, options).map(escapeTokens)
   return ['ssh', '-W', '%h:%p', ...inner, login].map(quoteWord).join(' ')
 }
+
+/** ssh replaces `%h` and its like in paths and commands. */
+const escapeTokens = (text: string): string => text.replaceAll('%', '%%')
 
 /** A word as a shell, and Ansible's splitting, take it. */
 const quoteWord = (word: string): string =>

@@ -70,7 +70,7 @@ export async function patchCard(request: PatchRequest, task: Task): Promise<Patc
       })
     if (error instanceof PatchDamage) throw new VerifyError(target.path, error.difference, outcome)
     if (!(error instanceof TargetFault)) throw error
-    const [what, hint] = describeFault(error, target, false)
+    const [what, hint] = describeFault(error, target, await patch.isGone())
     throw new DriveError(`${what}; ${outcome}`, { hint, cause: error.cause })
   }
   const bytes = pieces.reduce((sum, { after }) => sum + after.length, table.after.length)
@@ -152,6 +152,15 @@ class Patch {
     } catch {
       return 'it was left without a partition table: flash it again'
     }
+  }
+
+  /** A drive that can't even give its first sector has been pulled out. */
+  async isGone(): Promise<boolean> {
+    if (this.#target.kind === 'file') return false
+    return this.#target.read(this.#buffer.subarray(0, SECTOR_BYTES), 0).then(
+      () => false,
+      () => true,
+    )
   }
 
   async #write(offset: number, bytes: Uint8Array): Promise<void> {

@@ -65,14 +65,23 @@ function writeCountOverlay(folder: string): void {
   writeFileSync(join(overlay, 'count.sh'), 'set -eu\necho ran >>/var/lib/piimage/counted\n')
 }
 
+export interface CardOptions {
+  /** Changes the unpacked image before it is locked. */
+  adapt?: (image: string) => void
+  /** Lines for the cluster file. */
+  settings?: string
+}
+
 /** @param folder gets the cluster folder and `card.img` */
 export async function flashCard(
   fixture: string,
   folder: string,
   trigger: Trigger,
   address: string,
+  { adapt, settings = '' }: CardOptions = {},
 ): Promise<FlashedCard> {
   const image = prepareImage(fixture, folder, trigger)
+  adapt?.(image)
   const bytes = readFileSync(image)
   const facts = {
     size: bytes.length,
@@ -104,6 +113,7 @@ user: { name: ops, sshKeys: [id_ed25519.pub], passwordHash: '${passwordHash}' }
 locale: { timezone: America/New_York }
 network: { cidr: ${address.replace(/\.\d+$/, '.0')}/24, gateway: ${address.replace(/\d+$/, '254')}, domain: sgc.lan }
 overlays: [ssh, cgroups, count]
+${settings}
 nodes:
   oneil: { model: pi3b+, address: ${address}/24 }
 `,

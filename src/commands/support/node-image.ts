@@ -45,7 +45,8 @@ export async function planNodeChanges(project: Project, node: Node, base: BaseIm
       image,
       boot: bootFilesOfVolume(volume),
       overlays: project.overlays,
-      keys: await project.keys(),
+      keys: project.release === true ? undefined : await project.keys(),
+      ...(project.extras === undefined ? {} : { extras: project.extras }),
     },
     {
       cluster: project.cluster.name,
