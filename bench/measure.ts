@@ -18,16 +18,31 @@ export interface Cost {
 
 const SAMPLE_MS = 100
 
-/** @param script for `sh -c` @param expected its exit status @throws {Error} the command failed; with its last words */
-export async function measure(script: string, drive: ThrottledDrives, expected = 0): Promise<Cost> {
+/**
+ * @param script for `sh -c`
+ * @param expected its exit status (0), and what its time ends with (its end)
+ * @throws {Error} the command failed; with its last words
+ */
+export async function measure(
+  script: string,
+  drive: ThrottledDrives,
+  expected: { status?: number; until?: string[] },
+): Promise<Cost> {
   const cpuBefore = drive.cpuSeconds()
   const writtenBefore = drive.bytesWritten()
   const enter = drive.groups.map((file) => `echo $$ > ${file}`).join(' && ')
   const started = performance.now()
-  const child = spawn('sh', ['-c', `${enter} && ${script}`], { stdio: ['ignore', 'ignore', 'pipe'] })
+  const child = spawn('sh', ['-c', `${enter} && ${script}`], { stdio: ['ignore', 'pipe', 'pipe'] })
   let words = ''
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     words = (words + text).slice(-2000)
+  })
+  let said = ''
+  let wallSeconds: number | undefined
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    said += text
+    if (expected.until?.every((part) => said.includes(part)))
+      wallSeconds ??= (performance.now() - started) / 1000
   })
   const ended = new Promise<number | null>((resolve) => child.on('close', resolve))
   const peaks = new Map<string, number>()
@@ -39,9 +54,9 @@ export async function measure(script: string, drive: ThrottledDrives, expected =
     samplePeaks(drive, peaks)
     await Promise.race([ended, sleep(SAMPLE_MS)])
   }
-  const wallSeconds = (performance.now() - started) / 1000
+  wallSeconds ??= (performance.now() - started) / 1000
   const status = await ended
-  if (status !== expected) throw new Error(`status ${status}: ${script}\n${words}`)
+  if (status !== (expected.status ?? 0)) throw new Error(`status ${status}: ${script}\n${words}`)
   return {
     wallSeconds,
     cpuSeconds: drive.cpuSeconds() - cpuBefore,

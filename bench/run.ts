@@ -47,8 +47,12 @@ interface Row {
   reads: 'back' | 'only' | 'no'
   /** Runs before, on the same cards, unmeasured and unthrottled. */
   prepare?: string
-  /** The statuses that are right; default 0. */
+  /** The status that is right; default 0. */
   status?: number
+  /** The row's time ends when all of these were said on stdout; default: when the command ends. */
+  until?: string[]
+  /** The card that fails once half of what is used was written: its number. */
+  failing?: number
 }
 
 const image = makeBenchImage(values.work)
@@ -91,6 +95,15 @@ const rows: Row[] = [
     reads: 'back',
   },
   {
+    name: '4 cards, one at a quarter of the speed, one failing half way: the other two',
+    script: flash(4, '--json'),
+    cards: [slow, ...many(3, card)],
+    failing: 1,
+    status: 6,
+    until: [2, 3].map((index) => `"event":"flashed","node":"${nodeName(index)}"`),
+    reads: 'back',
+  },
+  {
     name: 'piimage --changed-only, from another node',
     script: flash(1, '--changed-only', 1),
     prepare: flash(1),
@@ -104,8 +117,8 @@ const rows: Row[] = [
   { name: 'unthrottled: bmaptool, xz', script: bmap('packed'), cards: [free], reads: 'no' },
 ]
 
-function limitSeconds({ cards, reads }: Row): number {
-  const seconds = cards.map(({ write, read }) => {
+function limitSeconds({ cards, reads, until }: Row): number {
+  const seconds = (until === undefined ? cards : cards.slice(-1)).map(({ write, read }) => {
     const writing = write === undefined || reads === 'only' ? 0 : usedBytes / write
     return writing + (read === undefined || reads === 'no' ? 0 : usedBytes / read)
   })
@@ -123,6 +136,17 @@ async function runOnce(row: Row): Promise<Cost> {
     closeSync(fd)
     return { file, rates }
   })
+  const failing = row.failing === undefined ? undefined : cards[row.failing]
+  const small = join(folder, 'small')
+  if (failing !== undefined) {
+    // A card whose file can't grow any more fails with EIO.
+    mkdirSync(small)
+    const size = Math.floor(usedBytes / 2)
+    const mounted = spawnSync('mount', ['-t', 'tmpfs', '-o', `size=${size}`, 'tmpfs', small])
+    if (mounted.status !== 0) throw new Error(`mount: ${mounted.stderr}`)
+    failing.file = join(small, 'card')
+    spawnSync('truncate', ['-s', `${CARD_BYTES}`, failing.file])
+  }
   for (const path of [image.raw, image.packed]) spawnSync('dd', [`if=${path}`, 'of=/dev/null', 'bs=4M'])
   try {
     if (row.prepare !== undefined) {
@@ -135,11 +159,12 @@ async function runOnce(row: Row): Promise<Cost> {
     }
     const drives = openThrottledDrives(cards)
     try {
-      return await measure(fill(row.script, drives.paths), drives, row.status ?? 0)
+      return await measure(fill(row.script, drives.paths), drives, row)
     } finally {
       drives.remove()
     }
   } finally {
+    if (failing !== undefined) spawnSync('umount', [small])
     rmSync(folder, { recursive: true })
   }
 }

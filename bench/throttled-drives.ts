@@ -83,7 +83,11 @@ export function openThrottledDrives(cards: readonly Card[]): ThrottledDrives {
 }
 
 function attach(file: string): string {
-  const losetup = spawnSync('losetup', ['--direct-io=on', '--show', '--find', file], { encoding: 'utf8' })
+  const find = (...options: string[]) =>
+    spawnSync('losetup', [...options, '--show', '--find', file], { encoding: 'utf8' })
+  const direct = find('--direct-io=on')
+  // A tmpfs has no page cache to go past.
+  const losetup = direct.status === 0 ? direct : find()
   if (losetup.status !== 0) throw new Error(`losetup: ${losetup.stderr} (are you root?)`)
   return losetup.stdout.trim()
 }

@@ -94,7 +94,7 @@ export const flashCommand = defineCommand<FlashArgs>({
       .example('$0 flash --node oneil=oneil.img', 'The same, into a file')
       .example('$0 flash --all', 'The whole cluster, card after card')
       .example('$0 flash --image hypriotos-rpi-v1.12.3.img.zip --hostname pi /dev/sdX', 'No cluster file')
-    // yargs hands over `--changed-only` as `changedOnly` (cli.ts strips the dashed name), but types say otherwise.
+    // yargs hands over `--changed-only` as `changedOnly` as well, which its types leave out.
     return flags as unknown as Argv<GlobalArgs & FlashArgs>
   },
   async run(args, context) {

@@ -98,6 +98,25 @@ test('two xz streams, one behind the other', async (t) => {
   await follow(t, readFileSync(join(folder, 'packed')), true)
 })
 
+test('free space that packs into the same bytes again and again comes out as it went in', async (t) => {
+  if (needTool(t, 'xz', 'xz-utils') === undefined) return
+  const folder = tempFolder(t)
+  const sparse = Buffer.alloc(40 * MiB)
+  image.copy(sparse, 0, 0, 3 * MiB)
+  // All alike but the last, which is shorter; and one byte in the middle.
+  sparse.writeUInt8(1, 20 * MiB + 5)
+  writeFileSync(join(folder, 'image'), sparse.subarray(0, 39 * MiB + 700))
+  const made = run('sh', ['-c', 'xz -T2 --block-size=1MiB < image > packed'], { cwd: folder })
+  assert.equal(made.status, 0, made.stderr)
+  const whole: Buffer[] = []
+  await unpackStream(
+    { source: join(folder, 'packed') },
+    (chunk) => void whole.push(Buffer.from(chunk)),
+    recordTask(),
+  )
+  assert.ok(Buffer.concat(whole).equals(sparse.subarray(0, 39 * MiB + 700)))
+})
+
 test('a flipped byte in the second block is found before the rest is there', async (t) => {
   const packer = packers[0] as (typeof packers)[0]
   if (needTool(t, packer.command, packer.package) === undefined) return
