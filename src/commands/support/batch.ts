@@ -8,7 +8,7 @@ import { dirname, join, resolve } from 'node:path'
 import type { Node } from '../../cluster/node.ts'
 import { bootFilesOfVolume } from '../../customise/apply-boot-plan.ts'
 import { parseReceipt, RECEIPT_FILE, type Receipt } from '../../customise/receipt.ts'
-import { FormatError, InterruptedError, type PiimageError, UsageError } from '../../errors.ts'
+import { DriveError, FormatError, InterruptedError, type PiimageError, UsageError } from '../../errors.ts'
 import { openFileReader } from '../../io/file-reader.ts'
 import { type BatchJournal, JOURNAL_FILE, openJournal } from './batch-journal.ts'
 import { CardSlots, type InsertedCard } from './card-slots.ts'
@@ -152,7 +152,8 @@ class Batch {
   async #write(node: Node, { slot, found }: InsertedCard): Promise<void> {
     const { context, project } = this.#job
     const outcome = await flashCard({ node, drive: found.path, found }, this.#job)
-    if ('error' in outcome && this.#isAttended) {
+    // Another card helps where the card was at fault; where the image was, it doesn't.
+    if ('error' in outcome && outcome.error instanceof DriveError && this.#isAttended) {
       this.#waiting.unshift(node)
       this.#asked = ''
       return
