@@ -21,5 +21,5 @@ const npm = (...args) => {
   if (status !== 0) process.exit(status ?? 1)
 }
 if (changed('node_modules/.package-lock.json') < changed('package-lock.json'))
-  npm('ci', '--no-audit', '--no-fund')
-npm('run', '--silent', 'build')
+  npm('ci', '--no-audit', '--no-fund', '--loglevel=error')
+npm('run', 'build')

@@ -10,11 +10,15 @@ import type { AnyCommand, GlobalArgs } from './commands/command.ts'
 import { commands } from './commands/list.ts'
 import { PiimageError, UsageError } from './errors.ts'
 import { createOutput, type Output } from './report/output.ts'
+import { needsThreads, runWithThreads } from './thread-pool.ts'
 import { version } from './version.ts'
 import { processWorld, type World } from './world.ts'
 
 /** Wide enough for a sentence, narrow enough for every terminal. */
 const HELP_COLUMNS = 80
+
+/** Flags that are lists; each command's builder says `array` of them too. */
+const repeatable = new Set(['address', 'node', 'file', 'ssh-key'])
 
 interface Chosen {
   args: GlobalArgs
@@ -54,7 +58,7 @@ const voice = (args: { json?: boolean; quiet?: boolean; color?: boolean }, world
 async function parse(argv: readonly string[]): Promise<Chosen | string> {
   const verb = argv.find((word) => commands.some((entry) => entry.name === word))
   let chosen: Chosen | undefined
-  const cli = globalFlags(yargs([...argv]))
+  const cli = globalFlags(yargs([...argv]), verb)
   for (const entry of commands) {
     if (entry.name !== verb) {
       cli.command(entry.name, entry.describe)
@@ -64,7 +68,9 @@ async function parse(argv: readonly string[]): Promise<Chosen | string> {
     cli.command(
       command.command,
       command.describe,
-      (inner) => command.builder(inner as Argv<GlobalArgs>) as Argv,
+      // An empty group before the others: what is the command's own comes first in its help.
+      (inner) =>
+        command.builder(inner.group([], 'Positionals:').group([], 'Options:') as Argv<GlobalArgs>) as Argv,
       (args) => {
         chosen = { args: args as unknown as GlobalArgs, command }
       },
@@ -76,10 +82,20 @@ async function parse(argv: readonly string[]): Promise<Chosen | string> {
   })
   if (text !== '') return text
   if (chosen === undefined) throw new UsageError('no command given', { hint: 'piimage --help lists them' })
+  refuseTwice(chosen.args, argv)
   return chosen
 }
 
-function globalFlags(cli: Argv): Argv<GlobalArgs> {
+/** A flag with one value that is given twice: yargs would hand on a list. */
+function refuseTwice(args: GlobalArgs, argv: readonly string[]): void {
+  for (const [name, value] of Object.entries(args)) {
+    if (!Array.isArray(value) || repeatable.has(name)) continue
+    if (argv.some((word) => word === `--${name}` || word.startsWith(`--${name}=`)))
+      throw new UsageError(`--${name} is given ${value.length} times`, { hint: 'Give it once' })
+  }
+}
+
+function globalFlags(cli: Argv, verb: string | undefined): Argv<GlobalArgs> {
   return cli
     .scriptName('piimage')
     .usage('$0 <command>\n\nOne cluster file in git; a verified SD card for every Raspberry Pi in it.')
@@ -109,7 +125,7 @@ function globalFlags(cli: Argv): Argv<GlobalArgs> {
       ['cluster', 'lock', 'cache', 'json', 'quiet', 'color', 'offline', 'yes', 'help', 'version'],
       'For every command:',
     )
-    .parserConfiguration({ 'duplicate-arguments-array': true, 'strip-dashed': true })
+    .parserConfiguration({ 'duplicate-arguments-array': true })
     .version(version())
     .locale('en')
     .wrap(HELP_COLUMNS)
@@ -119,11 +135,20 @@ function globalFlags(cli: Argv): Argv<GlobalArgs> {
     .exitProcess(false)
     .showHelpOnFail(false)
     .fail((message, error) => {
-      throw (
-        error ??
-        new UsageError(message.split('\n').join(' '), { hint: 'piimage --help lists the commands and flags' })
-      )
+      const help = verb === undefined ? 'piimage --help' : `piimage ${verb} --help`
+      throw error ?? new UsageError(sayPlainly(message, verb), { hint: `${help} lists what there is` })
     })
+}
+
+/** yargs' words for what is missing, as one sentence with the flag in it. */
+function sayPlainly(message: string, verb: string | undefined): string {
+  const text = message.split('\n').join(' ')
+  const [, flag, needed] = /^Missing dependent arguments: +(\S+) -> (\S+)/.exec(text) ?? []
+  if (flag !== undefined) return `--${flag} needs --${needed}`
+  const [, first, second] = /^Arguments (\S+) and (\S+) are mutually exclusive/.exec(text) ?? []
+  if (first !== undefined) return `--${first} and --${second} exclude each other`
+  if (text.startsWith('Not enough non-option arguments')) return `${verb}: an argument is missing`
+  return text
 }
 
 function fail(error: unknown, world: World, output: Output): number {
@@ -146,5 +171,8 @@ function fail(error: unknown, world: World, output: Output): number {
 /** Started as a program, not imported: npm's bin link points at this file. */
 const startedAs = process.argv[1]
 if (startedAs !== undefined && realpathSync(startedAs) === fileURLToPath(import.meta.url)) {
-  process.exitCode = await main(process.argv.slice(2), processWorld())
+  const argv = process.argv.slice(2)
+  process.exitCode = needsThreads(argv, process.env)
+    ? await runWithThreads(startedAs, argv)
+    : await main(argv, processWorld())
 }

@@ -1,5 +1,6 @@
 /** The outside: what a test replaces, and the only way a command speaks to a person. */
 import { createInterface } from 'node:readline/promises'
+import { Writable } from 'node:stream'
 import { InterruptedError } from './errors.ts'
 
 export interface World {
@@ -11,30 +12,46 @@ export interface World {
   now: () => Date
   /** Ask a yes/no question on the terminal; false when nobody is there to answer. */
   confirm: (question: string) => Promise<boolean>
-  /** Ask for a line of text; undefined when nobody is there to answer. */
-  ask: (question: string) => Promise<string | undefined>
+  /** Ask for a line of text, shown as it is typed unless `hidden`; undefined when nobody is there to answer. */
+  ask: (question: string, options?: { hidden?: boolean }) => Promise<string | undefined>
   /** Aborted when the process is asked to stop. */
   signal: AbortSignal
 }
 
-/** The real one. The first SIGINT or SIGTERM asks for a clean stop, the second ends the process. */
+/** A terminal and the process that started us may both pass on one and the same Ctrl-C. */
+const SAME_SIGNAL_MS = 500
+
+/**
+ * The real one. The first SIGINT or SIGTERM asks for a clean stop, the second
+ * ends the process. Started by another piimage (./thread-pool.ts), it also
+ * stops when that one is gone.
+ */
 export function processWorld(): World {
   const stop = new AbortController()
-  for (const name of ['SIGINT', 'SIGTERM'] as const) {
-    process.on(name, () => {
-      if (stop.signal.aborted) process.exit(130)
+  let stoppedAt = 0
+  const onStop = () => {
+    if (!stop.signal.aborted) {
+      stoppedAt = performance.now()
       stop.abort(new InterruptedError('stopped'))
-    })
+    } else if (performance.now() - stoppedAt > SAME_SIGNAL_MS) process.exit(130)
   }
-  const ask = async (question: string): Promise<string | undefined> => {
+  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, onStop)
+  process.on('disconnect', onStop)
+  // Listening must not keep the process alive.
+  process.channel?.unref()
+  const ask: World['ask'] = async (question, { hidden = false } = {}) => {
     if (!process.stdin.isTTY) return undefined
-    const lines = createInterface({ input: process.stdin, output: process.stderr })
+    if (hidden) process.stderr.write(question)
+    const lines = hidden
+      ? createInterface({ input: process.stdin, output: nowhere(), terminal: true })
+      : createInterface({ input: process.stdin, output: process.stderr })
     try {
-      return await lines.question(question, { signal: stop.signal })
+      return await lines.question(hidden ? '' : question, { signal: stop.signal })
     } catch {
       return undefined
     } finally {
       lines.close()
+      if (hidden) process.stderr.write('\n')
     }
   }
   return {
@@ -49,3 +66,6 @@ export function processWorld(): World {
     signal: stop.signal,
   }
 }
+
+/** Takes what is typed and shows none of it. */
+const nowhere = (): Writable => new Writable({ write: (_chunk, _encoding, done) => done() })

@@ -26,7 +26,7 @@ function piimage(...args) {
 }
 
 process.stdout.write(`in ${folder}\n`)
-piimage('init', '--template', 'demo')
+piimage('init', '--template', 'demo', '--name', 'demo')
 piimage('plan', '--node', 'oneil')
 piimage('flash', '--node', 'hammond=hammond.img', '--node', 'oneil=oneil.img', '--node', 'carter=carter.img')
 for (const node of ['hammond', 'oneil', 'carter']) piimage('inspect', `${node}.img`, '--check')

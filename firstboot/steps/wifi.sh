@@ -24,4 +24,8 @@ if is_running; then
   if command -v rfkill >/dev/null; then rfkill unblock wifi || :; fi
   if command -v iw >/dev/null; then iw reg set "$PIIMAGE_WIFI_COUNTRY" || :; fi
   if command -v nmcli >/dev/null; then nmcli radio wifi on || :; fi
+  # ifupdown brings up what is plugged in; a radio was there before its file.
+  for file in "$root"/etc/network/interfaces.d/wl*; do
+    if [ -f "$file" ] && command -v ifup >/dev/null; then ifup "${file##*/}" || :; fi
+  done
 fi

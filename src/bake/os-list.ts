@@ -7,6 +7,7 @@
  * image_download_size, release_date and devices are required.
  */
 import type { Model } from '../cluster/node.ts'
+import { UsageError } from '../errors.ts'
 
 export interface OsListImage {
   name: string
@@ -46,8 +47,17 @@ const deviceTags: Record<Model, string> = {
 /** A picture is required; an empty one in the file itself needs no server. */
 const ICON = "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg'/%3E"
 
-export function formatOsList(images: readonly OsListImage[]): string {
-  const list = images.map((image) => ({
+interface OsList {
+  os_list: { name: string }[]
+}
+
+/**
+ * @param before the text of a list that is there already: its entries stay,
+ *   those of the same name are replaced
+ * @throws {UsageError} `before` is no such list
+ */
+export function formatOsList(images: readonly OsListImage[], before?: string): string {
+  const added = images.map((image) => ({
     name: image.name,
     description: image.description,
     icon: ICON,
@@ -63,5 +73,19 @@ export function formatOsList(images: readonly OsListImage[]): string {
     architecture: image.arch === 'arm64' ? 'armv8' : 'armhf',
     devices: [`${deviceTags[image.model]}-${image.arch === 'arm64' ? '64bit' : '32bit'}`],
   }))
-  return `${JSON.stringify({ os_list: list }, null, 2)}\n`
+  const names = new Set(added.map(({ name }) => name))
+  const kept = before === undefined ? [] : parseOsList(before).filter(({ name }) => !names.has(name))
+  return `${JSON.stringify({ os_list: [...kept, ...added] }, null, 2)}\n`
+}
+
+function parseOsList(text: string): OsList['os_list'] {
+  try {
+    const { os_list: list } = JSON.parse(text) as OsList
+    if (Array.isArray(list) && list.every((entry) => typeof entry?.name === 'string')) return list
+  } catch {
+    // Said below.
+  }
+  throw new UsageError('the os_list.json that is there already is no list of images', {
+    hint: 'Move it away, or bake into another folder.',
+  })
 }

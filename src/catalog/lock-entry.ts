@@ -1,4 +1,5 @@
 /** Steps that the adapters share: naming an entry, comparing what two sources say, and locking without a publisher's word. */
+import { DigestError } from '../digest.ts'
 import { FetchError, UsageError } from '../errors.ts'
 import { resolveAddresses } from './lock.ts'
 import type { LockedImage, Part } from './locked-image.ts'
@@ -75,7 +76,15 @@ export async function lockByHand(
   const { url: address } = resolveAddresses(url, undefined, request.lockFile)
   nameImage(request, url)
   if (request.sha256 !== undefined) {
-    const size = address.startsWith('file:') ? null : (await http.head(address)).size
+    // A file that is here is looked at now; what lies elsewhere is checked when it is fetched.
+    const local = address.startsWith('file:') ? await http.file(address, { size: null }) : undefined
+    if (local !== undefined && local.sha256 !== request.sha256) {
+      throw new DigestError(local.path, request.sha256, local.sha256, {
+        saidBy: '--sha256',
+        hint: 'Nothing was locked. Compare both with what its publisher says',
+      })
+    }
+    const size = local?.size ?? (await http.head(address)).size
     const source = { kind: 'user', checked: today } as const
     return makeEntry(request, url, { size: size === 0 ? null : size, sha256: request.sha256, source }, null)
   }

@@ -13,10 +13,10 @@ import { dirname, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { isDeepStrictEqual } from 'node:util'
 import { UsageError } from '../errors.ts'
+import { nearestNames } from '../nearest.ts'
 import { MiB } from '../units.ts'
 import { checkLockText, LOCKFILE_VERSION } from './lock-check.ts'
 import type { Lock, LockedImage, Part } from './locked-image.ts'
-import { nearestNames } from './nearest.ts'
 
 /** A lock of a thousand images has about 1 MB. */
 const LOCK_LIMIT = 16 * MiB

@@ -27,6 +27,8 @@ import { parseYaml, type YamlSource } from './yaml-source.ts'
 export type ReadOptions = Pick<ParseOptions, 'imageKeys' | 'archOf' | 'overlayNames'> & {
   /** What `~/` stands for; the user's own folder unless given. */
   home?: string
+  /** In place of reading the files it names from the disk. */
+  readLocal?: ParseOptions['readLocal']
 }
 
 export interface ParsedCluster {
@@ -51,7 +53,7 @@ export async function readCluster(path: string, options: ReadOptions = {}): Prom
     ...options,
     folder,
     home: options.home ?? homedir(),
-    readLocal: readLocalFile,
+    readLocal: options.readLocal ?? readLocalFile,
     key: await readClusterKey(join(folder, 'cluster.key')).catch((error) => {
       if (!(error instanceof PiimageError)) throw error
       return { problem: error.message, hint: error.hint ?? '' }
@@ -150,7 +152,8 @@ function refuse(path: string, error: NodeJS.ErrnoException): never {
 /** A key, password or pass phrase is a few lines; this is where reading stops. */
 const longestLocalFile = 256 * 1024
 
-function readLocalFile(path: string): LocalFile {
+/** A file the cluster file names, from the disk. @throws with `code` as node:fs does */
+export function readLocalFile(path: string): LocalFile {
   const stat = statSync(path)
   const { size, mode } = stat
   // A pipe or a device would be waited for.

@@ -5,8 +5,9 @@
  * what would be right. Only the text itself is judged here; whether it fits the
  * rest of the file is judged in lint.ts.
  */
+
+import { nearest } from '../nearest.ts'
 import { formatCidr, networkOf, parseIpv4, parseIpv4WithPrefix } from './ipv4.ts'
-import { nearest } from './nearest.ts'
 
 export interface Complaint {
   /** Completes `"<value>" …`. */

@@ -1,8 +1,9 @@
 /** Rules about boards and images: does this image boot on this model? */
+
+import { suggest } from '../nearest.ts'
 import { pick } from './layers.ts'
-import type { Rule } from './lint.ts'
 import { models } from './models.ts'
-import { suggest } from './nearest.ts'
+import type { Rule } from './rule.ts'
 
 /** Images whose 32-bit systems are built for ARMv6; everybody else's armhf is ARMv7. */
 const armv6Images = /^(raspios|raspbian|hypriotos|clusterctrl|demo)\b/

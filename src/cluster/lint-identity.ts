@@ -1,10 +1,11 @@
 /** Rules about who a node is: names, addresses, boards and slots that may stand only once; groups that exist. */
+
+import { suggest } from '../nearest.ts'
 import type { Draft } from './draft.ts'
 import { formatIpv4 } from './ipv4.ts'
 import { ownOf, pick, type Said } from './layers.ts'
-import type { LintInput, Rule } from './lint.ts'
 import { models } from './models.ts'
-import { suggest } from './nearest.ts'
+import type { LintInput, Rule } from './rule.ts'
 import type { Path } from './yaml-source.ts'
 
 /** Report every value that a node before had already. */

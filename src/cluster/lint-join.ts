@@ -1,9 +1,10 @@
 /** Rules about how the nodes become one cluster: one head, that can be found and can do it. */
+
+import { suggest } from '../nearest.ts'
 import type { Draft } from './draft.ts'
 import { pick } from './layers.ts'
-import type { LintInput, Rule } from './lint.ts'
 import { models } from './models.ts'
-import { suggest } from './nearest.ts'
+import type { LintInput, Rule } from './rule.ts'
 
 const headOf = ({ drafts }: LintInput): Draft | undefined => drafts.find(({ role }) => role === 'head')
 const kindOf = ({ file }: LintInput): string => file.join?.kind ?? 'none'

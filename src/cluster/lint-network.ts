@@ -13,7 +13,7 @@ import {
   parseIpv4,
 } from './ipv4.ts'
 import { pick } from './layers.ts'
-import type { Rule } from './lint.ts'
+import type { Rule } from './rule.ts'
 import type { Path } from './yaml-source.ts'
 
 const networkPath: Path = ['network', 'cidr']

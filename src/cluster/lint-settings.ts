@@ -1,8 +1,9 @@
 /** Rules about single nodes: radio, cables, router, network boot, log-in, overlays. */
+
+import { suggest } from '../nearest.ts'
 import { hasMap, pick, pickField, pickOneOf } from './layers.ts'
-import type { Rule } from './lint.ts'
 import { models } from './models.ts'
-import { suggest } from './nearest.ts'
+import type { Rule } from './rule.ts'
 
 export const overlaysKnown: Rule = ({ drafts, judge }) => {
   const known = judge.options.overlayNames

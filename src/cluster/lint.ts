@@ -5,9 +5,6 @@
  * place. A rule says nothing about values that are wrong by themselves: those were
  * reported before and are undefined here.
  */
-import type { Draft } from './draft.ts'
-import type { ClusterFile } from './file-shape.ts'
-import type { Judge } from './judge.ts'
 import { imageFitsModel, imageInLock, modelAndImageGiven } from './lint-boards.ts'
 import {
   addressesOnce,
@@ -43,15 +40,7 @@ import {
   somebodyMayLogIn,
   wifiOnBoard,
 } from './lint-settings.ts'
-
-export interface LintInput {
-  file: ClusterFile
-  /** In file order. */
-  drafts: readonly Draft[]
-  judge: Judge
-}
-
-export type Rule = (input: LintInput) => void
+import type { LintInput, Rule } from './rule.ts'
 
 const rules: readonly Rule[] = [
   modelAndImageGiven,

@@ -9,9 +9,9 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { ErrorObject, ValidateFunction } from 'ajv'
+import { suggest } from '../nearest.ts'
 import { packageRoot } from '../package-root.ts'
 import { type Complaint, formats } from './formats.ts'
-import { suggest } from './nearest.ts'
 import type { Path, YamlSource } from './yaml-source.ts'
 
 export interface Finding {

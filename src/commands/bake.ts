@@ -1,38 +1,43 @@
 /** `piimage bake`: nodes → image files, with what other tools need beside them. */
 
 import { existsSync } from 'node:fs'
-import { mkdir } from 'node:fs/promises'
+import { mkdir, readFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
-import { type Baked, bakedFileName, bakeImage } from '../bake/bake.ts'
+import { bakedFileName, bakeImage } from '../bake/bake.ts'
 import { type BakeFormat, bakeFormats } from '../bake/compress.ts'
 import { formatOsList, type OsListImage } from '../bake/os-list.ts'
-import type { LockedImage } from '../catalog/locked-image.ts'
 import type { Cluster, Node } from '../cluster/node.ts'
 import { UsageError } from '../errors.ts'
 import { writeFileAtomically } from '../io/atomic-file.ts'
 import type { Task } from '../progress.ts'
 import { formatBytes } from '../units.ts'
 import { type Context, defineCommand } from './command.ts'
+import { osListEntry, writeSbom } from './support/bake-sidecars.ts'
 import { openBases } from './support/base-image.ts'
-import { buildNodeImage } from './support/node-image.ts'
-import { findNode, openProject } from './support/project.ts'
+import { buildNodeImage, type NodeImage } from './support/node-image.ts'
+import { isOneOff, type OneOffArgs, oneOffFlags, openAnyProject } from './support/one-off.ts'
+import { findNode, type Project } from './support/project.ts'
+import { findSecretFiles, forRelease, notForRelease, RELEASE_HINT, standIn } from './support/release.ts'
+import { parseShard, type Shard, takeShard } from './support/shard.ts'
 
-interface BakeArgs {
+interface BakeArgs extends OneOffArgs {
   node?: string[]
   all?: boolean
   output: string
   format: BakeFormat
   level?: number
   url: string
+  release: boolean
+  shard?: string
 }
 
 export const bakeCommand = defineCommand<BakeArgs>({
   command: 'bake',
   describe: 'Write nodes to image files for releases or other tools',
   builder: (cli) =>
-    cli
+    oneOffFlags(cli)
       .option('node', { type: 'string', array: true, nargs: 1, describe: 'Nodes to bake' })
-      .option('all', { type: 'boolean', describe: 'Every node of the cluster file' })
+      .option('all', { type: 'boolean', describe: 'Every node that boots from a card' })
       .conflicts('all', 'node')
       .option('output', {
         alias: 'o',
@@ -53,73 +58,105 @@ export const bakeCommand = defineCommand<BakeArgs>({
         default: '',
         describe: 'Where the files will be served; for os_list.json',
       })
+      .option('release', {
+        type: 'boolean',
+        default: false,
+        describe: 'For everybody: no account, key or Wi-Fi in it; with an SBOM',
+      })
+      .option('shard', {
+        type: 'string',
+        nargs: 1,
+        describe: 'With --all: only the Ith of N shares, as I/N',
+      })
+      .implies('shard', 'all')
       .example('$0 bake --node oneil -o out --format xz', 'oneil.img.xz, .sha256, .bmap, os_list.json'),
   async run(args, context) {
     const { world, output } = context
-    const project = await openProject(args, context)
-    const nodes = args.all
-      ? project.cluster.nodes
-      : (args.node ?? []).map((name) => findNode(project.cluster, name))
-    if (nodes.length === 0)
+    const shard = args.shard === undefined ? undefined : parseShard(args.shard)
+    const given = await openAnyProject(args, context, args.release ? { readLocal: standIn } : {})
+    const project = args.release ? forRelease(given) : given
+    const nodes = chooseNodes(project.cluster, args, shard)
+    if (nodes.length === 0 && shard === undefined)
       throw new UsageError('no node to bake', { hint: 'Name some: --node NAME, or --all' })
     const folder = resolve(world.cwd, args.output)
-    await refuseToReplace(nodes, folder, args, context)
+    await refuseToReplace(project.cluster, nodes, folder, args, context)
     await mkdir(folder, { recursive: true })
-    const task: Task = { report: output.progress, signal: world.signal }
+    const list = join(folder, listName(shard))
+    const listedBefore = existsSync(list) ? await readFile(list, 'utf8') : undefined
+    formatOsList([], listedBefore)
     const bases = await openBases(args, context)
     const listed: OsListImage[] = []
+    const skipped: string[] = []
     try {
       for (const node of nodes) {
-        const locked = project.imageOf(node)
-        const base = await bases.open(locked)
+        const base = await bases.open(project.imageOf(node))
         const image = await buildNodeImage(project, node, base)
-        for (const warning of image.plan.warnings) output.warn(`${node.name}: ${warning}`)
-        await base.verified(task)
-        const { name } = node
-        const baked = await bakeImage(
-          { image: image.changes, used: image.ranges, folder, name, format: args.format, level: args.level },
-          task,
-        )
-        output.event('baked', { node: name, ...baked })
-        output.print(`${baked.path}  ${formatBytes(baked.size)}  sha256 ${baked.sha256}`)
-        listed.push(listEntry(project.cluster, node, locked, baked, args.url))
+        const secrets = args.release ? findSecretFiles(image.plan, findNode(given.cluster, node.name)) : []
+        if (secrets.length === 0) listed.push(await bakeOne(project, image, folder, args, context))
+        else if (args.node !== undefined) throw notForRelease(node.name, secrets)
+        else {
+          output.warn(`${notForRelease(node.name, secrets).message}; left out`)
+          skipped.push(node.name)
+        }
       }
     } finally {
       await bases.close()
     }
-    const list = join(folder, 'os_list.json')
-    await writeFileAtomically(list, formatOsList(listed))
-    return { files: [list] }
+    if (listed.length === 0 && skipped.length > 0)
+      throw new UsageError(`no node is for release: ${skipped.join(', ')}`, { hint: RELEASE_HINT })
+    await writeFileAtomically(list, formatOsList(listed, listedBefore))
+    return { files: [list], skipped }
   },
 })
 
+async function bakeOne(
+  project: Project,
+  { node, base, plan, changes, ranges }: NodeImage,
+  folder: string,
+  args: BakeArgs,
+  { world, output }: Context,
+): Promise<OsListImage> {
+  const task: Task = { report: output.progress, signal: world.signal }
+  for (const warning of plan.warnings) output.warn(`${node.name}: ${warning}`)
+  await base.verified(task)
+  const name = fileNameOf(project.cluster, node, args)
+  const { format, level } = args
+  const baked = await bakeImage({ image: changes, used: ranges, folder, name, format, level }, task)
+  const image = project.imageOf(node)
+  if (args.release)
+    baked.files.push(await writeSbom({ folder, name, node, image, baseSha256: base.sha256, baked }))
+  output.event('baked', { node: node.name, ...baked })
+  output.print(`${baked.path}  ${formatBytes(baked.size)}  sha256 ${baked.sha256}`)
+  return osListEntry({ cluster: project.cluster, node, image, baked, name, url: args.url })
+}
+
+/** Releases of several clusters lie side by side. */
+const fileNameOf = (cluster: Cluster, node: Node, { release }: BakeArgs): string =>
+  release ? `${cluster.name}-${node.name}` : node.name
+
+function chooseNodes(cluster: Cluster, args: BakeArgs, shard: Shard | undefined): Node[] {
+  if (args.node === undefined && isOneOff(args)) return cluster.nodes
+  if (!args.all) return (args.node ?? []).map((name) => findNode(cluster, name))
+  // A node that boots from the network has no card.
+  const nodes = cluster.nodes.filter(({ boot }) => boot === 'card')
+  return shard === undefined ? nodes : takeShard(nodes, shard)
+}
+
+/** Each share has a list of its own; together they are the whole one. */
+const listName = (shard: Shard | undefined): string =>
+  shard === undefined ? 'os_list.json' : `os_list.${shard.index}-of-${shard.count}.json`
+
 async function refuseToReplace(
+  cluster: Cluster,
   nodes: readonly Node[],
   folder: string,
   args: BakeArgs & { yes: boolean },
   { world }: Context,
 ) {
   const there = nodes
-    .map((node) => join(folder, bakedFileName(node.name, args.format)))
+    .map((node) => join(folder, bakedFileName(fileNameOf(cluster, node, args), args.format)))
     .filter((path) => existsSync(path))
   if (there.length === 0 || args.yes) return
   if (await world.confirm(`${there.join(', ')} will be replaced. Go on?`)) return
   throw new UsageError(`${there[0]} exists, nothing was written`, { hint: '--yes replaces it' })
-}
-
-function listEntry(cluster: Cluster, node: Node, image: LockedImage, baked: Baked, url: string): OsListImage {
-  const at = (file: string) => `${url.replace(/\/*$/, url === '' ? '' : '/')}${file}`
-  return {
-    name: `${cluster.name} ${node.name}`,
-    description: `Node ${node.name} of cluster ${cluster.name}, from ${image.key}`,
-    url: at(bakedFileName(node.name, baked.format)),
-    bmapUrl: at(`${node.name}.bmap`),
-    extractedSize: baked.extractedSize,
-    extractedSha256: baked.extractedSha256,
-    size: baked.size,
-    sha256: baked.sha256,
-    releaseDate: /^\d{4}-\d{2}-\d{2}/.exec(image.version)?.[0] ?? '1980-01-01',
-    model: node.model,
-    arch: image.arch,
-  }
 }

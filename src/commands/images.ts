@@ -1,5 +1,6 @@
 /** `piimage images`: the lock (what is trusted) and the cache (what is here). */
 import { existsSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { addToLock, findImage, formatLock, readLock } from '../catalog/lock.ts'
 import { lockImage } from '../catalog/lock-image.ts'
@@ -10,6 +11,7 @@ import { fetchImage } from '../fetch/fetch-image.ts'
 import { openHttp } from '../fetch/http.ts'
 import { openPublisherHttp } from '../fetch/publisher-http.ts'
 import { writeFileAtomically } from '../io/atomic-file.ts'
+import { packageRoot } from '../package-root.ts'
 import type { Task } from '../progress.ts'
 import { formatTable } from '../report/table.ts'
 import { formatBytes } from '../units.ts'
@@ -96,9 +98,7 @@ const lockOne: Action = async (args, context) => {
     world.cwd,
     args.lock ?? join(dirname(resolve(world.cwd, args.cluster)), 'images.lock.json'),
   )
-  const before: Lock = existsSync(lockFile)
-    ? await readLock(lockFile)
-    : { file: lockFile, images: new Map<string, LockedImage>() }
+  const before = existsSync(lockFile) ? await readLock(lockFile) : await startLock(lockFile, args, context)
   const cache = await cacheOf(args, context)
   const http = openHttp({ env: world.env })
   const task = taskOf(context)
@@ -124,6 +124,20 @@ const lockOne: Action = async (args, context) => {
   output.print(`${image.key}: ${change}; sha256 ${sha256}, says ${source.kind}`)
   output.note(`in ${lockFile}`)
   return { key: image.key, change, image, lock: lockFile }
+}
+
+/**
+ * A new lock hides the one that ships with piimage, so it starts with those of
+ * its entries that the cluster file names.
+ */
+async function startLock(file: string, args: GlobalArgs, { world, output }: Context): Promise<Lock> {
+  const shipped = await readLock(join(packageRoot(), 'images.lock.json'))
+  const text = await readFile(resolve(world.cwd, args.cluster), 'utf8').catch(() => '')
+  const named = [...shipped.images].filter(
+    ([key, image]) => text.includes(key) && !image.url.startsWith('file:'),
+  )
+  for (const [key] of named) output.note(`${key}: copied from the lock that ships with piimage`)
+  return { file, images: new Map(named) }
 }
 
 const chosenImages = async (args: GlobalArgs & ImagesArgs, context: Context): Promise<LockedImage[]> => {

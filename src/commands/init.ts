@@ -1,27 +1,50 @@
 /**
  * `piimage init`: a cluster file from a template, the cluster's secret key, and
- * a .gitignore that keeps the key out of git. Never overwrites: in a folder
+ * a .gitignore that keeps secrets out of git. Never overwrites: in a folder
  * that has a cluster file already it adds what is missing.
+ *
+ * What it must know it takes from flags, else asks, else guesses; what can't be
+ * guessed is an error that names the flag. The file is judged before it is
+ * written, so the first `plan` finds nothing wrong in it.
  */
-import { existsSync, readdirSync } from 'node:fs'
-import { mkdir, open, readFile } from 'node:fs/promises'
+
+import { existsSync } from 'node:fs'
+import { mkdir, open, readFile, writeFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { basename, join, relative, resolve } from 'node:path'
-import { parseDocument } from 'yaml'
-import { UsageError } from '../errors.ts'
-import { writeFileAtomically } from '../io/atomic-file.ts'
-import { packageRoot } from '../package-root.ts'
+import { parseCluster, readLocalFile } from '../cluster/cluster-file.ts'
+import { formats } from '../cluster/formats.ts'
+import { MistakesError, UsageError } from '../errors.ts'
 import { createClusterKey } from '../secrets/cluster-key.ts'
 import type { World } from '../world.ts'
-import { type Context, defineCommand } from './command.ts'
+import { type Context, defineCommand, type GlobalArgs } from './command.ts'
+import { JOURNAL_FILE } from './support/batch-journal.ts'
+import { expandHome, fromFolder } from './support/portable-path.ts'
 import { CLUSTER_KEY_FILE } from './support/project.ts'
+import { fillTemplate, readTemplate, schemaPath, type Template, templateNames } from './support/template.ts'
 
 interface InitArgs {
   dir: string
-  template: string
+  template?: string
   name?: string
   user?: string
   'ssh-key'?: string
+  wifi?: string
+  'wifi-country'?: string
+  'wifi-passphrase-file'?: string
+}
+
+/** The pass phrase lies beside the cluster file unless a flag names another place. */
+const PASSPHRASE_FILE = 'wifi.passphrase'
+/** Needs nothing of anybody's: what it holds is only looked at. */
+const DEFAULT_TEMPLATE = 'demo'
+
+/** What is to be written, judged and right. */
+interface Start {
+  template: Template
+  text: string
+  /** To be kept in PASSPHRASE_FILE. */
+  passphrase?: string
 }
 
 export const initCommand = defineCommand<InitArgs>({
@@ -30,83 +53,216 @@ export const initCommand = defineCommand<InitArgs>({
   builder: (cli) =>
     cli
       .positional('dir', { type: 'string', default: '.', describe: 'Folder to start in' })
-      .option('template', { choices: templateNames(), default: 'demo', describe: 'What to start from' })
+      .option('template', { choices: templateNames(), describe: `What to start from (${DEFAULT_TEMPLATE})` })
       .option('name', { type: 'string', nargs: 1, describe: "The cluster's name (default: the folder's)" })
       .option('user', { type: 'string', nargs: 1, describe: 'Login name on the nodes' })
-      .option('ssh-key', { type: 'string', nargs: 1, describe: 'Public key file that may log in' })
+      .option('ssh-key', {
+        type: 'string',
+        nargs: 1,
+        describe: 'Public key file that may log in (default: yours in ~/.ssh)',
+      })
+      .option('wifi', { type: 'string', nargs: 1, describe: "The Wi-Fi network's name, if a node uses one" })
+      .option('wifi-country', { type: 'string', nargs: 1, describe: 'Whose radio rules it keeps: DE' })
+      .option('wifi-passphrase-file', {
+        type: 'string',
+        nargs: 1,
+        describe: `File with the pass phrase (default: ${PASSPHRASE_FILE})`,
+      })
       .example('$0 init sgc --template clusterhat', 'A folder sgc with everything to edit and flash'),
   async run(args, context) {
-    const folder = resolve(context.world.cwd, args.dir)
-    await mkdir(folder, { recursive: true })
+    const { world, output } = context
+    const folder = resolve(world.cwd, args.dir)
+    const shown = (name: string): string => relative(world.cwd, join(folder, name))
     const made: string[] = []
-    const file = join(folder, 'cluster.yaml')
-    if (!existsSync(file)) {
-      const name =
-        args.name ??
-        basename(folder)
-          .toLowerCase()
-          .replace(/[^a-z0-9-]+/g, '-')
-      await writeFileAtomically(file, await fillTemplate(args, name, context))
-      made.push(file)
+    const ignored = [CLUSTER_KEY_FILE, JOURNAL_FILE]
+    let start: Start | undefined
+    if (existsSync(join(folder, 'cluster.yaml'))) {
+      output.note(`${shown('cluster.yaml')} is there already and stays as it is`)
+    } else {
+      start = await prepare(args, folder, context)
+      await mkdir(folder, { recursive: true })
+      await writeFile(join(folder, 'cluster.yaml'), start.text, { flag: 'wx' })
+      made.push('cluster.yaml')
+      if (start.passphrase !== undefined) {
+        await writeFile(join(folder, PASSPHRASE_FILE), `${start.passphrase}\n`, { flag: 'wx', mode: 0o600 })
+        made.push(PASSPHRASE_FILE)
+      }
+      if (start.template.wifi !== undefined) ignored.push(PASSPHRASE_FILE)
     }
-    const key = join(folder, CLUSTER_KEY_FILE)
-    if (!existsSync(key)) {
-      await createClusterKey(key)
-      made.push(key)
+    if (!existsSync(join(folder, CLUSTER_KEY_FILE))) {
+      await createClusterKey(join(folder, CLUSTER_KEY_FILE))
+      made.push(CLUSTER_KEY_FILE)
     }
-    const ignored = join(folder, '.gitignore')
-    if (await addLine(ignored, CLUSTER_KEY_FILE)) made.push(ignored)
-    for (const path of made) context.output.print(`made ${relative(context.world.cwd, path)}`)
-    if (made.length === 0) context.output.print(`${args.dir} has everything already`)
-    context.output.note(
+    if (await addLines(join(folder, '.gitignore'), ignored)) made.push('.gitignore')
+
+    for (const name of made) output.print(`made ${shown(name)}`)
+    if (made.length === 0) output.print(`${args.dir} has everything already`)
+    output.note(
       `Keep ${CLUSTER_KEY_FILE} safe and out of git: every secret of the cluster is derived from it.`,
     )
-    return { made }
+    const next = start === undefined ? [] : nextCommands(start.template)
+    if (next.length > 0) {
+      const enter = folder === resolve(world.cwd) ? [] : [`cd ${relative(world.cwd, folder)}`]
+      output.note(
+        ['Look through cluster.yaml, then:', ...[...enter, ...next].map((line) => `  ${line}`)].join('\n'),
+      )
+    }
+    return { made: made.map((name) => join(folder, name)), next }
   },
 })
 
-const templatesFolder = (): string => join(packageRoot(), 'examples')
-
-const templateNames = (): string[] =>
-  readdirSync(templatesFolder(), { withFileTypes: true })
-    .filter((entry) => entry.isDirectory() && existsSync(join(templatesFolder(), entry.name, 'cluster.yaml')))
-    .map((entry) => entry.name)
-    .sort()
-
-/** The template with this person's name, login and key in it; its comments stay. */
-async function fillTemplate(args: InitArgs, name: string, context: Context): Promise<string> {
-  const document = parseDocument(
-    await readFile(join(templatesFolder(), args.template, 'cluster.yaml'), 'utf8'),
-  )
-  document.set('cluster', name)
-  if (args.template === 'demo' && args.user === undefined && args['ssh-key'] === undefined)
-    return String(document)
-  const user = args.user ?? (await context.world.ask('Login name on the nodes [ops]: ')) ?? ''
-  document.setIn(['user', 'name'], user === '' ? 'ops' : user)
-  document.setIn(['user', 'sshKeys'], [args['ssh-key'] ?? (await findSshKey(context.world))])
-  return String(document)
+/** From nothing to the first card. */
+function nextCommands({ lockCommands, firstNode }: Template): string[] {
+  const look = lockCommands.length > 0 ? [] : ['piimage drives']
+  return [...lockCommands, 'piimage plan --all', ...look, `piimage flash --node ${firstNode} DRIVE`]
 }
 
-/** The person's own public key, as written in a cluster file. */
-async function findSshKey(world: World): Promise<string> {
+async function prepare(args: GlobalArgs & InitArgs, folder: string, context: Context): Promise<Start> {
+  const { world } = context
   const home = world.env.HOME ?? homedir()
-  for (const name of ['id_ed25519.pub', 'id_ecdsa.pub', 'id_rsa.pub']) {
-    if (existsSync(join(home, '.ssh', name))) return `~/.ssh/${name}`
+  const ask: World['ask'] = args.yes ? async () => undefined : world.ask
+  const template = readTemplate(args.template ?? (await askTemplate(ask)))
+  const cluster = checked('--name', args.name ?? nameOfFolder(folder) ?? template.name, 'host-name')
+  const asIs = template.name === DEFAULT_TEMPLATE
+  const user =
+    args.user ?? (asIs ? undefined : (await ask(`Login name on the nodes [${template.user}]: `)) || undefined)
+  if (user !== undefined) checked('--user', user, 'user-name')
+  const sshKey =
+    asIs && args['ssh-key'] === undefined
+      ? undefined
+      : await chooseSshKey(args['ssh-key'], { folder, home, cwd: world.cwd, ask })
+  const wifi =
+    template.wifi === undefined
+      ? undefined
+      : await chooseWifi(args, template.wifi.country, { folder, home, cwd: world.cwd, ask })
+  const text = fillTemplate(template, {
+    cluster,
+    schema: schemaPath(folder),
+    user,
+    sshKey,
+    wifi: wifi?.settings,
+  })
+  const start = {
+    template,
+    text,
+    ...(wifi?.passphrase === undefined ? {} : { passphrase: wifi.passphrase }),
   }
-  const answer = await world.ask('Public key file that may log in: ')
-  if (answer !== undefined && answer !== '') return answer
-  throw new UsageError(`no public SSH key in ${join(home, '.ssh')}`, {
-    hint: 'Make one with ssh-keygen -t ed25519, or name one with --ssh-key FILE',
+  await judge(start, folder, home)
+  return start
+}
+
+interface Place {
+  folder: string
+  home: string
+  cwd: string
+  ask: World['ask']
+}
+
+async function askTemplate(ask: World['ask']): Promise<string> {
+  const names = templateNames()
+  const answer = (await ask(`Template (${names.join(', ')}) [${DEFAULT_TEMPLATE}]: `))?.trim()
+  if (answer === undefined || answer === '') return DEFAULT_TEMPLATE
+  if (names.includes(answer)) return answer
+  throw new UsageError(`there is no template ${JSON.stringify(answer)}`, {
+    hint: `Name one of ${names.join(', ')} with --template`,
   })
 }
 
-/** @returns whether the line was not there yet */
-async function addLine(path: string, line: string): Promise<boolean> {
+/** The folder's name as a cluster may be called; undefined: nothing of it is left. */
+function nameOfFolder(folder: string): string | undefined {
+  const name = basename(folder)
+    .toLowerCase()
+    .replace(/[^a-z0-9]+/g, '-')
+    .slice(0, 63)
+    .replace(/^-+|-+$/g, '')
+  return name === '' ? undefined : name
+}
+
+/** The key as the cluster file names it: a key line, or a file. */
+async function chooseSshKey(given: string | undefined, place: Place): Promise<string> {
+  const { folder, home, cwd, ask } = place
+  const own = ['id_ed25519.pub', 'id_ecdsa.pub', 'id_rsa.pub']
+    .map((name) => join(home, '.ssh', name))
+    .find((path) => existsSync(path))
+  const answer = given ?? own ?? (await ask('Public key file that may log in: '))?.trim()
+  if (answer === undefined || answer === '') {
+    throw new UsageError(`no public SSH key in ${join(home, '.ssh')}`, {
+      hint: 'Make one with ssh-keygen -t ed25519, or name one with --ssh-key FILE',
+    })
+  }
+  if (/^(ssh|ecdsa|sk)-\S+ /.test(answer)) return answer
+  const path = resolve(cwd, expandHome(answer, home))
+  if (existsSync(path)) return fromFolder(path, folder, home)
+  throw new UsageError(`--ssh-key: there is no file ${answer}`, {
+    hint: 'Name the public half, the file that ends in .pub',
+  })
+}
+
+async function chooseWifi(args: InitArgs, templateCountry: string, place: Place) {
+  const { folder, home, cwd, ask } = place
+  const ssid = args.wifi ?? (await ask('Wi-Fi network: '))
+  if (ssid === undefined || ssid === '')
+    throw new UsageError('a node of this template uses Wi-Fi, and its network has no name yet', {
+      hint: 'Name it with --wifi SSID',
+    })
+  const country =
+    args['wifi-country'] ??
+    ((await ask(`Country whose radio rules apply [${templateCountry}]: `)) || undefined)
+  const settings = {
+    ssid: checked('--wifi', ssid, 'ssid'),
+    country: checked('--wifi-country', country ?? templateCountry, 'country'),
+    passphraseFile: PASSPHRASE_FILE,
+  }
+  const given = args['wifi-passphrase-file']
+  if (given !== undefined) {
+    const path = resolve(cwd, expandHome(given, home))
+    if (existsSync(path)) return { settings: { ...settings, passphraseFile: fromFolder(path, folder, home) } }
+    throw new UsageError(`--wifi-passphrase-file: there is no file ${given}`, {
+      hint: 'Write the pass phrase on its first line, and run chmod 600 on it',
+    })
+  }
+  if (existsSync(join(folder, PASSPHRASE_FILE))) return { settings }
+  const passphrase = await ask(`Pass phrase of ${ssid}: `, { hidden: true })
+  if (passphrase === undefined)
+    throw new UsageError(`nobody is there to say the pass phrase of ${ssid}`, {
+      hint: 'Name a file that holds it with --wifi-passphrase-file FILE (mode 0600)',
+    })
+  const complaint = formats.passphrase?.(passphrase)
+  if (complaint === undefined) return { settings, passphrase }
+  throw new UsageError(`the pass phrase ${complaint.problem}`, { hint: complaint.hint })
+}
+
+/** @throws {UsageError} naming the flag */
+function checked(flag: string, value: string, format: string): string {
+  const complaint = formats[format]?.(value)
+  if (complaint === undefined) return value
+  throw new UsageError(`${flag} ${JSON.stringify(value)} ${complaint.problem}`, { hint: complaint.hint })
+}
+
+/**
+ * The rules that `plan` will apply, but for the images: those may have to be locked first.
+ * @throws {MistakesError}
+ */
+async function judge({ text, passphrase }: Start, folder: string, home: string): Promise<void> {
+  const { mistakes } = await parseCluster(text, 'cluster.yaml', {
+    folder,
+    home,
+    readLocal(path) {
+      const toBeWritten = passphrase !== undefined && path === join(folder, PASSPHRASE_FILE)
+      return toBeWritten ? { text: passphrase } : readLocalFile(path)
+    },
+  })
+  if (mistakes.length > 0) throw new MistakesError(mistakes)
+}
+
+/** @returns whether any of them was not there yet */
+async function addLines(path: string, lines: readonly string[]): Promise<boolean> {
   const text = existsSync(path) ? await readFile(path, 'utf8') : ''
-  if (text.split('\n').includes(line)) return false
+  const missing = lines.filter((line) => !text.split(/\r?\n/).includes(line))
+  if (missing.length === 0) return false
   const handle = await open(path, 'a')
   try {
-    await handle.writeFile(`${text === '' || text.endsWith('\n') ? '' : '\n'}${line}\n`)
+    await handle.writeFile(`${text === '' || text.endsWith('\n') ? '' : '\n'}${missing.join('\n')}\n`)
   } finally {
     await handle.close()
   }

@@ -19,18 +19,23 @@ import { formatBytes } from '../units.ts'
 import { type Context, defineCommand, type GlobalArgs } from './command.ts'
 import { openBases } from './support/base-image.ts'
 import { buildNodeImage } from './support/node-image.ts'
+import { OS_FLAG } from './support/one-off.ts'
 import { openCard } from './support/open-card.ts'
-import { findNode, openProject } from './support/project.ts'
+import { describePacked, lookIntoPacked, type PackedContent } from './support/packed-file.ts'
+import { findNode, openProject, withOs } from './support/project.ts'
 
 interface InspectArgs {
   path: string
   check: boolean
   node?: string
+  os?: string
 }
 
 interface Found {
   partitions: { index: number; offset: number; length: number; volume: string }[]
   os?: { family: string; release: string; evidence: string[] }
+  /** Why no system was recognised. */
+  unknown?: string
   receipt?: Receipt
 }
 
@@ -46,13 +51,16 @@ export const inspectCommand = defineCommand<InspectArgs>({
         nargs: 1,
         describe: 'Compare with this node (default: what the receipt says)',
       })
+      .option('os', { type: 'string', nargs: 1, describe: OS_FLAG })
       .example('$0 inspect /dev/sdX --check', 'Is this card as flash left it?'),
   async run(args, context) {
     const { output } = context
     const path = resolve(context.world.cwd, args.path)
     const card = await openCard(path, args.path)
     try {
-      const found = await look(card, args.path)
+      const packed = await lookIntoPacked(path, card, context.world.signal)
+      if (packed !== undefined) return sayPacked(path, packed, args, context)
+      const found = await look(card, args.path, args.os)
       output.event('inspected', { path, ...found })
       output.print(describeFound(args.path, card.length, found))
       if (!args.check) return { path, ...found }
@@ -70,7 +78,19 @@ export const inspectCommand = defineCommand<InspectArgs>({
   },
 })
 
-async function look(card: BlockReader, name: string): Promise<Found> {
+function sayPacked(path: string, packed: PackedContent, args: InspectArgs, { output }: Context): object {
+  const sentence = describePacked(args.path, packed)
+  if (args.check) {
+    throw new UsageError(`${sentence}: there is no card to compare`, {
+      hint: 'Inspect a drive or a raw image.',
+    })
+  }
+  output.event('inspected', { path, packed })
+  output.print(sentence)
+  return { path, packed }
+}
+
+async function look(card: BlockReader, name: string, os: string | undefined): Promise<Found> {
   const { partitions } = await readPartitions(card)
   const found: Found = { partitions: [] }
   for (const partition of partitions) {
@@ -85,10 +105,11 @@ async function look(card: BlockReader, name: string): Promise<Found> {
     if (volume instanceof FatVolume && found.os === undefined) {
       const files = bootFilesOfVolume(volume)
       try {
-        const { family, release, evidence } = await detectOs(files)
+        const { family, release, evidence } = await detectOs(files, os)
         found.os = { family, release, evidence }
       } catch (error) {
         if (!(error instanceof FormatError)) throw error
+        found.unknown = error.message
       }
       const receipt = await files.read(RECEIPT_FILE)
       if (receipt !== undefined) found.receipt = parseReceipt(receipt)
@@ -123,21 +144,27 @@ function describeFound(name: string, length: number, found: Found): string {
   const lines = [`${name}: ${formatBytes(length)}`, formatTable(['PARTITION', 'AT', 'SIZE', 'VOLUME'], rows)]
   lines.push(
     found.os === undefined
-      ? 'system: not one that piimage knows'
+      ? `system: ${found.unknown ?? 'no boot partition that can be read'}`
       : `system: ${found.os.family} ${found.os.release} (${found.os.evidence.join('; ')})`,
   )
   const { receipt } = found
   lines.push(
     receipt === undefined
       ? 'node: none, no receipt'
-      : `node: ${receipt.node} of cluster ${receipt.cluster}, image ${receipt.image.key}, written by piimage ${receipt.piimage}`,
+      : `node: ${receipt.node} of cluster ${receipt.cluster}, ${receipt.image === undefined ? 'on a card that piimage did not write' : `image ${receipt.image.key}`}, written by piimage ${receipt.piimage}`,
   )
   return lines.join('\n')
 }
 
-async function check(card: BlockReader, name: string, nodeName: string, args: GlobalArgs, context: Context) {
+async function check(
+  card: BlockReader,
+  name: string,
+  nodeName: string,
+  args: InspectArgs & GlobalArgs,
+  context: Context,
+) {
   const { world, output } = context
-  const project = await openProject(args, context)
+  const project = withOs(await openProject(args, context), args.os)
   const node = findNode(project.cluster, nodeName)
   const task: Task = { report: output.progress, signal: world.signal }
   const bases = await openBases(args, context)

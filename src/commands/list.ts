@@ -34,6 +34,11 @@ export const commands: readonly CommandEntry[] = [
     load: async () => (await import('./flash.ts')).flashCommand,
   },
   {
+    name: 'customise',
+    describe: 'Make a card or an image another node, without writing it anew',
+    load: async () => (await import('./customise.ts')).customiseCommand,
+  },
+  {
     name: 'bake',
     describe: 'Write nodes to image files for releases or other tools',
     load: async () => (await import('./bake.ts')).bakeCommand,
@@ -52,6 +57,11 @@ export const commands: readonly CommandEntry[] = [
     name: 'join',
     describe: 'Bring nodes into the swarm from here, over ssh',
     load: async () => (await import('./join.ts')).joinCommand,
+  },
+  {
+    name: 'export',
+    describe: 'Files for ssh, Ansible, /etc/hosts and the boards themselves',
+    load: async () => (await import('./export.ts')).exportCommand,
   },
   {
     name: 'completion',

@@ -5,9 +5,10 @@ import { formatBytes } from '../units.ts'
 import { defineCommand } from './command.ts'
 import { openBases } from './support/base-image.ts'
 import { buildNodeImage, type NodeImage } from './support/node-image.ts'
-import { findNode, openProject } from './support/project.ts'
+import { type OneOffArgs, oneOffFlags, openAnyProject } from './support/one-off.ts'
+import { findNode } from './support/project.ts'
 
-interface PlanArgs {
+interface PlanArgs extends OneOffArgs {
   node?: string[]
   all?: boolean
 }
@@ -16,7 +17,7 @@ export const planCommand = defineCommand<PlanArgs>({
   command: 'plan',
   describe: 'Show every file that would change on a card, as a diff',
   builder: (cli) =>
-    cli
+    oneOffFlags(cli)
       .option('node', {
         type: 'string',
         array: true,
@@ -28,7 +29,7 @@ export const planCommand = defineCommand<PlanArgs>({
       .example('$0 plan --node oneil', 'What makes a card oneil'),
   async run(args, context) {
     const { output } = context
-    const project = await openProject(args, context)
+    const project = await openAnyProject(args, context)
     const nodes = args.node?.map((name) => findNode(project.cluster, name)) ?? project.cluster.nodes
     const bases = await openBases(args, context)
     try {

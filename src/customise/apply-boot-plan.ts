@@ -57,19 +57,34 @@ export function checkRoom(plan: BootPlan, { length, freeBytes, clusterBytes }: R
 }
 
 /**
- * Write the plan. Files first, removals before them: the same plan over the
- * same volume gives the same bytes.
+ * Write the plan, removals first: the same plan over the same volume gives the
+ * same bytes. What is replaced or removed leaves nothing behind in free
+ * clusters, for it may hold the secrets of the node that the card was before.
  *
  * @param modified the time stamp of everything written: from the image, never from the clock
  * @throws {FormatError} no room, or a damaged volume
  */
 export async function applyBootPlan(plan: BootPlan, volume: FatVolume, modified: Date): Promise<void> {
   checkRoom(plan, await readRoom(volume))
-  for (const { path, after } of plan.files) if (after === null) await volume.remove(path)
+  for (const { path, after } of plan.files) {
+    if (after !== null) continue
+    await volume.remove(path, { wipe: true })
+    await removeEmptyFolders(volume, path)
+  }
   for (const { path, after } of plan.files) {
     if (after === null) continue
     const slash = path.lastIndexOf('/')
     if (slash !== -1) await volume.mkdir(path.slice(0, slash), { modified })
-    await volume.writeFile(path, after, { modified })
+    await volume.writeFile(path, after, { modified, wipe: true })
+  }
+}
+
+/** The folders a file was in, as far up as nothing else is in them. */
+async function removeEmptyFolders(volume: FatVolume, path: string): Promise<void> {
+  let folder = path
+  while (folder.includes('/')) {
+    folder = folder.slice(0, folder.lastIndexOf('/'))
+    if ((await volume.list(folder)).length > 0) return
+    await volume.remove(folder)
   }
 }

@@ -13,6 +13,8 @@ import { type EarlyStep, earlyOrder } from './step-order.ts'
 export interface BootDraft {
   /** The partition as it is. */
   boot: BootFiles
+  /** YYYY-MM-DD: a day that has passed for sure, whatever the node's clock says; '' when none is known. */
+  pastDay: string
   /** Tokens of cmdline.txt as the image has them, without those of an earlier plan. */
   cmdline: string[]
   cmdlineEdits: CmdlineEdit[]
@@ -39,6 +41,7 @@ export interface BootDraft {
 export function emptyDraft(boot: BootFiles, cmdline: string[]): BootDraft {
   return {
     boot,
+    pastDay: '',
     cmdline,
     cmdlineEdits: [],
     config: [],

@@ -56,7 +56,10 @@ function mistake(use: OverlayUse, node: Node, message: string, hint: string): Us
 }
 
 /** The facts that overlays ask for. */
-export function collectFacts(resolved: readonly ResolvedOverlay[], hostKey: () => HostKey): SystemFacts {
+export function collectFacts(
+  resolved: readonly ResolvedOverlay[],
+  hostKey: () => HostKey | undefined,
+): SystemFacts {
   const facts: SystemFacts = {}
   for (const { name, edits } of resolved) {
     for (const edit of edits) {
@@ -74,7 +77,7 @@ function setFact(
   fact: SystemFactName,
   value: unknown,
   overlay: string,
-  hostKey: () => HostKey,
+  hostKey: () => HostKey | undefined,
 ): void {
   switch (fact) {
     case 'hostname':
@@ -98,7 +101,7 @@ function setFact(
       break
     }
     case 'host-keys':
-      facts.hostKey = hostKey()
+      facts.hostKey = hostKey() ?? facts.hostKey
       break
   }
 }

@@ -1,15 +1,20 @@
 /**
  * A boot plan as text: what is recognised, then a unified diff of every file
- * that changes. Secrets are never in it: files of the secrets folder are only
- * named, and every other occurrence of a secret reads `<secret>`.
+ * that changes. Files that nobody wants to read (scripts that are the same on
+ * every node, digests, bytes that are no text) are listed with their sizes.
+ * Secrets are never in it: files of the secrets folder are only named, and
+ * every other occurrence of a secret reads `<secret>`.
  */
 import { formatBytes } from '../units.ts'
 import { formatDiff } from './diff.ts'
 import { PAYLOAD } from './payload-paths.ts'
 import type { BootPlan, FileChange } from './plan-boot.ts'
+import { RECEIPT_FILE } from './receipt.ts'
 
-/** Shipped scripts are the same on every node; their names are enough. */
-const shipped = new RegExp(`^${PAYLOAD}/(?:install\\.sh|run\\.sh|lib\\.sh|units/|early\\.d/|firstboot\\.d/)`)
+/** Shipped scripts are the same on every node; the receipt lists digests. */
+const unread = new RegExp(
+  `^(?:${PAYLOAD}/(?:install\\.sh|run\\.sh|lib\\.sh|units/|early\\.d/|firstboot\\.d/).*|${RECEIPT_FILE})$`,
+)
 
 export function describeBootPlan(plan: BootPlan): string {
   const { os } = plan
@@ -20,18 +25,25 @@ export function describeBootPlan(plan: BootPlan): string {
     '',
   ]
   if (plan.files.length === 0) lines.push('nothing to change', '')
-  return lines.join('\n') + plan.files.map((file) => describeFile(file, plan.secrets)).join('')
+  const shown = plan.files.map((file) => ({ file, text: describeFile(file, plan.secrets) }))
+  const listed = shown.flatMap(({ file, text }) => (text === undefined ? [file] : []))
+  if (listed.length > 0) lines.push('without a diff:', ...listed.map(listFile), '')
+  return lines.join('\n') + shown.map(({ text }) => text ?? '').join('')
 }
 
-function describeFile({ path, before, after }: FileChange, secrets: readonly string[]): string {
-  const head = `--- ${before === null ? '/dev/null' : path}\n+++ ${after === null ? '/dev/null' : path}\n`
-  if (path.startsWith(`${PAYLOAD}/secrets/`))
-    return `${head}<secret, ${formatBytes((after ?? before)?.length ?? 0)}>\n`
+function listFile({ path, before, after }: FileChange): string {
+  const sign = before === null ? '+' : after === null ? '-' : '~'
+  const size = formatBytes((after ?? before)?.length ?? 0)
+  return `  ${sign} ${path} (${path.startsWith(`${PAYLOAD}/secrets/`) ? 'secret, ' : ''}${size})`
+}
+
+/** The diff of one file, or undefined when there is none to read. */
+function describeFile({ path, before, after }: FileChange, secrets: readonly string[]): string | undefined {
+  if (path.startsWith(`${PAYLOAD}/secrets/`) || unread.test(path)) return undefined
   const old = asText(before)
   const text = asText(after)
-  if (old === undefined || text === undefined || (before === null && shipped.test(path))) {
-    return `${head}${formatBytes((after ?? before)?.length ?? 0)}\n`
-  }
+  if (old === undefined || text === undefined || (old === '' && text === '')) return undefined
+  const head = `--- ${before === null ? '/dev/null' : path}\n+++ ${after === null ? '/dev/null' : path}\n`
   return head + redact(formatDiff(old, text), secrets)
 }
 

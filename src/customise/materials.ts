@@ -26,11 +26,39 @@ export const materialRows: readonly MaterialRow[] = [...joinRows, ...kubernetesR
 /** Folder of the payload that holds those which are no secrets. */
 export const MATERIAL = 'material'
 
-/** @throws {UsageError} there is no such material */
-export function findMaterial(name: string, overlay: string): MaterialRow {
+/**
+ * @param keys undefined: the image is to be nobody's
+ * @throws {UsageError} there is no such material, or it is made from the key
+ */
+export function makeMaterial(
+  name: string,
+  overlay: string,
+  subject: Subject,
+  keys: NodeKeys | undefined,
+): Secret | string {
   const row = materialRows.find((candidate) => candidate.name === name)
-  if (row !== undefined) return row
-  throw new UsageError(`overlay ${overlay} asks for the material ${name}, which does not exist`, {
-    hint: `There are ${materialRows.map((candidate) => candidate.name).join(', ')}.`,
-  })
+  if (row === undefined)
+    throw new UsageError(`overlay ${overlay} asks for the material ${name}, which does not exist`, {
+      hint: `There are ${materialRows.map((candidate) => candidate.name).join(', ')}.`,
+    })
+  return row.of(subject, keys ?? noKeys(overlay))
+}
+
+function noKeys(overlay: string): NodeKeys {
+  const refuse = () => {
+    throw new UsageError(
+      `overlay ${overlay} makes a node one of a cluster, and this image is to be nobody's`,
+      {
+        hint: `Take ${overlay} out, or bake the node itself.`,
+      },
+    )
+  }
+  return {
+    hostKey: refuse,
+    joinKey: refuse,
+    kubeadmToken: refuse,
+    k3sToken: refuse,
+    authority: refuse,
+    portainerPassword: refuse,
+  }
 }

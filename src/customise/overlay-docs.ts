@@ -123,7 +123,7 @@ edits:
 
 \`parameters:\` are JSON Schemas by name. One without \`default\` must be given; \`default: null\` means it may be left
 out. \`requires:\` and \`conflicts:\` name other overlays, \`needs:\` what node or image must have (\`arm64\`, \`cloud-init\`,
-\`user\`, \`wifi\`, \`address\`). The form in full: \`schema/overlay.v1.json\`.
+\`user\`, \`wifi\`, \`address\`, \`usb-device-port\`). The form in full: \`schema/overlay.v1.json\`.
 
 \`edits:\` is a list; each entry has one of these keys, and may have \`when:\` with paths and the values they must have
 (\`when: { os.kernel: [4, 5], node.role: head }\`).

@@ -17,7 +17,7 @@ import { packageRoot } from '../package-root.ts'
 /** An edit as overlay.yaml says it: one key for its kind, placeholders not filled in. */
 export type RawEdit = { when?: Record<string, unknown> } & Record<string, unknown>
 
-export type Need = 'arm64' | 'cloud-init' | 'user' | 'wifi' | 'address'
+export type Need = 'arm64' | 'cloud-init' | 'user' | 'wifi' | 'address' | 'usb-device-port'
 
 export interface Overlay {
   name: string
@@ -222,7 +222,7 @@ export function explain(errors: readonly ErrorObject[]): { path: string[]; messa
     else if (error.keyword === 'oneOf' && /\/edits\/\d+$/.test(error.instancePath)) {
       message = `${place}must have exactly one of system, cmdline, config, cloud-init, file, materials, copy, firstboot`
     } else if (error.keyword === 'required' && error.schemaPath.includes('/oneOf/')) continue
-    else if (error.keyword === 'propertyNames') continue
+    else if (error.keyword === 'propertyNames' || isOtherChoice(error, errors)) continue
     else
       message = `${place}${error.propertyName === undefined ? '' : `${error.propertyName} `}${error.message ?? 'is wrong'}`
     const key = path.join('/')
@@ -230,5 +230,13 @@ export function explain(errors: readonly ErrorObject[]): { path: string[]; messa
   }
   return [...found.values()]
 }
+
+/** "must be null" of a parameter that may be left out, beside what is really wrong with it. */
+const isOtherChoice = (error: ErrorObject, errors: readonly ErrorObject[]): boolean =>
+  error.params.type === 'null' &&
+  errors.some(
+    (other) =>
+      other !== error && other.keyword !== 'anyOf' && other.instancePath.startsWith(error.instancePath),
+  )
 
 const lowerFirst = (text: string): string => text.charAt(0).toLowerCase() + text.slice(1).replace(/\.$/, '')

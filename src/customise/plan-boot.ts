@@ -21,8 +21,9 @@ import { editCmdline, formatCmdline, parseCmdline, withoutTrigger } from './cmdl
 import { applyEdits, collectFacts, resolveOverlays } from './collect.ts'
 import { editConfigTxt } from './config-txt.ts'
 import type { HostKey } from './edits.ts'
+import { addExtraFiles, addMetaData, type BootExtras } from './extras.ts'
 import { checkFirmwareFiles } from './firmware-check.ts'
-import { findMaterial } from './materials.ts'
+import { makeMaterial } from './materials.ts'
 import { detectOs, familyOf } from './os/detect.ts'
 import type { DetectedOs } from './os/family.ts'
 import { isInitShell, SAVED_CMDLINE } from './os/init-shell.ts'
@@ -33,10 +34,13 @@ import { NODE_RECORD, PAYLOAD } from './payload-paths.ts'
 export interface BootRequest {
   cluster: Cluster
   node: Node
-  image: Pick<LockedImage, 'key' | 'version' | 'arch'>
+  image: Pick<LockedImage, 'key' | 'version' | 'arch'> & Partial<Pick<LockedImage, 'download'>>
   boot: BootFiles
   overlays: ReadonlyMap<string, Overlay>
-  keys: NodeKeys
+  /** undefined: nothing is derived; a node makes its own host key, as images do. */
+  keys: NodeKeys | undefined
+  /** Files given in place of the image's own. */
+  extras?: BootExtras
   /** `--os`; else the node's `os:`, else what is found. */
   os?: string
 }
@@ -82,18 +86,20 @@ export async function planBoot(request: BootRequest): Promise<BootPlan> {
   const family = familyOf(os)
   const subject = { node, cluster, os, image }
   const resolved = await resolveOverlays(overlays, subject)
-  const facts = collectFacts(resolved, () => keys.hostKey(node.name))
+  const facts = collectFacts(resolved, () => keys?.hostKey(node.name))
 
   const earlier = await readRecord(boot)
   const draft = emptyDraft(boot, await stockCmdline(boot, earlier))
+  draft.pastDay = image.download?.source.checked ?? ''
   if (facts.hostKey !== undefined) {
     draft.secretFiles.set('ssh_host_ed25519_key', facts.hostKey.privateKey)
     draft.secretFiles.set('ssh_host_ed25519_key.pub', `${facts.hostKey.publicLine}\n`)
   }
   await family.express(facts, draft, os, node)
   const before = draft.cmdline
-  applyEdits(draft, resolved, (name, overlay) => findMaterial(name, overlay).of(subject, keys))
+  applyEdits(draft, resolved, (name, overlay) => makeMaterial(name, overlay, subject, keys))
   await family.finish(draft, os, node)
+  if (request.extras !== undefined) addExtraFiles(request.extras, draft, facts)
 
   for (const edit of draft.cmdlineEdits) draft.cmdline = editCmdline(draft.cmdline, edit)
   const record: NodeRecord = {
@@ -110,8 +116,9 @@ export async function planBoot(request: BootRequest): Promise<BootPlan> {
   const payload = await payloadFiles(draft, facts, { node, cluster }, record)
   for (const [path, content] of payload) draft.files.set(path, content)
   await checkFirmwareFiles(draft.config, boot, node.model)
-  await writeConfigTxt(draft)
+  await writeConfigTxt(draft, request.extras?.configTxt)
   family.start(draft, os, identityOf(draft, node.name))
+  if (request.extras !== undefined) addMetaData(request.extras, draft)
   draft.files.set('cmdline.txt', bytesOf(formatCmdline(draft.cmdline)))
 
   const files = await listChanges(draft, earlier.files)
@@ -154,8 +161,8 @@ async function filesAdded(draft: BootDraft, earlier: Pick<NodeRecord, 'files'>):
 }
 
 /** Also when nothing changes in it: the identity covers the whole of what the node starts from. */
-async function writeConfigTxt(draft: BootDraft): Promise<void> {
-  const before = await readText(draft.boot, 'config.txt')
+async function writeConfigTxt(draft: BootDraft, given: string | undefined): Promise<void> {
+  const before = given ?? (await readText(draft.boot, 'config.txt'))
   const after = editConfigTxt(before ?? '', draft.config)
   if (before !== undefined || after !== '') draft.files.set('config.txt', bytesOf(after))
 }

@@ -3,7 +3,6 @@
  * candidates for systems whose network daemon is only known on the node.
  */
 
-import { Secret } from '../secret.ts'
 import { type BootDraft, bytesOf, reveal } from './boot-draft.ts'
 import type { SystemFacts } from './edits.ts'
 import { formatDhcpcdConf } from './network/dhcpcd.ts'
@@ -48,11 +47,8 @@ export function addNetworkCandidates(
       continue
     }
     if (wifi.psk !== undefined) reveal(draft, wifi.psk)
-    draft.secretFiles.set(`network/${name}.nmconnection`, new Secret(keyfile))
-    draft.secretFiles.set(
-      'network/wpa_supplicant.conf',
-      new Secret(formatWpaSupplicant({ ...profile, wifi })),
-    )
+    draft.secretFiles.set(`network/${name}.nmconnection`, keyfile)
+    draft.secretFiles.set('network/wpa_supplicant.conf', formatWpaSupplicant({ ...profile, wifi }))
   }
   const dhcpcd = formatDhcpcdConf(profiles)
   if (dhcpcd !== '') draft.payload.set('network/dhcpcd.conf', bytesOf(dhcpcd))

@@ -4,6 +4,8 @@
  * receipt.
  */
 import { createHash } from 'node:crypto'
+import { KiB } from '../units.ts'
+import { findSecrets } from './find-secrets.ts'
 import { PAYLOAD } from './payload-paths.ts'
 import type { BootPlan, FileChange } from './plan-boot.ts'
 
@@ -13,20 +15,27 @@ export interface Receipt {
   receiptVersion: 1
   cluster: string
   node: string
-  image: { key: string; extractedSha256: string; extractedSize: number }
+  /** Missing on a card that piimage changed but did not write. */
+  image?: { key: string; extractedSha256: string; extractedSize: number }
   os: string
   /** The piimage that wrote it. */
   piimage: string
   /** sha256 of each file as it was written, those with secrets left out; null for one that was removed. */
   files: Record<string, string | null>
+  /** How the image had those outside piimage/, so that another plan can start from there. */
+  stock: Record<string, StockFile>
 }
 
-/** The plan with its receipt as one more file. */
-export function withReceipt(
-  plan: BootPlan,
-  facts: Omit<Receipt, 'receiptVersion' | 'files' | 'os'>,
-  before: Uint8Array | null,
-): BootPlan {
+/** A text; null: the image has no such file; `kept: false`: too large, no text, or with a secret in it. */
+export type StockFile = string | null | { kept: false }
+
+export type ReceiptFacts = Omit<Receipt, 'receiptVersion' | 'files' | 'os' | 'stock'>
+
+/** Boot files that plans replace are a few hundred bytes; config.txt has been seen with 4 KB. */
+const LARGEST_STOCK = 16 * KiB
+
+/** The plan, which starts from the image, with its receipt as one more file. */
+export function withReceipt(plan: BootPlan, facts: ReceiptFacts): BootPlan {
   const files = Object.fromEntries(
     plan.files.filter((file) => !holdsSecret(file, plan.secrets)).map((file) => [file.path, digestOf(file)]),
   )
@@ -34,13 +43,25 @@ export function withReceipt(
     receiptVersion: 1,
     cluster: facts.cluster,
     node: facts.node,
-    image: facts.image,
+    ...(facts.image === undefined ? {} : { image: facts.image }),
     os: `${plan.os.family} ${plan.os.release}`,
     piimage: facts.piimage,
     files,
+    stock: Object.fromEntries(
+      plan.files
+        .filter(({ path }) => !path.startsWith(`${PAYLOAD}/`))
+        .map(({ path, before }) => [path, stockFile(before)]),
+    ),
   }
   const after = new TextEncoder().encode(`${JSON.stringify(receipt, null, 2)}\n`)
-  return { ...plan, files: [...plan.files, { path: RECEIPT_FILE, before, after }] }
+  return { ...plan, files: [...plan.files, { path: RECEIPT_FILE, before: null, after }] }
+}
+
+function stockFile(before: Uint8Array | null): StockFile {
+  if (before === null) return null
+  const text = Buffer.from(before).toString('utf8')
+  const same = before.length <= LARGEST_STOCK && Buffer.compare(Buffer.from(text), before) === 0
+  return same && findSecrets(text).length === 0 ? text : { kept: false }
 }
 
 const digestOf = ({ after }: FileChange): string | null =>

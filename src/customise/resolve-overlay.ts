@@ -5,7 +5,7 @@
 import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { isAbsolute, join, resolve, sep } from 'node:path'
-import type { OverlayUse } from '../cluster/node.ts'
+import type { Model, OverlayUse } from '../cluster/node.ts'
 import { type Mistake, MistakesError, UsageError } from '../errors.ts'
 import { packageRoot } from '../package-root.ts'
 import { bytesOf } from './boot-draft.ts'
@@ -108,6 +108,9 @@ function completeParameters(overlay: Overlay, use: OverlayUse, node: string): Re
   )
 }
 
+/** Boards whose USB socket can be the device's end of the cable. On compute modules the carrier decides. */
+const withDevicePort: readonly Model[] = ['zero', 'zerow', 'zero2w', 'pi3a+', 'pi4', 'pi400', 'pi5', 'pi500']
+
 function checkNeeds(overlay: Overlay, { node, os, image }: Subject): void {
   const met: Record<Overlay['needs'][number], boolean> = {
     arm64: image.arch === 'arm64',
@@ -115,6 +118,7 @@ function checkNeeds(overlay: Overlay, { node, os, image }: Subject): void {
     user: node.user !== undefined,
     wifi: node.wifi !== undefined,
     address: node.interfaces.some(({ address }) => address !== undefined),
+    'usb-device-port': withDevicePort.includes(node.model) && node.clusterHat === undefined,
   }
   const hints: Record<Overlay['needs'][number], string> = {
     arm64: 'Use a 64-bit image (arm64) for this node.',
@@ -122,6 +126,7 @@ function checkNeeds(overlay: Overlay, { node, os, image }: Subject): void {
     user: 'Give the cluster file a user:.',
     wifi: 'Give the node or the cluster a wifi:.',
     address: 'Give the node an address:.',
+    'usb-device-port': `Of the boards, ${withDevicePort.join(', ')} have one; a ClusterCTRL image sets its own up.`,
   }
   for (const need of overlay.needs) {
     if (met[need]) continue
@@ -248,7 +253,8 @@ async function fileEdit(
 const ownNames =
   /^(?:cmdline\.txt|config\.txt|user-data|meta-data|network-config|piimage(?:\/.*)?|piimage-receipt\.json)$/i
 
-function bootPath(path: string, where: string): string {
+/** @throws {UsageError} no path that an overlay or a person may put a file at */
+export function bootPath(path: string, where: string): string {
   oneLine(path, where)
   const parts = path.split('/')
   if (

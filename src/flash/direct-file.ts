@@ -29,14 +29,18 @@ export interface DirectFile {
 }
 
 export interface DirectFileOptions {
-  /** `drive`: an existing block device, for nobody else (O_EXCL). `new-file`: a file that must not exist yet. */
-  kind: 'drive' | 'new-file'
+  /**
+   * `drive`: an existing block device, for nobody else (O_EXCL). `new-file`: a file that must not exist yet.
+   * `file`: an existing one, through the page cache, at any offset.
+   */
+  kind: 'drive' | 'new-file' | 'file'
   platform?: NodeJS.Platform
 }
 
 /** @throws errno of open(2): EBUSY where another program holds the drive, EEXIST where the new file exists */
 export async function openDirectFile(path: string, options: DirectFileOptions): Promise<DirectFile> {
   const platform = options.platform ?? process.platform
+  if (options.kind === 'file') return directFile(path, await open(path, constants.O_RDWR), false)
   // Without O_CREAT, O_EXCL means on Linux: fail if the block device is mounted or held.
   const drive = constants.O_RDWR | (platform === 'linux' ? constants.O_EXCL : 0)
   const file = constants.O_RDWR | constants.O_CREAT | constants.O_EXCL

@@ -1,7 +1,7 @@
 /**
  * Where a card's bytes go: a drive, or a file named like `oneil.img`.
  *
- * Both look the same to the engine (./write.ts). A drive is opened for nobody
+ * Both look the same to the engines (./write.ts, ./patch.ts). A drive is opened for nobody
  * else and stays as it is when closed. A file is written beside its place as
  * `<name>.<pid>.part` and renamed by `commit`; closed without it, it is gone.
  */
@@ -82,6 +82,24 @@ function openFailure(path: string, cause: unknown): unknown {
     default:
       return cause
   }
+}
+
+/**
+ * Open an image file to change it where it lies (./patch.ts); it stays as it is when closed.
+ * @throws {UsageError} it may not be written
+ */
+export async function openImageTarget(path: string): Promise<Target> {
+  let file: DirectFile
+  try {
+    file = await openDirectFile(path, { kind: 'file' })
+  } catch (cause) {
+    throw new UsageError(`${path} can't be changed: ${(cause as Error).message}`, {
+      hint: 'Check its permissions, or make a copy of it that you may write.',
+      cause,
+    })
+  }
+  const { size } = await stat(path)
+  return makeTarget('file', path, size, file, { commit: async () => {}, close: () => file.close() })
 }
 
 /**

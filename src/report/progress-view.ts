@@ -1,7 +1,7 @@
 /**
  * Progress events → text. On a terminal one line per running step, redrawn in
- * place, each with bytes, rate and time left; elsewhere a plain line when a
- * step starts, every ten seconds, and when it ends.
+ * place, each with bytes, rate and time left; elsewhere a plain line after a
+ * second, every ten seconds, and at the end.
  */
 import type { Progress } from '../progress.ts'
 import { formatBytes } from '../units.ts'
@@ -104,6 +104,8 @@ class Steps {
 }
 
 const REDRAW_MS = 100
+/** A step that is done sooner is worth one line, not two. */
+const FIRST_LINE_MS = 1000
 const PLAIN_LINE_MS = 10_000
 
 export function terminalProgress(screen: Screen, now: () => number): ProgressView {
@@ -156,12 +158,11 @@ export function plainProgress(screen: Screen, now: () => number): ProgressView {
   return {
     clear() {},
     show(progress) {
-      const { step, isNew, now: at } = steps.take(progress)
+      const { step, now: at } = steps.take(progress)
       const done = isDone(progress)
-      if (isNew && !done) screen.write(`${words[progress.phase]} ${nameOf(progress)}\n`)
-      else if (done || at - step.shownAt >= PLAIN_LINE_MS) {
-        screen.write(`${words[progress.phase]} ${nameOf(progress)}: ${describe(step, at)}\n`)
-      } else return
+      const due = step.shownAt === -Infinity ? step.startedAt + FIRST_LINE_MS : step.shownAt + PLAIN_LINE_MS
+      if (!done && at < due) return
+      screen.write(`${words[progress.phase]} ${nameOf(progress)}: ${describe(step, at)}\n`)
       step.shownAt = at
       if (done) steps.end(progress)
     },

@@ -11,7 +11,7 @@ import {
   parseIpv4,
   parseIpv4WithPrefix,
 } from '../../src/cluster/ipv4.ts'
-import { nearest } from '../../src/cluster/nearest.ts'
+import { nearest } from '../../src/nearest.ts'
 
 test('addresses, to the ends of the number range', () => {
   for (const [text, value] of [

@@ -23,6 +23,16 @@ const stories: Record<string, Record<string, { network: string[]; overlays: stri
       overlays: 'hostname user ssh locale static-network gpu-mem cgroups docker swarm',
     },
   },
+  clusterhat: {
+    hammond: {
+      network: ['br0 172.19.181.254/24 -', 'eth0 dhcp -'],
+      overlays: 'hostname user ssh locale static-network gpu-mem cgroups docker swarm',
+    },
+    danieljackson: {
+      network: ['usb0 172.19.181.4/24 172.19.181.254 172.19.181.254'],
+      overlays: 'hostname user ssh locale static-network gpu-mem cgroups docker swarm',
+    },
+  },
   'hypriot-k8s': {
     node1: {
       network: ['eth0 192.168.2.11/24 - 8.8.8.8 8.8.4.4', 'wlan0 dhcp -'],
@@ -33,7 +43,7 @@ const stories: Record<string, Record<string, { network: string[]; overlays: stri
       overlays: 'hostname user ssh static-network cgroups kubeadm',
     },
   },
-  feeder: {
+  'feeder-diskless': {
     cluster00: {
       network: ['eth0 192.168.1.100/24 192.168.1.1 192.168.1.1'],
       overlays: 'hostname user ssh static-network cgroups docker swarm portainer',
@@ -80,7 +90,7 @@ for (const name of storyNames)
   })
 
 test('feeder: boards, storage and how they are served', async () => {
-  const cluster = await parseRight(readStory('feeder'))
+  const cluster = await parseRight(readStory('feeder-diskless'))
   const node = nodeOf(cluster, 'cluster06')
   assert.deepEqual(
     [node.boot, node.mac, node.storageBytes, node.groups],

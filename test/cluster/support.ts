@@ -20,6 +20,7 @@ export const imageKeys = [
   'raspios-bullseye-armhf-lite@2023-05-03',
   'raspios-buster-armhf-lite@2021-05-07',
   'raspbian-stretch-armhf-lite@2018-11-13',
+  'raspios-trixie-arm64-lite@2026-09-15',
   'ubuntu-noble-armhf-server@24.04.1',
 ]
 
@@ -64,11 +65,21 @@ export async function parseRight(text: string, over: Partial<ParseOptions> = {})
 export const formatMistakes = (mistakes: ParsedCluster['mistakes']): string =>
   mistakes.map(({ line, column, message, hint }) => `${line}:${column}: ${message} (${hint})`).join('\n')
 
-export const storyNames = ['chappa-ai', 'hypriot-k8s', 'feeder', 'magi', 'mixed-arch']
+/** The examples that ship; `chappa-ai` is one more, with much in it that they leave out. */
+export const storyNames = ['chappa-ai', 'clusterhat', 'hypriot-k8s', 'feeder-diskless', 'magi', 'mixed-arch']
 
 // Compiled tests run from build/; what lies beside them in git does not.
-const folder = fileURLToPath(new URL('../../../test/cluster/fixtures/', import.meta.url))
-export const readStory = (name: string): string => readFileSync(`${folder}${name}.yaml`, 'utf8')
+const top = new URL('../../../', import.meta.url)
+export const readStory = (name: string): string =>
+  readFileSync(
+    fileURLToPath(
+      new URL(
+        name === 'chappa-ai' ? 'test/cluster/fixtures/chappa-ai.yaml' : `examples/${name}/cluster.yaml`,
+        top,
+      ),
+    ),
+    'utf8',
+  )
 
 /** The start of a cluster file that lacks only its nodes. */
 export const head = 'cluster: sgc\nimage: raspios-bookworm-arm64-lite@2025-05-13\n'

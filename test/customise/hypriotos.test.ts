@@ -8,18 +8,30 @@ import { parseUserData } from '../../src/customise/cloud-init.ts'
 import { readOverlays } from '../../src/customise/overlay.ts'
 import { planBoot } from '../../src/customise/plan-boot.ts'
 import { packageRoot } from '../../src/package-root.ts'
-import { keys, makeCluster, makeNode, use } from './cluster.ts'
+import { Secret } from '../../src/secret.ts'
+import { keys, makeCluster, makeNode, PSK, use } from './cluster.ts'
 import { stockFiles } from './stock.ts'
 
 const image = { key: 'k', version: 'v', arch: 'armhf' } as const
 
-async function planned(system: string, overrides: Partial<Node> = {}, files = stockFiles(system)) {
+const downloadOf = (checked: string) => ({
+  size: null,
+  sha256: '',
+  source: { kind: 'user' as const, checked },
+})
+
+async function planned(
+  system: string,
+  overrides: Partial<Node> = {},
+  files = stockFiles(system),
+  checked?: string,
+) {
   const node = makeNode(overrides)
   const overlays = await readOverlays([join(packageRoot(), 'overlays')])
   const plan = await planBoot({
     cluster: makeCluster([node]),
     node,
-    image,
+    image: checked === undefined ? image : { ...image, download: downloadOf(checked) },
     boot: bootFilesOf(files),
     overlays,
     keys,
@@ -78,3 +90,54 @@ test('before 1.7: device-init keeps what else it says', async () => {
   assert.deepEqual(parse(text('device-init.yaml')), { hostname: 'oneil', wifi: { interfaces: {} } })
   assert.match(text('cmdline.txt'), / init=\/bin\/bash -c "/)
 })
+
+test('the clock starts on the latest day that is known, and never goes back', async () => {
+  const clock = 'fake-hwclock.data'
+  const changed = async (stock: string | undefined, checked?: string) => {
+    const files = stockFiles('hypriotos-1.12.3', { [clock]: stock })
+    const { plan, text } = await planned('hypriotos-1.12.3', {}, files, checked)
+    return plan.files.some(({ path }) => path === clock) ? text(clock) : undefined
+  }
+  assert.equal(await changed('2020-07-02 14:17:05\n', '2026-11-20'), '2026-11-20 00:00:00\n')
+  assert.equal(await changed('', '2026-11-20'), '2026-11-20 00:00:00\n')
+  // A card that has run knows better.
+  assert.equal(await changed('2027-01-01 08:00:00\n', '2026-11-20'), undefined)
+  assert.equal(await changed('2020-07-02 14:17:05\n'), undefined)
+  // Images before 1.12.0 do not read it.
+  assert.equal(await changed(undefined, '2026-11-20'), undefined)
+})
+
+test('the 64-bit image of 2018 is told by its device, too', async () => {
+  const osRelease = 'HYPRIOT_DEVICE="Raspberry Pi 3 64bit"\nHYPRIOT_IMAGE_VERSION="v20180429-184538"\n'
+  const { plan } = await planned(
+    'hypriotos-arm64',
+    {},
+    stockFiles('hypriotos-arm64', { 'os-release': osRelease }),
+  )
+  assert.equal(plan.os.release, 'arm64')
+})
+
+for (const system of ['hypriotos-1.9.0', 'hypriotos-arm64', 'hypriotos-1.12.3']) {
+  test(`${system}: Wi-Fi goes to ifupdown, its key to the secrets`, async () => {
+    const wifi = { ssid: 'Cheyenne Mountain', psk: new Secret(PSK), country: 'US', hidden: false }
+    const radio = {
+      name: 'wlan0',
+      address: { ip: '192.168.7.2', prefix: 24, gateway: '192.168.7.1' },
+      dns: [],
+    }
+    const overlays = ['wifi', 'static-network'].map((name) => use(name))
+    const { plan, text } = await planned(system, { wifi, overlays, interfaces: [radio] })
+    assert.match(
+      text('piimage/files.list'),
+      /^0644 root root \/etc\/network\/interfaces\.d\/wlan0 files\/000$/m,
+    )
+    assert.match(
+      text('piimage/files/000'),
+      /^allow-hotplug wlan0\niface wlan0 inet static\n {2}address 192\.168\.7\.2\n/,
+    )
+    assert.match(text('piimage/files/000'), /wpa-conf \/etc\/wpa_supplicant\/wpa_supplicant\.conf/)
+    assert.match(text('piimage/secrets/network/wpa_supplicant.conf'), new RegExp(`psk=${PSK}`))
+    assert.match(text('config.txt'), /^enable_uart=0$/m)
+    assert.ok(!plan.files.some(({ path }) => path.startsWith('piimage/network/')))
+  })
+}

@@ -69,8 +69,33 @@ const variants: Record<string, Partial<Node>> = {
   },
 }
 
+/** Overlays that only some systems can have. */
+const someVariants: { name: string; systems: (system: string) => boolean; node: Partial<Node> }[] = [
+  {
+    name: 'gadget',
+    systems: (system) => !system.startsWith('clusterctrl'),
+    node: {
+      model: 'zerow',
+      interfaces: [{ name: 'usb0', address: { ip: '172.19.181.1', prefix: 24 }, dns: [] }],
+      overlays: ['usb-gadget', 'static-network'].map((name) => use(name)),
+    },
+  },
+  {
+    name: 'cloud-init',
+    systems: (system) => system === 'trixie' || /^hypriotos-(?!1\.0)/.test(system),
+    node: {
+      overlays: [
+        use('hostname'),
+        use('cloud-init', { 'user-data': { packages: ['vim'] }, file: 'own-user-data' }),
+      ],
+    },
+  },
+]
+
 for (const system of Object.keys(stock)) {
-  for (const [name, overrides] of Object.entries(variants)) {
+  const some = someVariants.filter(({ systems }) => systems(system))
+  const all = { ...variants, ...Object.fromEntries(some.map(({ name, node }) => [name, node])) }
+  for (const [name, overrides] of Object.entries(all)) {
     test(`${system}, ${name}: the files are the golden ones`, async () => {
       assertGolden(`${system}/${name}`, await plan(stockFiles(system), makeNode(overrides)))
     })
@@ -221,6 +246,7 @@ const release: [string, string, string][] = [
   ['buster', 'buster', 'systemd.run'],
   ['stretch', 'stretch', 'init'],
   ['clusterctrl-bookworm', 'bookworm', 'systemd.run'],
+  ['clusterctrl-bullseye', 'bullseye', 'systemd.run'],
   ['clusterctrl-buster', 'buster', 'systemd.run'],
   ['hypriotos-1.12.3', '1.12.1', 'cloud-init'],
   ['hypriotos-1.9.0', '1.7', 'cloud-init'],
@@ -295,6 +321,53 @@ const wrong: { name: string; node: Partial<Node>; files?: Files; message: RegExp
     node: { overlays: [use('gpu-mem')] },
     files: stockFiles('trixie', { 'start4cd.elf': undefined }),
     message: /start4cd\.elf, and the image has none/,
+  },
+  {
+    name: 'a gadget on a board that can be none',
+    node: { model: 'pi3b+', overlays: [use('usb-gadget')] },
+    message: /needs usb-device-port/,
+  },
+  {
+    name: 'a parameter where there are none',
+    node: { overlays: [use('cgroups', { memory: true })] },
+    message: /no memory here/,
+  },
+  {
+    name: 'passwords by a word',
+    node: { overlays: [use('ssh', { 'password-login': 'yes' })] },
+    message: /password-login.*boolean/,
+  },
+  {
+    name: 'user-data that is no mapping',
+    node: { overlays: [use('cloud-init', { 'user-data': ['reboot'] })] },
+    message: /user-data.*object/,
+  },
+  {
+    name: 'a user-data file without a name',
+    node: { overlays: [use('cloud-init', { file: '' })] },
+    message: /file: .*fewer than 1 char/,
+  },
+  {
+    name: 'cloud-init on a HypriotOS without it',
+    node: { overlays: [use('cloud-init', { 'user-data': { a: 1 } })] },
+    files: stockFiles('hypriotos-1.0.0'),
+    message: /needs cloud-init/,
+  },
+  {
+    name: 'cloud-init on ClusterCTRL',
+    node: { overlays: [use('cloud-init', { 'user-data': { a: 1 } })] },
+    files: stockFiles('clusterctrl-bookworm'),
+    message: /needs cloud-init/,
+  },
+  {
+    name: 'a fixed address without one',
+    node: { interfaces: [{ name: 'eth0', dns: [] }], overlays: [use('static-network')] },
+    message: /needs address/,
+  },
+  {
+    name: 'a language with a line end',
+    node: { locale: { locale: 'de_DE.UTF-8\nreboot' }, overlays: [use('locale')] },
+    message: /line end/,
   },
   { name: 'a host name with an underscore', node: { name: 'worker_default' }, message: /no host name/ },
   {

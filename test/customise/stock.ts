@@ -93,10 +93,16 @@ export const stock: Record<string, Files> = {
     'config.txt': `${bookwormConfig}#otg_mode=1 # Controller only\n#dtoverlay=dwc2,dr_mode=peripheral\n`,
     'issue.txt': issue('2025-05-13'),
   }),
+  'clusterctrl-bullseye': files({
+    'cmdline.txt': `${consoles} ${root('2f8a6c13')} fsck.repair=yes rootwait quiet init=/usr/sbin/reconfig-clusterctrl cbridge\n`,
+    'config.txt': `${bullseyeConfig}\n\n[all]\n#otg_mode=1 # Controller only\n#dtoverlay=dwc2,dr_mode=peripheral\n`,
+    'issue.txt': issue('2023-05-03'),
+    'start4.elf': 'x',
+  }),
   'clusterctrl-buster': files({
     'cmdline.txt': `${consoles} ${root('2f8a6c12')} elevator=deadline fsck.repair=yes rootwait quiet init=/sbin/reconfig-clusterctrl cnat\n`,
-    'config.txt': config('', '[pi4]', 'dtoverlay=vc4-fkms-v3d'),
-    'issue.txt': issue('2020-08-20'),
+    'config.txt': `${config('', '[pi4]', 'dtoverlay=vc4-fkms-v3d', '[all]')}#dtoverlay=dwc2,dr_mode=peripheral\n`,
+    'issue.txt': issue('2019-07-10'),
     'start4.elf': 'x',
   }),
   'hypriotos-1.12.3': files({
@@ -106,6 +112,7 @@ export const stock: Record<string, Files> = {
     'user-data': pirate,
     'meta-data': 'instance-id: pirate001\n',
     'network-config': 'version: 1\n',
+    'fake-hwclock.data': '2020-07-02 14:17:05\n',
   }),
   'hypriotos-1.9.0': files({
     'cmdline.txt': `dwc_otg.lpm_enable=0 console=tty1 ${root('7ee80805')} cgroup_enable=cpuset cgroup_enable=memory swapaccount=1 rootwait ${initResize}\n`,

@@ -32,16 +32,18 @@ export interface Project {
   piimage(...args: string[]): Promise<Said>
   /** Something to do before the folder is removed, such as unmounting what lies in it. */
   beforeRemoval(chore: () => void): void
-  /** The same, while somebody reads its stderr as it comes. */
-  piimageWatched(onStderr: (text: string) => void, ...args: string[]): Promise<Said>
+  /** The same, while somebody reads what it says as it comes. */
+  piimageWatched(onText: (text: string) => void, ...args: string[]): Promise<Said>
 }
 
 export interface ProjectOptions {
   /** What the person answers to every yes/no question; default: nobody is there. */
   answer?: boolean
+  /** What the person answers to other questions; default: nobody is there. */
+  ask?: World['ask']
   signal?: AbortSignal
-  /** Called with each piece of stderr as it is written. */
-  onStderr?: (text: string) => void
+  /** Called with each piece of stdout and stderr as it is written. */
+  onText?: (text: string) => void
 }
 
 /** The demo cluster with its own copy of the image, its own lock and cache, and a key that never changes. */
@@ -69,8 +71,8 @@ export function demoProject(t: TestContext, options: ProjectOptions = {}): Proje
     file,
     beforeRemoval: (chore) => void chores.push(chore),
     piimage: (...args) => runPiimage(folder, [...args, '--cache', file('cache')], options),
-    piimageWatched: (onStderr, ...args) =>
-      runPiimage(folder, [...args, '--cache', file('cache')], { ...options, onStderr }),
+    piimageWatched: (onText, ...args) =>
+      runPiimage(folder, [...args, '--cache', file('cache')], { ...options, onText }),
   }
 }
 
@@ -79,11 +81,16 @@ export async function runPiimage(cwd: string, args: string[], options: ProjectOp
   let stdout = ''
   let stderr = ''
   const world: World = {
-    stdout: { write: (text) => (stdout += text) },
+    stdout: {
+      write: (text) => {
+        stdout += text
+        options.onText?.(text)
+      },
+    },
     stderr: {
       write: (text) => {
         stderr += text
-        options.onStderr?.(text)
+        options.onText?.(text)
       },
     },
     env: { HOME: cwd },
@@ -91,7 +98,7 @@ export async function runPiimage(cwd: string, args: string[], options: ProjectOp
     platform: process.platform,
     now: () => new Date(),
     confirm: async () => options.answer ?? false,
-    ask: async () => undefined,
+    ask: options.ask ?? (async () => undefined),
     signal: options.signal ?? new AbortController().signal,
   }
   const status = await main(absolutePaths(args, cwd), world)

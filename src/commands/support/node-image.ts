@@ -1,8 +1,8 @@
 /** A base image and a node → that node's image: the base with its changes laid over. */
 import type { Node } from '../../cluster/node.ts'
 import { applyBootPlan, bootFilesOfVolume } from '../../customise/apply-boot-plan.ts'
-import { type BootPlan, planBoot } from '../../customise/plan-boot.ts'
-import { RECEIPT_FILE, withReceipt } from '../../customise/receipt.ts'
+import { planNode } from '../../customise/earlier-plan.ts'
+import type { BootPlan } from '../../customise/plan-boot.ts'
 import type { BlockReader, Range } from '../../disk/blocks.ts'
 import { mergeRanges } from '../../disk/blocks.ts'
 import { type BlockEditor, Changes } from '../../disk/changes.ts'
@@ -14,40 +14,49 @@ import { version } from '../../version.ts'
 import type { BaseImage } from './base-image.ts'
 import type { Project } from './project.ts'
 
-export interface NodeImage {
+/** What makes the base this node's. */
+export interface NodeChanges {
   node: Node
   base: BaseImage
   plan: BootPlan
   changes: Changes
+}
+
+export interface NodeImage extends NodeChanges {
   /** What must be written: what the file systems use, and what changed. */
   ranges: Range[]
 }
 
+/** The node's image of a base that is whole. */
 export async function buildNodeImage(project: Project, node: Node, base: BaseImage): Promise<NodeImage> {
+  const image = await planNodeChanges(project, node, base)
+  return { ...image, ranges: mergeRanges([...(await base.used.all()), ...image.changes.ranges()]) }
+}
+
+/** Reads only the boot partition: a base that is still growing need not have more. */
+export async function planNodeChanges(project: Project, node: Node, base: BaseImage): Promise<NodeChanges> {
   const changes = new Changes(base.reader)
   const { volume } = await openBootVolume(changes)
-  const files = bootFilesOfVolume(volume)
   const image = project.imageOf(node)
-  const planned = await planBoot({
-    cluster: project.cluster,
-    node,
-    image,
-    boot: files,
-    overlays: project.overlays,
-    keys: await project.keys(),
-  })
-  const plan = withReceipt(
-    planned,
+  const plan = await planNode(
+    {
+      cluster: project.cluster,
+      node,
+      image,
+      boot: bootFilesOfVolume(volume),
+      overlays: project.overlays,
+      keys: project.release === true ? undefined : await project.keys(),
+      ...(project.extras === undefined ? {} : { extras: project.extras }),
+    },
     {
       cluster: project.cluster.name,
       node: node.name,
       image: { key: image.key, extractedSha256: base.sha256, extractedSize: base.length },
       piimage: version(),
     },
-    (await files.read(RECEIPT_FILE)) ?? null,
   )
   await applyBootPlan(plan, volume, await newestTime(volume))
-  return { node, base, plan, changes, ranges: mergeRanges([...base.used.ranges, ...changes.ranges()]) }
+  return { node, base, plan, changes }
 }
 
 /**
@@ -79,7 +88,7 @@ function editorOf(image: BlockReader | BlockEditor, partition: Partition): Block
 }
 
 /** The image's own date: what new files are stamped with, so that two runs give the same bytes. */
-async function newestTime(volume: FatVolume): Promise<Date> {
+export async function newestTime(volume: FatVolume): Promise<Date> {
   let newest = 0
   for (const entry of await volume.list('/')) newest = Math.max(newest, entry.modified.getTime())
   // FAT time starts in 1980.

@@ -3,8 +3,9 @@ import { existsSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { findImage, readLock } from '../../catalog/lock.ts'
 import type { Lock, LockedImage } from '../../catalog/locked-image.ts'
-import { readCluster } from '../../cluster/cluster-file.ts'
+import { type ReadOptions, readCluster } from '../../cluster/cluster-file.ts'
 import type { Cluster, Node } from '../../cluster/node.ts'
+import type { BootExtras } from '../../customise/extras.ts'
 import { type Overlay, readOverlays } from '../../customise/overlay.ts'
 import type { NodeKeys } from '../../customise/plan-boot.ts'
 import { UsageError } from '../../errors.ts'
@@ -25,6 +26,10 @@ export interface Project {
   /** Read when first needed: `drives` and `images` work without one. */
   keys(): Promise<NodeKeys>
   imageOf(node: Node): LockedImage
+  /** Its cards are for everybody: nothing derived from a key is on them. */
+  release?: true
+  /** Files given on the command line. */
+  extras?: BootExtras
 }
 
 /** The lock in force: `--lock`, else the one beside the cluster file, else the one shipped. */
@@ -41,12 +46,17 @@ export const cacheOf = (args: GlobalArgs, { world, output }: Context): Promise<C
   openCache(cacheFolder(args, world), { onWait: output.note })
 
 /** @throws {MistakesError} everything wrong with the cluster file, at once */
-export async function openProject(args: GlobalArgs, { world }: Context): Promise<Project> {
+export async function openProject(
+  args: GlobalArgs,
+  { world }: Context,
+  options: Pick<ReadOptions, 'readLocal'> = {},
+): Promise<Project> {
   const file = resolve(world.cwd, args.cluster)
   const folder = dirname(file)
   const lock = await readLock(lockPath(args, world))
   const overlays = await readOverlays([join(folder, 'overlays'), join(packageRoot(), 'overlays')])
   const cluster = await readCluster(args.cluster, {
+    ...options,
     imageKeys: [...lock.images.keys()],
     archOf: (image) => lock.images.get(image)?.arch,
     overlayNames: [...overlays.keys()],
@@ -64,6 +74,15 @@ export async function openProject(args: GlobalArgs, { world }: Context): Promise
     imageOf: (node) => findImage(lock, node.image),
   }
 }
+
+/** What `--os` says: the system of every node, whatever the cluster file and the images say. */
+export const withOs = (project: Project, os: string | undefined): Project =>
+  os === undefined
+    ? project
+    : {
+        ...project,
+        cluster: { ...project.cluster, nodes: project.cluster.nodes.map((node) => ({ ...node, os })) },
+      }
 
 /** @throws {UsageError} a name that is no node of the cluster */
 export function findNode(cluster: Cluster, name: string): Node {

@@ -7,6 +7,8 @@
  * boot names the node after its role, rewrites config.txt and cmdline.txt, puts
  * the image's own resizing `init=` at the end of the line and restarts; our
  * `systemd.run=` waits on the line until after that, and names the node anew.
+ * The role goes to the end of the line: the script of 2019 (below /sbin) takes
+ * out everything from ` init=` on.
  *
  * The addresses of the internal network (172.19.181.0/24 on usb0 and br0) are
  * set by the image itself, from the role.
@@ -76,7 +78,18 @@ export const clusterctrl: OsFamily = {
     if (os.trigger === 'init') addInitScript(draft, os)
   },
 
-  start: startByRelease,
+  start(draft, os, identity) {
+    startByRelease(draft, os, identity)
+    draft.cmdline = withRoleLast(draft.cmdline)
+  },
+}
+
+/** What the first images' script does not know how to leave: it cuts the line off from `init=`. */
+function withRoleLast(tokens: readonly string[]): string[] {
+  const at = tokens.findIndex(isReconfig)
+  if (at === -1) return [...tokens]
+  const role = tokens.slice(at, isRole(tokens[at + 1]) ? at + 2 : at + 1)
+  return [...tokens.slice(0, at), ...tokens.slice(at + role.length), ...role]
 }
 
 function isSetByRole({ name, address }: NodeInterface): boolean {

@@ -10,11 +10,16 @@
  * only since 1.12.1 (then without the `network:` key); locale and, before that,
  * addresses are set by early steps.
  *
+ * Since 1.12.0 the clock of a node without network starts from
+ * `fake-hwclock.data` on the boot partition, in UTC. The image's is the day it
+ * was built, when no certificate of today was valid; the day on which the lock
+ * was checked is the latest that is known without asking a clock, which would
+ * make every plan another one.
+ *
  * Source: hypriot/image-builder-rpi, `builder/files/etc/cloud/cloud.cfg` and
  * `builder/chroot-script.sh`; hypriot/flash.
  */
-import type { Node, User } from '../../cluster/node.ts'
-import { Secret } from '../../secret.ts'
+import type { Node, NodeInterface, User } from '../../cluster/node.ts'
 import { type BootDraft, bytesOf, reveal } from '../boot-draft.ts'
 import { type BootFiles, readText } from '../boot-files.ts'
 import { foreignUserData, writeNetworkConfig, writeUserData } from '../cloud-facts.ts'
@@ -22,11 +27,14 @@ import { formatYaml, mergeTrees, parseYamlMap, type TreeMap } from '../cloud-ini
 import type { SystemFacts } from '../edits.ts'
 import { formatInterfacesD } from '../network/interfaces-d.ts'
 import { networkConfigV1 } from '../network/network-config.ts'
+import type { NetworkProfile } from '../network/profile.ts'
 import { formatWpaSupplicant } from '../network/wpa-supplicant.ts'
 import { profilesOf } from '../profiles.ts'
 import { acceptsPasswords, radioFacts, scriptFacts, scriptLocale, scriptNetwork } from '../scripted-facts.ts'
 import type { DetectedOs, OsFamily } from './family.ts'
 import { addInitScript, withInitShell } from './init-shell.ts'
+
+const CLOCK_FILE = 'fake-hwclock.data'
 
 /** Named by the first version that works so. */
 type Generation = '1.0' | '1.7' | '1.12.1' | 'arm64'
@@ -35,7 +43,8 @@ const generations: readonly Generation[] = ['1.0', '1.7', '1.12.1', 'arm64']
 function generationOf(release: string): { generation: Generation; evidence: string[] } {
   const version = /^HYPRIOT_IMAGE_VERSION="?v?([^"\s]+)/m.exec(release)?.[1] ?? ''
   const evidence = [`os-release: HYPRIOT_IMAGE_VERSION=${version}`]
-  if (/^HYPRIOT_OS="?HypriotOS\/arm64/m.test(release)) return { generation: 'arm64', evidence }
+  const is64 = /^(?:HYPRIOT_OS="?HypriotOS\/arm64|HYPRIOT_DEVICE=.*64bit)/m
+  if (is64.test(release)) return { generation: 'arm64', evidence }
   const [major = 0, minor = 0, patch = 0] = version.split(/[.-]/).map(Number)
   const isAtLeast = (wanted: [number, number, number]) =>
     [major, minor, patch].map((n) => String(n).padStart(4, '0')).join() >=
@@ -81,9 +90,12 @@ export const hypriotos: OsFamily = {
       return
     }
     await seedFacts(facts, draft)
+    await setClock(draft)
     scriptLocale(facts, draft)
-    if (os.release === '1.12.1') await networkByCloudInit(facts, draft, node)
-    else scriptNetwork(facts, draft, node)
+    const { wired, radio } = splitNetwork(facts)
+    if (os.release === '1.12.1') await wiredByCloudInit(wired, draft, node)
+    else scriptNetwork({ network: wired }, draft, node)
+    for (const profile of radio) radioByIfupdown(profile, draft)
   },
 
   async finish(draft, os, node) {
@@ -135,35 +147,53 @@ const seedUser = (user: User, draft: BootDraft): TreeMap => ({
   ...(user.sshKeys.length === 0 ? {} : { ssh_authorized_keys: [...user.sshKeys] }),
 })
 
-/** Since 1.12.1: ifupdown, by cloud-init. Its Wi-Fi is beyond network-config version 1. */
-async function networkByCloudInit(facts: SystemFacts, draft: BootDraft, node: Node): Promise<void> {
-  const profiles = profilesOf(facts)
-  const wired = profiles.filter(({ wifi }) => wifi === undefined)
+interface RadioProfile extends NetworkProfile {
+  wifi: NonNullable<NetworkProfile['wifi']>
+}
+
+function splitNetwork(facts: SystemFacts): { wired: NodeInterface[]; radio: RadioProfile[] } {
+  const radio = profilesOf(facts).flatMap((profile) =>
+    profile.wifi === undefined ? [] : [{ ...profile, wifi: profile.wifi }],
+  )
+  const wired = (facts.network ?? []).filter((port) => !radio.some(({ name }) => name === port.name))
+  return { wired, radio }
+}
+
+/** Since 1.12.1: ifupdown, by cloud-init. */
+async function wiredByCloudInit(wired: NodeInterface[], draft: BootDraft, node: Node): Promise<void> {
   const stock = formatYaml(networkConfigV1([{ name: 'eth0', dns: [] }]))
-  await writeNetworkConfig(draft, node, wired.length === 0 ? undefined : networkConfigV1(wired), stock)
-  for (const profile of profiles) {
-    const { name, wifi } = profile
-    if (wifi === undefined) continue
-    if (wifi.psk !== undefined) reveal(draft, wifi.psk)
-    const supplicant = new Secret(formatWpaSupplicant({ ...profile, wifi }))
-    draft.secretFiles.set('network/wpa_supplicant.conf', supplicant)
-    draft.rootFiles.push(
-      {
-        path: `/etc/network/interfaces.d/${name}`,
-        content: bytesOf(formatInterfacesD(profile)),
-        mode: '0644',
-        owner: 'root',
-        group: 'root',
-      },
-      {
-        path: '/etc/wpa_supplicant/wpa_supplicant.conf',
-        secret: 'network/wpa_supplicant.conf',
-        mode: '0600',
-        owner: 'root',
-        group: 'root',
-      },
-    )
-  }
+  const tree = wired.length === 0 ? undefined : networkConfigV1(profilesOf({ network: wired }))
+  await writeNetworkConfig(draft, node, tree, stock)
+}
+
+/** ifupdown has the radio on every version; network-config version 1 cannot say a Wi-Fi network. */
+function radioByIfupdown(profile: RadioProfile, draft: BootDraft): void {
+  const { name, wifi } = profile
+  if (wifi.psk !== undefined) reveal(draft, wifi.psk)
+  draft.secretFiles.set('network/wpa_supplicant.conf', formatWpaSupplicant(profile))
+  const root = { owner: 'root', group: 'root' }
+  draft.rootFiles.push(
+    {
+      path: `/etc/network/interfaces.d/${name}`,
+      content: bytesOf(formatInterfacesD(profile)),
+      mode: '0644',
+      ...root,
+    },
+    {
+      path: '/etc/wpa_supplicant/wpa_supplicant.conf',
+      secret: 'network/wpa_supplicant.conf',
+      mode: '0600',
+      ...root,
+    },
+  )
+}
+
+/** Never back; and only where the image looks for it. */
+async function setClock({ boot, files, pastDay }: BootDraft): Promise<void> {
+  const stock = (await readText(boot, CLOCK_FILE))?.trim()
+  if (stock === undefined || pastDay === '') return
+  const earliest = `${pastDay} 00:00:00`
+  files.set(CLOCK_FILE, bytesOf(`${stock > earliest ? stock : earliest}\n`))
 }
 
 /** The host name only: device-init sets it again at every boot. */

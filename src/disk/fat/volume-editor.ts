@@ -39,6 +39,15 @@ export interface FileTimes {
   modified: Date
 }
 
+export interface WipeOption {
+  /**
+   * Zero what the file gives up: clusters that are freed, and what lies behind
+   * its end in those it keeps. For files that held secrets: a free cluster can
+   * be read by anybody who has the card.
+   */
+  wipe?: boolean
+}
+
 export class VolumeEditor {
   readonly #blocks: BlockReader | BlockEditor
   readonly #source: DirectorySource
@@ -56,7 +65,11 @@ export class VolumeEditor {
     return this.#freeMap
   }
 
-  writeFile(path: string, bytes: Uint8Array, { modified }: FileTimes): Promise<void> {
+  writeFile(
+    path: string,
+    bytes: Uint8Array,
+    { modified, wipe = false }: FileTimes & WipeOption,
+  ): Promise<void> {
     return this.#edit(async (editor, free) => {
       if (bytes.length > MAX_FILE_BYTES) {
         throw new FormatError(
@@ -66,7 +79,7 @@ export class VolumeEditor {
       const { folder, name, entry } = await this.#locate(path)
       if (entry === undefined) return this.#create(editor, free, folder, name, bytes, modified)
       if (isFolder(entry)) throw new FormatError(`${path} is a folder on the FAT volume, not a file`)
-      return this.#replace(editor, free, folder, entry, bytes, modified)
+      return this.#replace(editor, free, folder, entry, { bytes, modified, wipe })
     })
   }
 
@@ -87,7 +100,7 @@ export class VolumeEditor {
     })
   }
 
-  remove(path: string): Promise<void> {
+  remove(path: string, { wipe = false }: WipeOption = {}): Promise<void> {
     return this.#edit(async (editor, free) => {
       const { folder, entry } = await this.#locate(path)
       if (entry === undefined) throw new FormatError(`the FAT volume has no ${JSON.stringify(path)}`)
@@ -95,6 +108,7 @@ export class VolumeEditor {
       const slots = folder.bytes.slice(entry.slot * SLOT_BYTES, (entry.slot + entry.slotCount) * SLOT_BYTES)
       for (let at = 0; at < slots.length; at += SLOT_BYTES) slots[at] = 0xe5
       await writeSlots(editor, folder, entry.slot, slots)
+      if (wipe) await this.#wipe(editor, clusters)
       await this.#release(free, clusters)
     })
   }
@@ -151,8 +165,7 @@ export class VolumeEditor {
     free: FreeMap,
     folder: Directory,
     entry: DirEntry,
-    bytes: Uint8Array,
-    modified: Date,
+    { bytes, modified, wipe }: { bytes: Uint8Array; modified: Date; wipe: boolean },
   ): Promise<void> {
     const { table, store } = this.#source
     const path = joinPath(folder, entry.name)
@@ -160,10 +173,13 @@ export class VolumeEditor {
     const needed = this.#clustersFor(bytes.length)
     this.#checkRoom(free, path, needed - old.length)
     const { kept, added } = rearrange(free, old, needed)
-    await this.#release(free, old.slice(kept.length))
+    const freed = old.slice(kept.length)
+    if (wipe) await this.#wipe(editor, freed)
+    await this.#release(free, freed)
     await table.link([...kept, ...added])
-    const fits = bytes.subarray(0, kept.length * this.#source.geometry.clusterBytes)
-    await store.writeChanged(editor, store.ranges(kept), fits)
+    const keptBytes = kept.length * this.#source.geometry.clusterBytes
+    const fits = bytes.subarray(0, keptBytes)
+    await store.writeChanged(editor, store.ranges(kept), wipe ? padded(fits, keptBytes) : fits)
     await store.writeNew(editor, store.ranges(added), bytes.subarray(fits.length))
 
     const fields = { firstCluster: kept[0] ?? added[0] ?? 0, size: bytes.length, modified }
@@ -230,6 +246,11 @@ export class VolumeEditor {
     for (const cluster of clusters) free.release(cluster)
   }
 
+  async #wipe(editor: BlockEditor, clusters: readonly number[]): Promise<void> {
+    for (const { offset, length } of this.#source.store.ranges(clusters))
+      await editor.write(offset, new Uint8Array(length))
+  }
+
   #clustersFor(bytes: number): number {
     return Math.ceil(bytes / this.#source.geometry.clusterBytes)
   }
@@ -242,6 +263,12 @@ export class VolumeEditor {
       { hint: 'Leave out overlays or files, or use an image with a larger boot partition.' },
     )
   }
+}
+
+function padded(bytes: Uint8Array, length: number): Uint8Array {
+  const whole = new Uint8Array(length)
+  whole.set(bytes)
+  return whole
 }
 
 /**

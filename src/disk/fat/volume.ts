@@ -22,7 +22,7 @@ import { ATTRIBUTE, type DirEntry } from './dir-entry.ts'
 import { type Directory, type DirectorySource, readRoot } from './directory.ts'
 import { FatTable } from './fat-table.ts'
 import { findFolder, isFolder, joinPath, locate, walkEntries } from './tree.ts'
-import { type FileTimes, VolumeEditor } from './volume-editor.ts'
+import { type FileTimes, VolumeEditor, type WipeOption } from './volume-editor.ts'
 
 /** A file or folder of the volume. */
 export interface FatEntry {
@@ -148,8 +148,8 @@ export class FatVolume {
    * @throws {FormatError} no such folder, a folder of that name, or not enough room: nothing was changed
    * @throws {UsageError} a name FAT cannot hold
    */
-  writeFile(path: string, bytes: Uint8Array, times: FileTimes): Promise<void> {
-    return this.#editor.writeFile(path, bytes, times)
+  writeFile(path: string, bytes: Uint8Array, options: FileTimes & WipeOption): Promise<void> {
+    return this.#editor.writeFile(path, bytes, options)
   }
 
   /**
@@ -165,8 +165,8 @@ export class FatVolume {
    * Remove a file, or a folder with everything in it.
    * @throws {FormatError} there is no such entry, or what is to be freed is damaged: nothing was changed
    */
-  remove(path: string): Promise<void> {
-    return this.#editor.remove(path)
+  remove(path: string, options: WipeOption = {}): Promise<void> {
+    return this.#editor.remove(path, options)
   }
 }
 

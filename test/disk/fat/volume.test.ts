@@ -342,3 +342,30 @@ test('a volume over a plain reader can be read only', async (t) => {
   assert.deepEqual(await volume.list(''), [])
   await assert.rejects(volume.writeFile('a', text('a'), { modified }), /opened for reading/)
 })
+
+test('wipe: what a file gives up reads as zeroes, and nothing else changes', async (t) => {
+  if (!needJudges(t)) return
+  const path = makeVolume(t, {
+    name: 'small, two sectors per cluster',
+    bytes: 80 * MiB,
+    args: ['-F', '32', '-s', '2'],
+  })
+  const { changes, volume } = await openVolume(t, path)
+  const secret = 'correct horse battery staple'
+  const long = text(secret.repeat(200))
+  const holds = async (): Promise<boolean> => Buffer.from(await changes.read(0, 8 * MiB)).includes(secret)
+  await volume.mkdir('keys', { modified })
+  for (const name of ['shrinks', 'grows', 'goes', 'keys/goes'])
+    await volume.writeFile(name, long, { modified })
+  await volume.writeFile('stays', text('stays as it is'), { modified })
+  await volume.writeFile('shrinks', text('correct horse'), { modified, wipe: true })
+  await volume.writeFile('grows', text('x'.repeat(9000)), { modified, wipe: true })
+  await volume.remove('goes', { wipe: true })
+  assert.ok(await holds(), 'one file with it is left')
+  await volume.remove('keys', { wipe: true })
+  assert.equal(await holds(), false)
+  assert.equal(Buffer.from(await volume.readFile('shrinks')).toString(), 'correct horse')
+  assert.equal(Buffer.from(await volume.readFile('stays')).toString(), 'stays as it is')
+  await applyChanges(path, changes)
+  checkVolume(path)
+})

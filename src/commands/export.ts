@@ -1,0 +1,190 @@
+/**
+ * `piimage export`: the cluster as other tools want it. To stdout, or to a file
+ * of its own; never into a file that somebody else wrote.
+ */
+import { existsSync, readFileSync } from 'node:fs'
+import { mkdir } from 'node:fs/promises'
+import { homedir } from 'node:os'
+import { dirname, join, relative, resolve } from 'node:path'
+import type { Cluster } from '../cluster/node.ts'
+import { UsageError } from '../errors.ts'
+import { formatAnsibleInventory } from '../export/ansible.ts'
+import { planEeprom } from '../export/eeprom.ts'
+import { hasHeading } from '../export/heading.ts'
+import { formatHosts } from '../export/hosts.ts'
+import { formatKnownHosts } from '../export/known-hosts.ts'
+import { type KnownAddresses, planReach } from '../export/reach.ts'
+import { formatSshConfig } from '../export/ssh-config.ts'
+import { writeFileAtomically } from '../io/atomic-file.ts'
+import { readClusterKey } from '../secrets/cluster-key.ts'
+import { sshHostKey } from '../secrets/identity.ts'
+import { type Context, defineCommand, type GlobalArgs } from './command.ts'
+import { findIdentityFiles } from './support/identity-file.ts'
+import { expandHome, fromHome } from './support/portable-path.ts'
+import { CLUSTER_KEY_FILE, findNode, openProject } from './support/project.ts'
+
+interface ExportArgs {
+  format: string
+  output?: string
+  'known-hosts'?: string
+  address: string[]
+  node?: string[]
+}
+
+interface Job {
+  args: GlobalArgs & ExportArgs
+  context: Context
+  cluster: Cluster
+  home: string
+  addresses: KnownAddresses
+  /** Where the exported known_hosts lies, absolute. */
+  knownHosts: string
+}
+
+/** @returns the text, ending in a newline */
+type Exporter = (job: Job) => Promise<string> | string
+
+export const exportCommand = defineCommand<ExportArgs>({
+  command: 'export <format>',
+  describe: 'Files for ssh, Ansible, /etc/hosts and the boards themselves',
+  builder: (cli) =>
+    cli
+      .positional('format', {
+        choices: Object.keys(exporters),
+        demandOption: true,
+        describe: 'What to make',
+      })
+      .option('output', {
+        alias: 'o',
+        type: 'string',
+        nargs: 1,
+        describe: 'File to write (default: stdout)',
+      })
+      .option('known-hosts', {
+        type: 'string',
+        nargs: 1,
+        describe: 'Where known-hosts goes (default: known_hosts beside the cluster file)',
+      })
+      .option('address', {
+        type: 'string',
+        array: true,
+        nargs: 1,
+        default: [],
+        describe: 'NODE=ADDRESS: where a node is that asks for its address by DHCP',
+      })
+      .option('node', { type: 'string', array: true, nargs: 1, describe: 'eeprom: only these nodes' })
+      .example('$0 export known-hosts -o known_hosts', 'Host keys, before the first boot')
+      .example('$0 export ssh-config -o ssh_config', 'Then: ssh -F ssh_config oneil'),
+  async run(args, context) {
+    const { world, output } = context
+    const exporter = exporters[args.format]
+    if (exporter === undefined) throw new Error(`no exporter ${args.format}`)
+    const { cluster } = await openProject(args, context)
+    const home = world.env.HOME ?? homedir()
+    const knownHosts = resolve(
+      world.cwd,
+      args['known-hosts'] === undefined
+        ? join(cluster.folder, 'known_hosts')
+        : expandHome(args['known-hosts'], home),
+    )
+    const addresses = parseAddresses(args.address, cluster)
+    const text = await exporter({ args, context, cluster, home, addresses, knownHosts })
+    if (args.output === undefined) {
+      output.print(text.replace(/\n$/, ''))
+      return { format: args.format, text }
+    }
+    const file = resolve(world.cwd, expandHome(args.output, home))
+    refuseForeign(file, args.output, args.yes, home)
+    await mkdir(dirname(file), { recursive: true })
+    await writeFileAtomically(file, text)
+    output.note(`made ${args.output}`)
+    if (args.format === 'ssh-config')
+      output.note(
+        `Use it with ssh -F ${args.output} NODE, or for good with this line at the top of ~/.ssh/config:\n  Include ${fromHome(file, home)}`,
+      )
+    return { format: args.format, file }
+  },
+})
+
+const exporters: Record<string, Exporter> = {
+  'ssh-config': (job) => {
+    noteUnknown(job)
+    return formatSshConfig(job.cluster, {
+      knownHosts: writablePath(job.knownHosts, job.home),
+      identityFile: findIdentityFiles(job.home),
+      addresses: job.addresses,
+    })
+  },
+  ansible: (job) => {
+    noteUnknown(job)
+    return formatAnsibleInventory(job.cluster, {
+      knownHosts: writablePath(job.knownHosts, job.home),
+      identityFile: findIdentityFiles(job.home),
+      addresses: job.addresses,
+    })
+  },
+  hosts: ({ cluster }) => formatHosts(cluster),
+  'known-hosts': async ({ cluster, addresses }) => {
+    const key = await readClusterKey(join(cluster.folder, CLUSTER_KEY_FILE))
+    return formatKnownHosts(cluster, (node) => sshHostKey(key, node).publicLine, addresses)
+  },
+  eeprom: ({ args, cluster }) => {
+    const nodes = args.node?.map((name) => findNode(cluster, name)) ?? cluster.nodes
+    const kinds = planEeprom(cluster, nodes)
+    const several = kinds.filter(({ isBootConf }) => isBootConf)
+    if (args.output !== undefined && several.length > 1)
+      throw new UsageError(`these nodes need ${several.length} different boot.conf files`, {
+        hint: `Choose alike ones with --node: ${several.map((kind) => kind.nodes.join(' ')).join(' | ')}`,
+      })
+    return kinds.map(({ text }) => text).join('\n')
+  },
+}
+
+/** Say what the file doesn't know yet. */
+function noteUnknown({ context, cluster, addresses, knownHosts }: Job): void {
+  const { output, world } = context
+  if (!existsSync(knownHosts))
+    output.note(
+      `Host keys are looked for in ${knownHosts}; make it with: piimage export known-hosts -o ${relative(world.cwd, knownHosts)}`,
+    )
+  for (const { node, address } of planReach(cluster, addresses))
+    if (address === `${node.name}.local`)
+      output.note(
+        `${node.name} asks for its address by DHCP and is looked for as ${address}; if that is not found: --address ${node.name}=ADDRESS`,
+      )
+}
+
+/** @throws {UsageError} a node that is not there, or no address */
+function parseAddresses(words: readonly string[], cluster: Cluster): KnownAddresses {
+  return new Map(
+    words.map((word) => {
+      const [, name = '', address = ''] = /^([^=]*)=(.*)$/.exec(word) ?? []
+      if (!/^[A-Za-z0-9][A-Za-z0-9.:_-]*$/.test(address))
+        throw new UsageError(`--address ${word} is not NODE=ADDRESS`, {
+          hint: `For example --address ${cluster.nodes[0]?.name}=192.168.1.7`,
+        })
+      return [findNode(cluster, name).name, address]
+    }),
+  )
+}
+
+/** @throws {UsageError} a path that ssh's configuration has no way to write */
+function writablePath(path: string, home: string): string {
+  if (/["'\\\n\r]|\$\{/.test(path))
+    throw new UsageError(`${JSON.stringify(path)} can't be named in an ssh configuration`, {
+      hint: 'Put the host keys elsewhere: --known-hosts ~/.ssh/known_hosts_cluster',
+    })
+  return fromHome(path, home)
+}
+
+/** @throws {UsageError} the file is the person's own, or nobody said that it may be replaced */
+function refuseForeign(file: string, shownAs: string, yes: boolean, home: string): void {
+  if (file === join(home, '.ssh', 'config'))
+    throw new UsageError(`${shownAs} is your own ssh configuration and is never written to`, {
+      hint: 'Write to another file, and put an Include line for it at the top of ~/.ssh/config',
+    })
+  if (yes || !existsSync(file) || hasHeading(readFileSync(file, 'utf8'))) return
+  throw new UsageError(`${shownAs} is there already, and piimage did not make it`, {
+    hint: 'Name another file, or replace it with --yes',
+  })
+}

@@ -1,0 +1,70 @@
+/**
+ * A node for everybody: what an image may hold that is published. Nothing of a
+ * person (account, keys, Wi-Fi) and nothing derived from anybody's cluster key:
+ * the system asks for those at its first boot, or `piimage customise` puts them
+ * in later.
+ */
+import { existsSync } from 'node:fs'
+import { readLocalFile } from '../../cluster/cluster-file.ts'
+import type { ParseOptions } from '../../cluster/judge.ts'
+import type { Cluster, Node } from '../../cluster/node.ts'
+import { findSecrets } from '../../customise/find-secrets.ts'
+import { PAYLOAD } from '../../customise/payload-paths.ts'
+import type { BootPlan } from '../../customise/plan-boot.ts'
+import { UsageError } from '../../errors.ts'
+import type { Project } from './project.ts'
+
+/** Overlays that stand for what a person gives, or for a place in one cluster, which takes a key or a token. */
+const personal = new Set(['user', 'wifi', 'swarm', 'kubeadm', 'k3s', 'portainer'])
+
+/** A key whose private half was thrown away. */
+const NOBODYS_KEY = 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOBv2xxjxLLiPpuVHul6I9HGcSzaF0d1Erhx8WGo8XWe nobody'
+
+/** The files that a cluster file names lie with the person who wrote it: where one is not here, this will do. */
+export const standIn: ParseOptions['readLocal'] = (path) => {
+  if (existsSync(path)) return readLocalFile(path)
+  return { text: `${path.endsWith('.pub') ? NOBODYS_KEY : 'a stand-in pass phrase'}\n`, mode: 0o600 }
+}
+
+/** The same project, its nodes without anything of a person's; it needs no cluster.key. */
+export function forRelease(project: Project): Project {
+  const nodes = project.cluster.nodes.map(withoutPerson)
+  const cluster: Cluster = { ...project.cluster, nodes, join: { kind: 'none', by: 'pull' } }
+  return { ...project, cluster, release: true }
+}
+
+function withoutPerson({ user: _user, wifi: _wifi, ...node }: Node): Node {
+  return { ...node, overlays: node.overlays.filter(({ name }) => !personal.has(name)) }
+}
+
+/**
+ * What is left may still be secret: an overlay's token, somebody's user-data.
+ * @param given the node with what was taken from it
+ * @returns the files that hold something secret
+ */
+export function findSecretFiles(plan: BootPlan, given: Node): string[] {
+  const texts = [...plan.secrets, ...(given.user?.sshKeys ?? []).map(keyMaterial)]
+  for (const secret of [given.user?.passwordHash, given.wifi?.psk])
+    if (secret !== undefined) texts.push(secret.reveal())
+  const holds = plan.files.filter(({ path, before, after }) => {
+    if (after === null || after.length === 0) return false
+    if (path.startsWith(`${PAYLOAD}/secrets/`)) return true
+    const bytes = Buffer.from(after)
+    // What an overlay passes on without knowing what it is; not the image's own, which is public.
+    const stock = Buffer.from(before ?? [])
+    const seed = /^(user-data|network-config)$/.test(path) ? findSecrets(bytes.toString()) : []
+    return seed.some((secret) => !stock.includes(secret)) || texts.some((text) => bytes.includes(text))
+  })
+  return holds.map(({ path }) => path)
+}
+
+export const RELEASE_HINT =
+  'Take what needs the secret out of the node; piimage customise puts it into the image later.'
+
+export const notForRelease = (node: string, files: readonly string[]): UsageError =>
+  new UsageError(`node ${node} is not for release: a secret is in ${files.join(', ')}`, {
+    hint: RELEASE_HINT,
+  })
+
+/** The base64 of an authorized_keys line, without type and comment. */
+const keyMaterial = (line: string): string => /AAAA\S+/.exec(line)?.[0] ?? line

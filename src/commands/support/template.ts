@@ -1,0 +1,116 @@
+/**
+ * Templates: the examples that ship with piimage, made into a person's own
+ * cluster file. Single values are replaced in the text; everything else stays as
+ * it is, comments and all.
+ */
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { type Document, isMap, isScalar, parse, parseDocument } from 'yaml'
+import { packageRoot } from '../../package-root.ts'
+
+export interface Template {
+  name: string
+  text: string
+  /** Its user's login name. */
+  user: string
+  /** undefined: no node has Wi-Fi. */
+  wifi?: { country: string }
+  /** What must be run once before its images can be had; a comment in it says so. */
+  lockCommands: string[]
+  /** The node to start with. */
+  firstNode: string
+}
+
+/** What makes a template somebody's own; what is undefined stays as it is. */
+export interface TemplateValues {
+  cluster: string
+  /** For editors: where the schema lies, from the new file. */
+  schema: string
+  user: string | undefined
+  sshKey: string | undefined
+  wifi: { ssid: string; country: string; passphraseFile: string } | undefined
+}
+
+const templatesFolder = (): string => join(packageRoot(), 'examples')
+
+export const templateNames = (): string[] =>
+  readdirSync(templatesFolder(), { withFileTypes: true })
+    .filter((entry) => entry.isDirectory() && existsSync(join(templatesFolder(), entry.name, 'cluster.yaml')))
+    .map((entry) => entry.name)
+    .sort()
+
+/** @param name one of `templateNames()` */
+export function readTemplate(name: string): Template {
+  const text = readFileSync(join(templatesFolder(), name, 'cluster.yaml'), 'utf8')
+  const document = parseDocument(text)
+  const [wifi] = wifiPaths(document)
+  const nodes = document.get('nodes')
+  return {
+    name,
+    text,
+    user: String(document.getIn(['user', 'name'])),
+    ...(wifi === undefined ? {} : { wifi: { country: String(document.getIn([...wifi, 'country'])) } }),
+    lockCommands: [...text.matchAll(/^#\s+(piimage images lock .*)$/gm)].map(([, command = '']) => command),
+    firstNode: String(isMap(nodes) ? nodes.items[0]?.key : undefined),
+  }
+}
+
+export function fillTemplate({ text }: Template, values: TemplateValues): string {
+  const document = parseDocument(text)
+  const edits: [path: unknown[], value: string | undefined][] = [
+    [['cluster'], values.cluster],
+    [['user', 'name'], values.user],
+    [['user', 'sshKeys', 0], values.sshKey],
+    ...(values.wifi === undefined
+      ? []
+      : wifiPaths(document).flatMap((path) =>
+          Object.entries(values.wifi ?? {}).map(([key, value]): [unknown[], string] => [
+            [...path, key],
+            value,
+          ]),
+        )),
+  ]
+  const places = edits.flatMap(([path, value]) => {
+    if (value === undefined) return []
+    const node = document.getIn(path, true)
+    if (!isScalar(node) || !node.range) throw new Error(`a template has no value at ${path.join('.')}`)
+    return [{ start: node.range[0], end: node.range[1], value: formatScalar(value) }]
+  })
+  let filled = text
+  for (const { start, end, value } of places.toSorted((a, b) => b.start - a.start))
+    filled = filled.slice(0, start) + value + filled.slice(end)
+  return filled.replace(
+    /^# yaml-language-server: \$schema=.*$/m,
+    () => `# yaml-language-server: $schema=${values.schema}`,
+  )
+}
+
+/** Where the nearest installed piimage has its schema, from `folder`; where one would have it if there is none yet. */
+export function schemaPath(folder: string): string {
+  const file = join('node_modules', 'piimage', 'schema', 'cluster.v1.json')
+  let up = './'
+  for (let at = folder; ; at = dirname(at)) {
+    if (existsSync(join(at, file))) break
+    if (dirname(at) === at) {
+      up = './'
+      break
+    }
+    up = up === './' ? '../' : `${up}../`
+  }
+  return `${up}node_modules/piimage/schema/cluster.v1.json`
+}
+
+/** Every map `wifi:` of the file. */
+function wifiPaths(document: Document): string[][] {
+  const below = ['groups', 'nodes'].flatMap((key) => {
+    const map = document.get(key)
+    return isMap(map) ? map.items.map((item) => [key, String(item.key), 'wifi']) : []
+  })
+  return [['wifi'], ...below].filter((path) => isMap(document.getIn(path)))
+}
+
+/** Plain where YAML reads it back as the same text, also inside brackets; else quoted. */
+function formatScalar(value: string): string {
+  const plain = /^[A-Za-z0-9_~./][A-Za-z0-9_~./@+=-]*( [A-Za-z0-9_~./@+=-]+)*$/.test(value)
+  return plain && value !== '~' && parse(value) === value ? value : JSON.stringify(value)
+}

@@ -1,0 +1,143 @@
+/**
+ * A card written by piimage: a cluster folder around the fixture image,
+ * `piimage flash` onto a loop device, and `piimage inspect --check`.
+ */
+import assert from 'node:assert/strict'
+import { createHash } from 'node:crypto'
+import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { readClusterKey } from '../../src/secrets/cluster-key.ts'
+import { sshHostKey } from '../../src/secrets/identity.ts'
+import { attachLoopDevice, detachLoopDevice, makeSparseFile } from '../support/loop.ts'
+import { runPiimage } from '../support/project.ts'
+import { run } from '../support/tools.ts'
+
+/** Which first boot the card's system has. */
+export type Trigger = 'cloud-init' | 'systemd.run'
+
+export interface FlashedCard {
+  card: string
+  /** Private key of the user `ops`. */
+  identity: string
+  /** `ssh-ed25519 AAAA…`, as derived from the cluster's key. */
+  hostKey: string
+  /** Secrets that were on the card when it was flashed. */
+  secrets: string[]
+}
+
+/** `openssl passwd -6 -salt piimagetest 'correct horse'` */
+export const passwordHash =
+  '$6$piimagetest$lLEWqUf97hWang3Buk3z2NImzHJmxOd87vmjQXSvrqj7t/fRnhBaX6aFezqQiUdQotZ9wteLwbzjoGhvcKOfL/'
+
+const IMAGE = 'pi-like-trixie-arm64-lite@2025-12-05'
+/** The boot partition of the fixture. */
+export const BOOT = { offset: 16384 * 512, length: 262144 * 512 }
+
+function must(command: string, args: readonly string[], input?: string): void {
+  const ran = run(command, args, {
+    env: { MTOOLS_SKIP_CHECK: '1' },
+    ...(input === undefined ? {} : { input }),
+  })
+  if (ran.status !== 0) throw new Error(`${command} ${args.join(' ')}: ${ran.stderr}`)
+}
+
+/** The image to flash: the fixture as it is, or without cloud-init's seed, as Bookworm has none. */
+function prepareImage(fixture: string, folder: string, trigger: Trigger): string {
+  const image = join(folder, 'image.img')
+  must('sh', ['-c', 'xz -dc "$1" | dd of="$2" bs=1M conv=sparse status=none', 'sh', fixture, image])
+  if (trigger === 'cloud-init') return image
+  const volume = `${image}@@${BOOT.offset}`
+  must('mdel', ['-i', volume, '::network-config', '::user-data', '::meta-data'])
+  must('mcopy', ['-o', '-i', volume, '-', '::issue.txt'], 'Raspberry Pi reference 2024-11-19\n')
+  const { stdout } = run('mtype', ['-i', volume, '::cmdline.txt'], { env: { MTOOLS_SKIP_CHECK: '1' } })
+  must('mcopy', ['-o', '-i', volume, '-', '::cmdline.txt'], `${stdout.trim()} cloud-init=disabled\n`)
+  return image
+}
+
+/** A step of the person's own, which counts how often it ran. */
+function writeCountOverlay(folder: string): void {
+  const overlay = join(folder, 'overlays', 'count')
+  mkdirSync(overlay, { recursive: true })
+  writeFileSync(
+    join(overlay, 'overlay.yaml'),
+    'name: count\nsummary: Counts how often first boot ran\nedits:\n  - firstboot: { phase: network, order: 60, script: count.sh }\n',
+  )
+  writeFileSync(join(overlay, 'count.sh'), 'set -eu\necho ran >>/var/lib/piimage/counted\n')
+}
+
+export interface CardOptions {
+  /** Changes the unpacked image before it is locked. */
+  adapt?: (image: string) => void
+  /** Lines for the cluster file. */
+  settings?: string
+}
+
+/** @param folder gets the cluster folder and `card.img` */
+export async function flashCard(
+  fixture: string,
+  folder: string,
+  trigger: Trigger,
+  address: string,
+  { adapt, settings = '' }: CardOptions = {},
+): Promise<FlashedCard> {
+  const image = prepareImage(fixture, folder, trigger)
+  adapt?.(image)
+  const bytes = readFileSync(image)
+  const facts = {
+    size: bytes.length,
+    sha256: createHash('sha256').update(bytes).digest('hex'),
+    source: { kind: 'computed' },
+  }
+  const locked = {
+    os: 'other',
+    release: 'trixie',
+    version: '2025-12-05',
+    arch: 'arm64',
+    variant: 'lite',
+    url: 'file:image.img',
+    format: 'img',
+    download: facts,
+    extracted: facts,
+  }
+  const put = (name: string, text: string, mode = 0o644) => writeFileSync(join(folder, name), text, { mode })
+  put('images.lock.json', JSON.stringify({ lockfileVersion: 1, images: { [IMAGE]: locked } }))
+  put('cluster.key', `${createHash('sha256').update(`boot ${trigger}`).digest('hex')}\n`, 0o600)
+  const identity = join(folder, 'id_ed25519')
+  must('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-C', 'test', '-f', identity])
+  writeCountOverlay(folder)
+  put(
+    'cluster.yaml',
+    `cluster: sgc
+image: ${IMAGE}
+user: { name: ops, sshKeys: [id_ed25519.pub], passwordHash: '${passwordHash}' }
+locale: { timezone: America/New_York }
+network: { cidr: ${address.replace(/\.\d+$/, '.0')}/24, gateway: ${address.replace(/\d+$/, '254')}, domain: sgc.lan }
+overlays: [ssh, cgroups, count]
+${settings}
+nodes:
+  oneil: { model: pi3b+, address: ${address}/24 }
+`,
+  )
+
+  const card = join(folder, 'card.img')
+  makeSparseFile(card, statSync(image).size)
+  const loop = attachLoopDevice(card)
+  try {
+    for (const words of [
+      ['flash', '--node', `oneil=${loop}`, '--yes'],
+      ['inspect', loop, '--check'],
+    ]) {
+      const said = await runPiimage(folder, [...words, '--cache', join(folder, 'cache')])
+      assert.equal(said.status, 0, said.stderr)
+    }
+  } finally {
+    detachLoopDevice(loop)
+  }
+  const hostKey = sshHostKey(await readClusterKey(join(folder, 'cluster.key')), 'oneil')
+  return {
+    card,
+    identity,
+    hostKey: hostKey.publicLine.split(' ').slice(0, 2).join(' '),
+    secrets: [passwordHash, hostKey.privateKey.reveal()],
+  }
+}

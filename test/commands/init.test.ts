@@ -1,0 +1,225 @@
+/** `init`: every template becomes a file without a mistake, and nothing that is there is lost. */
+import assert from 'node:assert/strict'
+import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { type TestContext, test } from 'node:test'
+import { readCluster } from '../../src/cluster/cluster-file.ts'
+import { templateNames } from '../../src/commands/support/template.ts'
+import { packageRoot } from '../../src/package-root.ts'
+import { makeEd25519Key } from '../../src/secrets/ed25519-key.ts'
+import { runPiimage } from '../support/project.ts'
+import { tempFolder } from '../support/temp.ts'
+
+const publicLine = makeEd25519Key(Buffer.alloc(32, 1), 'me@laptop').publicLine
+const PASSPHRASE = 'correct horse battery'
+
+/** A person's folder, which is their home too, with an SSH key and a file with a pass phrase. */
+function home(t: TestContext): string {
+  const folder = tempFolder(t)
+  mkdirSync(join(folder, '.ssh'))
+  writeFileSync(join(folder, '.ssh', 'id_ed25519.pub'), `${publicLine}\n`)
+  writeFileSync(join(folder, 'attic.wifi'), `${PASSPHRASE}\n`, { mode: 0o600 })
+  return folder
+}
+
+const wifiFlags = [
+  '--wifi',
+  'Attic: 2nd floor',
+  '--wifi-country',
+  'NL',
+  '--wifi-passphrase-file',
+  'attic.wifi',
+]
+const template = (name: string): string =>
+  readFileSync(join(packageRoot(), 'examples', name, 'cluster.yaml'), 'utf8')
+const hasWifi = (name: string): boolean => /^\s+wifi:/m.test(template(name))
+const commentsOf = (text: string): string[] =>
+  text
+    .split('\n')
+    .flatMap((line) => (/^# yaml-language-server/.test(line) ? [] : (/(?:^|\s)#\s.*$/.exec(line) ?? [])))
+
+test('the five stories are there to start from', () =>
+  assert.deepEqual(templateNames(), [
+    'clusterhat',
+    'demo',
+    'feeder-diskless',
+    'hypriot-k8s',
+    'magi',
+    'mixed-arch',
+  ]))
+
+for (const name of templateNames())
+  test(`${name}: from flags alone, without a mistake or a warning`, async (t) => {
+    const cwd = home(t)
+    const flags = ['--template', name, '--yes', '--user', 'me', '--name', 'my-pis']
+    const said = await runPiimage(cwd, [
+      'init',
+      'pis',
+      ...flags,
+      '--ssh-key',
+      '.ssh/id_ed25519.pub',
+      ...(hasWifi(name) ? wifiFlags : []),
+    ])
+    assert.equal(said.status, 0, said.stderr)
+    const file = join(cwd, 'pis', 'cluster.yaml')
+    const cluster = await readCluster(file, { home: cwd })
+    assert.deepEqual(cluster.warnings, [])
+    assert.equal(cluster.name, 'my-pis')
+    for (const node of cluster.nodes) {
+      assert.equal(node.user?.name, 'me')
+      assert.deepEqual(node.user?.sshKeys, [publicLine])
+      if (node.wifi !== undefined)
+        assert.deepEqual([node.wifi.ssid, node.wifi.country], ['Attic: 2nd floor', 'NL'])
+    }
+    const text = readFileSync(file, 'utf8')
+    assert.deepEqual(commentsOf(text), commentsOf(template(name)), 'every comment stays')
+    assert.match(
+      text,
+      /^# yaml-language-server: \$schema=\.\/node_modules\/piimage\/schema\/cluster\.v1\.json\n/,
+    )
+    assert.equal(text.split('\n').length, template(name).split('\n').length, 'nothing is reflowed')
+
+    const ignored = readFileSync(join(cwd, 'pis', '.gitignore'), 'utf8').split('\n')
+    assert.ok(ignored.includes('cluster.key'))
+    assert.equal(ignored.includes('wifi.passphrase'), hasWifi(name))
+    assert.equal(statSync(join(cwd, 'pis', 'cluster.key')).mode & 0o777, 0o600)
+    assert.match(said.stderr, /\n {2}cd pis\n {2}piimage /)
+    assert.match(said.stderr, new RegExp(`piimage flash --node ${cluster.nodes[0]?.name} DRIVE`))
+    assert.equal(
+      /images lock/.test(said.stderr),
+      !(name in { demo: 1, 'feeder-diskless': 1, magi: 1 }),
+      'images that nobody could pin are locked first',
+    )
+  })
+
+test('nobody there and no flags: what can be guessed is guessed, what cannot names its flag', async (t) => {
+  const cwd = home(t)
+  const plain = await runPiimage(cwd, ['init', 'Sg-C 1!', '--template', 'mixed-arch'])
+  assert.equal(plain.status, 0, plain.stderr)
+  const cluster = await readCluster(join(cwd, 'Sg-C 1!', 'cluster.yaml'), { home: cwd })
+  assert.equal(cluster.name, 'sg-c-1')
+  assert.equal(cluster.nodes[0]?.user?.name, 'ops')
+
+  const cases: [args: string[], says: RegExp][] = [
+    [['--template', 'magi'], /--wifi SSID/],
+    [['--template', 'magi', '--wifi', 'attic'], /--wifi-passphrase-file FILE/],
+    [
+      ['--template', 'magi', '--wifi', 'attic', '--wifi-passphrase-file', 'none'],
+      /--wifi-passphrase-file: there is no file none/,
+    ],
+    [['--template', 'magi', '--wifi', 'attic', '--wifi-country', 'Holland'], /--wifi-country "Holland"/],
+    [['--template', 'mixed-arch', '--name', 'My Pis'], /--name "My Pis" is no host name/],
+    [['--template', 'mixed-arch', '--user', 'root'], /--user "root" can't be the user/],
+    [['--template', 'mixed-arch', '--ssh-key', 'none.pub'], /--ssh-key: there is no file none\.pub/],
+    [['--template', 'mixed-arch', '--ssh-key', 'attic.wifi'], /holds no key|is no public SSH key/],
+    [['--template', 'nonesuch'], /nonesuch/],
+  ]
+  for (const [args, says] of cases) {
+    const said = await runPiimage(cwd, ['init', 'new', ...args])
+    assert.equal(said.status, 2, said.stderr)
+    assert.match(said.stderr, says)
+    assert.equal(existsSync(join(cwd, 'new')), false, 'nothing is left behind')
+  }
+})
+
+test('without a key in ~/.ssh the error names --ssh-key; a key line will do', async (t) => {
+  const cwd = tempFolder(t)
+  const none = await runPiimage(cwd, ['init', 'new', '--template', 'feeder-diskless', '--yes'])
+  assert.equal(none.status, 2)
+  assert.match(none.stderr, /--ssh-key FILE/)
+  const line = await runPiimage(cwd, [
+    'init',
+    'new',
+    '--template',
+    'feeder-diskless',
+    '--ssh-key',
+    publicLine,
+  ])
+  assert.equal(line.status, 0, line.stderr)
+  const cluster = await readCluster(join(cwd, 'new', 'cluster.yaml'), { home: cwd })
+  assert.deepEqual(cluster.nodes[0]?.user?.sshKeys, [publicLine])
+})
+
+test('somebody answers: template, user, Wi-Fi; the pass phrase is hidden and goes into a file of its own', async (t) => {
+  const cwd = home(t)
+  const asked: string[] = []
+  const answers: [question: RegExp, answer: string, hidden?: boolean][] = [
+    [/^Template \(.*magi.*\) \[demo\]/, 'magi'],
+    [/^Login name on the nodes \[ops\]/, ''],
+    [/^Wi-Fi network/, 'attic'],
+    [/^Country .*\[DE\]/, ''],
+    [/^Pass phrase of attic/, PASSPHRASE, true],
+  ]
+  const said = await runPiimage(cwd, ['init', 'magi-1'], {
+    ask: async (question, options) => {
+      const [expected, answer, hidden = false] = answers[asked.length] ?? []
+      asked.push(question)
+      assert.match(question, expected ?? /no more questions/)
+      assert.equal(options?.hidden ?? false, hidden, question)
+      return answer
+    },
+  })
+  assert.equal(said.status, 0, said.stderr)
+  assert.equal(asked.length, answers.length)
+  const folder = join(cwd, 'magi-1')
+  assert.equal(readFileSync(join(folder, 'wifi.passphrase'), 'utf8'), `${PASSPHRASE}\n`)
+  assert.equal(statSync(join(folder, 'wifi.passphrase')).mode & 0o777, 0o600)
+  assert.ok(
+    !`${said.stdout}${said.stderr}${readFileSync(join(folder, 'cluster.yaml'), 'utf8')}`.includes(PASSPHRASE),
+  )
+  assert.deepEqual((await readCluster(join(folder, 'cluster.yaml'), { home: cwd })).warnings, [])
+
+  const short = await runPiimage(cwd, ['init', 'two', '--template', 'magi', '--wifi', 'attic'], {
+    ask: async (question) => (/^Pass phrase/.test(question) ? 'hunter2' : ''),
+  })
+  assert.equal(short.status, 2)
+  assert.ok(!short.stderr.includes('hunter2'))
+  assert.equal(existsSync(join(cwd, 'two')), false)
+})
+
+test('what is there stays: cluster file, key, and lines of .gitignore', async (t) => {
+  const cwd = home(t)
+  const folder = join(cwd, 'old')
+  mkdirSync(folder)
+  const before = {
+    'cluster.yaml': 'cluster: mine\n',
+    'cluster.key': 'secret\n',
+    '.gitignore': 'build\r\ncluster.key\n.piimage-batch.json\n',
+  }
+  for (const [name, text] of Object.entries(before)) writeFileSync(join(folder, name), text)
+  const said = await runPiimage(cwd, ['init', 'old', '--template', 'clusterhat', '--yes'])
+  assert.equal(said.status, 0, said.stderr)
+  assert.match(said.stderr, /old\/cluster\.yaml is there already and stays as it is/)
+  for (const [name, text] of Object.entries(before))
+    assert.equal(readFileSync(join(folder, name), 'utf8'), text)
+
+  // A folder with a key only: the key is kept, the rest is made.
+  const half = join(cwd, 'half')
+  mkdirSync(half)
+  writeFileSync(join(half, 'cluster.key'), 'secret\n', { mode: 0o600 })
+  assert.equal((await runPiimage(cwd, ['init', 'half', '--template', 'mixed-arch'])).status, 0)
+  assert.equal(readFileSync(join(half, 'cluster.key'), 'utf8'), 'secret\n')
+  assert.ok(existsSync(join(half, 'cluster.yaml')))
+})
+
+test('the schema is found where piimage is installed', async (t) => {
+  const cwd = home(t)
+  const installed = join(cwd, 'node_modules', 'piimage', 'schema', 'cluster.v1.json')
+  mkdirSync(dirname(installed), { recursive: true })
+  writeFileSync(installed, '{}')
+  assert.equal((await runPiimage(cwd, ['init', join('a', 'b'), '--template', 'mixed-arch'])).status, 0)
+  const [first = ''] = readFileSync(join(cwd, 'a', 'b', 'cluster.yaml'), 'utf8').split('\n')
+  const path = first.replace(/^.*\$schema=/, '')
+  assert.ok(existsSync(join(cwd, 'a', 'b', path)), path)
+})
+
+test('--json says what was made and what comes next', async (t) => {
+  const said = await runPiimage(home(t), ['init', 'pis', '--template', 'feeder-diskless', '--json'])
+  const result = said.events.at(-1) as { next: string[]; made: string[] }
+  assert.deepEqual(result.next, [
+    'piimage plan --all',
+    'piimage drives',
+    'piimage flash --node cluster00 DRIVE',
+  ])
+  assert.equal(result.made.length, 3)
+})

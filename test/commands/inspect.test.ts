@@ -1,0 +1,78 @@
+import assert from 'node:assert/strict'
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { type TestContext, test } from 'node:test'
+import { runPiimage } from '../support/project.ts'
+import { tempFolder } from '../support/temp.ts'
+import { needTool, run } from '../support/tools.ts'
+
+/** A root file system such as a netboot archive holds. */
+function makeTree(folder: string): void {
+  for (const path of ['bin', 'boot', 'etc']) mkdirSync(join(folder, 'root', path), { recursive: true })
+  writeFileSync(join(folder, 'root/boot/cmdline.txt'), 'root=/dev/nfs\n')
+  writeFileSync(join(folder, 'root/etc/hostname'), 'p1\n')
+}
+
+function pack(t: TestContext, folder: string, script: string): boolean {
+  for (const [tool, name] of [
+    ['tar', 'tar'],
+    ['xz', 'xz-utils'],
+  ] as const)
+    if (needTool(t, tool, name) === undefined) return false
+  const packed = run('sh', ['-euc', script], { cwd: folder })
+  assert.equal(packed.status, 0, packed.stderr)
+  return true
+}
+
+test('inspect: a netboot archive is said to be one', async (t) => {
+  const folder = tempFolder(t)
+  makeTree(folder)
+  if (!pack(t, folder, 'tar -cJf usbboot.tar.xz -C root --sort=name .')) return
+  const said = await runPiimage(folder, ['inspect', join(folder, 'usbboot.tar.xz')])
+  assert.equal(said.status, 0, said.stderr)
+  assert.match(
+    said.stdout,
+    /in it a tar archive of a root file system \(\.\/bin\/, \.\/boot\/.*usbboot.*netroot/,
+  )
+  const events = await runPiimage(folder, ['inspect', join(folder, 'usbboot.tar.xz'), '--json'])
+  assert.ok(JSON.stringify(events.events).includes('"holds":"archive"'))
+  const checked = await runPiimage(folder, ['inspect', join(folder, 'usbboot.tar.xz'), '--check'])
+  assert.equal(checked.status, 2)
+  assert.match(checked.stderr, /there is no card to compare/)
+})
+
+test('inspect: other packed files', async (t) => {
+  const folder = tempFolder(t)
+  mkdirSync(join(folder, 'a'))
+  writeFileSync(join(folder, 'a/notes'), 'x')
+  const script = `tar -cf - a | xz >notes.tar.xz
+    printf 'label: dos\\nstart=2048, type=c\\n' >table; truncate -s 4M disk.img; sfdisk -q disk.img <table; xz -k disk.img
+    head -c 5000 /dev/zero | gzip >zeroes.gz`
+  if (needTool(t, 'sfdisk', 'fdisk') === undefined || !pack(t, folder, script)) return
+  for (const [name, sentence] of [
+    ['notes.tar.xz', /in it a tar archive \(a\/, a\/notes …\) and no disk image/],
+    ['disk.img.xz', /xz, in it a disk image/],
+    ['zeroes.gz', /gz, in it neither a disk image nor a tar archive/],
+  ] as const) {
+    const said = await runPiimage(folder, ['inspect', join(folder, name)])
+    assert.equal(said.status, 0, said.stderr)
+    assert.match(said.stdout, sentence)
+  }
+})
+
+test('inspect: a card of an unknown system says what lies there', async (t) => {
+  const folder = tempFolder(t)
+  const script = `truncate -s 9M card.img; printf 'label: dos\\nstart=2048, size=16384, type=c\\n' | sfdisk -q card.img
+    truncate -s 8M fat; mkfs.fat -n DATA fat >/dev/null; printf x | mcopy -i fat - ::photo.jpg
+    dd if=fat of=card.img bs=512 seek=2048 conv=notrunc status=none`
+  for (const [tool, name] of [
+    ['sfdisk', 'fdisk'],
+    ['mkfs.fat', 'dosfstools'],
+    ['mcopy', 'mtools'],
+  ] as const)
+    if (needTool(t, tool, name) === undefined) return
+  if (!pack(t, folder, script)) return
+  const said = await runPiimage(folder, ['inspect', join(folder, 'card.img')])
+  assert.equal(said.status, 0, said.stderr)
+  assert.match(said.stdout, /system: no known system lies on this boot partition: it holds photo\.jpg/)
+})
