@@ -89,7 +89,7 @@ test(`a flipped byte on the card after writing, at ${TRIES} places: status 5 wit
       flipByte(project.file('card'), offset)
     }
     const said = await onLoop(project, (loop) =>
-      project.piimageWatched(flip, 'flash', '--node', `oneil=${loop}`, '--yes', '--json', '--retries', '0'),
+      project.piimageWatched(flip, 'flash', '--node', `oneil=${loop}`, '--yes', '--json'),
     )
     assert.ok(flipped)
     assert.equal(said.status, 5, `byte ${offset}: ${said.stderr}`)
