@@ -110,7 +110,16 @@ test('a byte that flips once after writing: only its range is written again, and
     flipByte(project.file('card'), offset)
   }
   const said = await onLoop(project, async (loop) => {
-    const flashed = await project.piimageWatched(flip, 'flash', '--node', `oneil=${loop}`, '--yes', '--json')
+    const flashed = await project.piimageWatched(
+      flip,
+      'flash',
+      '--node',
+      `oneil=${loop}`,
+      '--yes',
+      '--json',
+      '--retries',
+      '2',
+    )
     assert.equal((await project.piimage('inspect', loop, '--check')).status, 0)
     return flashed
   })
