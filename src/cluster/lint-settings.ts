@@ -133,7 +133,7 @@ export const netbootPossible: Rule = ({ file, drafts, judge }) => {
       judge.warn(
         own.path,
         `${draft.name} boots from the network, and neither mac nor serial says which board it is`,
-        'piimage netroot adopt fills them in',
+        'it stands on the board, and in `cat /proc/cpuinfo` of a booted one',
         own.part,
       )
   }

@@ -32,7 +32,7 @@ test('inspect: a netboot archive is said to be one', async (t) => {
   assert.equal(said.status, 0, said.stderr)
   assert.match(
     said.stdout,
-    /in it a tar archive of a root file system \(\.\/bin\/, \.\/boot\/.*usbboot.*netroot/,
+    /in it a tar archive of a root file system \(\.\/bin\/, \.\/boot\/.*usbboot; for a card take the \.img beside it/,
   )
   const events = await runPiimage(folder, ['inspect', join(folder, 'usbboot.tar.xz'), '--json'])
   assert.ok(JSON.stringify(events.events).includes('"holds":"archive"'))

@@ -139,7 +139,7 @@ function fetchAndUnpack(
 ): Promise<CachedImage> {
   if (image.format === 'tar.xz') {
     throw new FetchError(`${image.key} is an archive of files, not a disk image`, {
-      hint: 'Use it with netroot; cards need an .img',
+      hint: 'Cards need an .img; lock the image that lies beside the archive at its publisher',
     })
   }
   const build = async (target: string) => {

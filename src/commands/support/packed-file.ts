@@ -40,7 +40,7 @@ export function describePacked(name: string, { format, holds, names }: PackedCon
     )
     const shown = names.filter((path) => path !== './').slice(0, 4)
     return isRoot
-      ? `${name}: ${format}, in it a tar archive of a root file system (${shown.join(', ')} …), as ClusterCTRL publishes them for usbboot; lock it with "format": "tar.xz" and use it with netroot, for a card take an .img`
+      ? `${name}: ${format}, in it a tar archive of a root file system (${shown.join(', ')} …), as ClusterCTRL publishes them for usbboot; for a card take the .img beside it`
       : `${name}: ${format}, in it a tar archive (${shown.join(', ')} …) and no disk image`
   }
   return holds === 'disk image'
