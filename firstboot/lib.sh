@@ -17,11 +17,21 @@ state=$root/var/lib/piimage
 
 say() { printf 'piimage: %s\n' "$*"; }
 
-# fail MESSAGE: end a step; it is tried again later.
-fail() {
+# because STATUS MESSAGE: end a step; run.sh puts the message into the status.
+because() {
+  status_of_step=$1
+  shift
   say "$*" >&2
-  exit 1
+  { mkdir -p "$root/run/piimage" && printf '%s\n' "$*" >"$root/run/piimage/reason"; } 2>/dev/null || :
+  exit "$status_of_step"
 }
+
+# fail MESSAGE: it is tried again, a limited number of times.
+fail() { because 1 "$@"; }
+# later MESSAGE: something outside this node is not there yet.
+later() { because 75 "$@"; }
+# impossible MESSAGE: never on this node.
+impossible() { because 78 "$@"; }
 
 # own OWNER:GROUP FILE…; whoever lays out a tree without being root keeps it.
 own() {
@@ -203,3 +213,43 @@ copy_log() (
     sync
   } 2>/dev/null || :
 )
+
+# has_address IP: whether one of our interfaces has it.
+has_address() { ip -4 -o addr show 2>/dev/null | grep -qwF "$1"; }
+
+# apt_get ARGUMENTS…: apt-get without questions, with its dpkg put in order
+# first, and with a failure said in one sentence.
+apt_get() {
+  apt_output=$root/run/piimage/apt.log
+  mkdir -p "${apt_output%/*}"
+  apt_status=0
+  # Cut off in the middle of an installation, dpkg refuses to go on until told to.
+  {
+    dpkg --configure -a &&
+      DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=600 -o Acquire::Retries=3 \
+        -o APT::Update::Error-Mode=any -o Dpkg::Options::=--force-confold "$@" </dev/null
+  } >"$apt_output" 2>&1 || apt_status=$?
+  cat "$apt_output"
+  [ "$apt_status" -ne 0 ] || return 0
+  fail "apt-get $1: $(apt_trouble "$apt_output")"
+}
+
+# apt_trouble LOG: why it failed, for a person.
+apt_trouble() {
+  if grep -qi 'no space left' "$1"; then
+    echo "no space left ($(free_megabytes /var) MB free on /var)"
+  elif grep -Eqi 'not (yet )?valid|not yet valid|certificate is not' "$1"; then
+    echo "the clock is wrong: it says $(date -u +%Y-%m-%dT%H:%MZ)"
+  elif grep -Eqi 'could not resolve|temporary failure|unreachable|could not connect|connection (failed|timed out|refused)|failed to fetch' "$1"; then
+    echo 'no way to the package archive: is there a network, and a name server?'
+  elif grep -Eqi 'unmet dependencies|broken packages|dpkg was interrupted|error processing' "$1"; then
+    echo 'the package database is in disorder: sudo apt-get -f install says more'
+  elif grep -Eqi 'unable to locate package|no installation candidate' "$1"; then
+    echo 'the archive has no such package for this release'
+  else
+    sed -n 's/^E: //p' "$1" | tail -n 1 | cut -c 1-200 | grep . || echo 'its output is in the log'
+  fi
+}
+
+# free_megabytes FOLDER
+free_megabytes() { df -Pk "$root$1" | awk 'NR == 2 { print int($4 / 1024) }'; }

@@ -60,19 +60,21 @@ attempt() {
   step=$1
   shift
   report "$step" running
+  rm -f "$root/run/piimage/reason"
   run_logged "$step" "$@"
   status=$?
   [ "$status" -ne 0 ] || return 0
   mkdir -p "$attempts"
   tried=$(($(failed_attempts "$step") + 1))
   echo "$tried" >"$attempts/$step"
-  [ "$status" -ne 78 ] || give_up "$step" 'not possible on this node'
-  [ "$status" -eq 75 ] || [ "$tried" -lt "$limit" ] || give_up "$step" "failed $tried times; tried again at the next boot"
+  reason=$(head -c 200 "$root/run/piimage/reason" 2>/dev/null) || reason=
+  [ "$status" -ne 78 ] || give_up "$step" "${reason:-not possible on this node}"
+  [ "$status" -eq 75 ] || [ "$tried" -lt "$limit" ] || give_up "$step" "failed $tried times; tried again at the next boot${reason:+: $reason}"
   pause=$(pause_after "$tried")
   if [ "$status" -eq 75 ]; then
-    report "$step" waiting "next look in $pause s"
+    report "$step" waiting "${reason:+$reason; }next look in $pause s"
   else
-    report "$step" retrying "attempt $tried ended with status $status; next one in $pause s"
+    report "$step" retrying "${reason:+$reason; }attempt $tried ended with status $status; next one in $pause s"
   fi
   # The FAT is written for the first failure only; later ones say the same.
   [ "$tried" -gt 1 ] || copy_log "$step"

@@ -7,9 +7,11 @@
  */
 import type { Locale, Node, NodeInterface, OverlayUse, User, Wifi } from '../cluster/node.ts'
 import { type Mistake, MistakesError, UsageError } from '../errors.ts'
-import type { BootDraft } from './boot-draft.ts'
+import type { Secret } from '../secret.ts'
+import { type BootDraft, bytesOf } from './boot-draft.ts'
 import { mergeTrees } from './cloud-init.ts'
 import type { Edit, HostKey, SystemFactName, SystemFacts } from './edits.ts'
+import { MATERIAL } from './materials.ts'
 import type { Overlay } from './overlay.ts'
 import { type ResolvedOverlay, resolveOverlay } from './resolve-overlay.ts'
 import type { Subject } from './values.ts'
@@ -112,9 +114,13 @@ function checkHostname(value: unknown, overlay: string): string {
 }
 
 /** Everything but the facts. */
-export function applyEdits(draft: BootDraft, resolved: readonly ResolvedOverlay[]): void {
-  for (const { edits, environment } of resolved) {
-    for (const edit of edits) applyEdit(draft, edit)
+export function applyEdits(
+  draft: BootDraft,
+  resolved: readonly ResolvedOverlay[],
+  makeMaterial: (name: string, overlay: string) => Secret | string,
+): void {
+  for (const { name, edits, environment } of resolved) {
+    for (const edit of edits) applyEdit(draft, edit, (material) => makeMaterial(material, name))
     Object.assign(draft.environment, environment)
   }
   for (const tree of resolved.flatMap(({ lastTrees }) => lastTrees)) {
@@ -122,7 +128,7 @@ export function applyEdits(draft: BootDraft, resolved: readonly ResolvedOverlay[
   }
 }
 
-function applyEdit(draft: BootDraft, edit: Edit): void {
+function applyEdit(draft: BootDraft, edit: Edit, makeMaterial: (name: string) => Secret | string): void {
   switch (edit.kind) {
     case 'system':
       break
@@ -137,6 +143,16 @@ function applyEdit(draft: BootDraft, edit: Edit): void {
       break
     case 'boot-file':
       draft.files.set(edit.path, edit.content)
+      break
+    case 'materials':
+      for (const name of edit.names) {
+        const material = makeMaterial(name)
+        if (typeof material === 'string') draft.payload.set(`${MATERIAL}/${name}`, bytesOf(material))
+        else draft.secretFiles.set(name, material)
+      }
+      break
+    case 'copies':
+      for (const [path, content] of edit.files) draft.payload.set(path, content)
       break
     case 'root-file':
       draft.rootFiles = draft.rootFiles.filter(({ path }) => path !== edit.file.path)

@@ -2,7 +2,7 @@
  * What an overlay can do, and the facts about a node that each system says in
  * its own way.
  *
- * Six kinds of edits, one key each in overlay.yaml:
+ * Eight kinds of edits, one key each in overlay.yaml:
  *
  * - `system`: a fact (host name, user, addresses …). The overlay says what; the
  *   OS family (./os/) knows how: cloud-init here, a script or a file there.
@@ -11,6 +11,8 @@
  * - `cloud-init`: a fragment merged into user-data, for images that have it.
  * - `file`: a file on the boot partition, or on the root file system (put there
  *   by the first boot).
+ * - `materials`: texts made from the whole cluster or from its key (./materials.ts).
+ * - `copy`: files from beside the cluster file, into the payload.
  * - `firstboot`: a script run once on the node, before or after it has network.
  *
  * These are the edits after parameters and placeholders have been filled in;
@@ -76,6 +78,9 @@ export type Edit =
   | { kind: 'cloud-init'; tree: TreeMap }
   | { kind: 'boot-file'; path: string; content: Uint8Array }
   | { kind: 'root-file'; file: RootFile }
+  | { kind: 'materials'; names: string[] }
+  /** Files of the payload, by path in it. */
+  | { kind: 'copies'; files: Map<string, Uint8Array> }
   | { kind: 'firstboot'; step: Step; environment: Record<string, string> }
 
 /** Names in `system:`. */

@@ -2,6 +2,7 @@
  * overlays/README.md, made from the overlays and the tables of this room, so
  * that it cannot fall behind them. A test compares the file with this output.
  */
+import { materialRows } from './materials.ts'
 import type { Overlay, ParameterSchema } from './overlay.ts'
 import { earlyOrder, networkOrder } from './step-order.ts'
 import { valueRows } from './values.ts'
@@ -27,6 +28,16 @@ export function formatOverlayDocs(overlays: ReadonlyMap<string, Overlay>): strin
         ]),
         [`\`\${param.NAME}\``, 'a parameter of the overlay'],
       ],
+    ),
+    '',
+    '### Materials',
+    '',
+    'Texts that piimage makes from the cluster and its key; `materials: [NAME]` puts them into the payload. On the node',
+    'they are `$payload/material/NAME`, secret ones `$secrets/NAME` (readable by root only, wiped from the boot partition).',
+    '',
+    table(
+      ['material', 'text'],
+      materialRows.map(({ name, meaning }) => [`\`${name}\``, meaning]),
     ),
     '',
     '## Order of steps',
@@ -130,6 +141,11 @@ ${table(
     [
       '`file`',
       'a file on the boot partition, or with `on: root` (and `mode`, `owner`, `group`) on the root file system; `content` inline or `from` a file in the folder',
+    ],
+    ['`materials`', 'texts that piimage makes, by name; see below'],
+    [
+      '`copy`',
+      'a file or a folder of files `from` beside the cluster file `to` a place in the payload; of a folder also `SHA256SUMS`',
     ],
     [
       '`firstboot`',

@@ -220,7 +220,7 @@ export function explain(errors: readonly ErrorObject[]): { path: string[]; messa
       message = `${place}must be ${lowerFirst(String(error.parentSchema.description))}`
     } else if (error.keyword === 'oneOf' && unknown.has(error.instancePath)) continue
     else if (error.keyword === 'oneOf' && /\/edits\/\d+$/.test(error.instancePath)) {
-      message = `${place}must have exactly one of system, cmdline, config, cloud-init, file, firstboot`
+      message = `${place}must have exactly one of system, cmdline, config, cloud-init, file, materials, copy, firstboot`
     } else if (error.keyword === 'required' && error.schemaPath.includes('/oneOf/')) continue
     else if (error.keyword === 'propertyNames' || isOtherChoice(error, errors)) continue
     else

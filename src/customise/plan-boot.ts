@@ -13,6 +13,8 @@ import { createHash } from 'node:crypto'
 import type { LockedImage } from '../catalog/locked-image.ts'
 import type { Cluster, Node } from '../cluster/node.ts'
 import { FormatError } from '../errors.ts'
+import type { Secret } from '../secret.ts'
+import type { CertificateAuthority } from '../secrets/certificate-authority.ts'
 import { type BootDraft, bytesOf, emptyDraft } from './boot-draft.ts'
 import { type BootFiles, listTree, readText } from './boot-files.ts'
 import { editCmdline, formatCmdline, parseCmdline, withoutTrigger } from './cmdline-txt.ts'
@@ -21,6 +23,7 @@ import { editConfigTxt } from './config-txt.ts'
 import type { HostKey } from './edits.ts'
 import { addExtraFiles, addMetaData, type BootExtras } from './extras.ts'
 import { checkFirmwareFiles } from './firmware-check.ts'
+import { findMaterial, keyless } from './materials.ts'
 import { detectOs, familyOf } from './os/detect.ts'
 import type { DetectedOs } from './os/family.ts'
 import { isInitShell, SAVED_CMDLINE } from './os/init-shell.ts'
@@ -45,6 +48,12 @@ export interface BootRequest {
 /** Keys derived from the cluster's; called only if an overlay asks. */
 export interface NodeKeys {
   hostKey(node: string): HostKey
+  /** With it a worker fetches its join token. */
+  joinKey(node: string): HostKey
+  kubeadmToken(): Secret
+  k3sToken(purpose: 'k3s-token' | 'k3s-agent-token'): Secret
+  authority(): CertificateAuthority
+  portainerPassword(): Secret
 }
 
 export interface FileChange {
@@ -75,7 +84,8 @@ export async function planBoot(request: BootRequest): Promise<BootPlan> {
   const { cluster, node, image, boot, overlays, keys } = request
   const os = await detectOs(boot, request.os ?? node.os)
   const family = familyOf(os)
-  const resolved = await resolveOverlays(overlays, { node, cluster, os, image })
+  const subject = { node, cluster, os, image }
+  const resolved = await resolveOverlays(overlays, subject)
   const facts = collectFacts(resolved, () => keys?.hostKey(node.name))
 
   const earlier = await readRecord(boot)
@@ -87,7 +97,9 @@ export async function planBoot(request: BootRequest): Promise<BootPlan> {
   }
   await family.express(facts, draft, os, node)
   const before = draft.cmdline
-  applyEdits(draft, resolved)
+  applyEdits(draft, resolved, (name, overlay) =>
+    findMaterial(name, overlay).of(subject, keys ?? keyless(name, overlay)),
+  )
   await family.finish(draft, os, node)
   if (request.extras !== undefined) addExtraFiles(request.extras, draft, facts)
 

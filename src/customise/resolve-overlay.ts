@@ -10,6 +10,7 @@ import { type Mistake, MistakesError, UsageError } from '../errors.ts'
 import { packageRoot } from '../package-root.ts'
 import { bytesOf } from './boot-draft.ts'
 import { parseUserData, type TreeMap } from './cloud-init.ts'
+import { copiedFiles, type RawCopy } from './copied-files.ts'
 import type { Edit, Phase, SystemFactName } from './edits.ts'
 import { envName } from './env-file.ts'
 import { explain, type Overlay, type RawEdit } from './overlay.ts'
@@ -43,7 +44,8 @@ export async function resolveOverlay(
   const resolved: ResolvedOverlay = { name: overlay.name, edits: [], lastTrees: [], environment: {} }
   for (const raw of overlay.edits) {
     if (!applies(raw.when, conditionLookup)) continue
-    const lookup = 'system' in raw ? systemLookup : plainLookup
+    // What a node does not have is left out of a script's environment.
+    const lookup = 'system' in raw ? systemLookup : 'firstboot' in raw ? conditionLookup : plainLookup
     const said = withoutContent(raw)
     const filled = fillTree(said, lookup, where) as RawEdit
     if ('system' in filled)
@@ -57,6 +59,13 @@ export async function resolveOverlay(
       await cloudInitEdit(filled['cloud-init'] as RawCloudInit, subject, where, resolved)
     else if ('file' in filled)
       resolved.edits.push(await fileEdit(raw.file as RawFile, filled.file as RawFile, overlay, plainLookup))
+    else if ('materials' in filled)
+      resolved.edits.push({ kind: 'materials', names: filled.materials as string[] })
+    else if ('copy' in filled)
+      resolved.edits.push({
+        kind: 'copies',
+        files: await copiedFiles(filled.copy as RawCopy, subject, where),
+      })
     else {
       resolved.edits.push(await firstbootEdit(filled.firstboot as RawFirstboot, overlay))
       Object.assign(resolved.environment, parameterEnvironment(overlay.name, parameters))
@@ -295,12 +304,15 @@ async function firstbootEdit(
     })
   }
   const base = script.slice(script.lastIndexOf('/') + 1).replace(/\.sh$/, '')
-  const name = base === overlay.name ? base : `${overlay.name}-${base}`
+  const isNamedAfterIt = base === overlay.name || base.startsWith(`${overlay.name}-`)
+  const name = isNamedAfterIt ? base : `${overlay.name}-${base}`
   return {
     kind: 'firstboot',
     step: { name, phase, order, script: bytesOf(text) },
     environment: Object.fromEntries(
-      Object.entries(environment).map(([key, value]) => [variable(overlay.name, key), String(value)]),
+      Object.entries(environment)
+        .filter(([, value]) => value !== null)
+        .map(([key, value]) => [variable(overlay.name, key), String(value)]),
     ),
   }
 }

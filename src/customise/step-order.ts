@@ -17,6 +17,14 @@ export const earlyOrder = {
 
 export const networkOrder = {
   clock: 10,
+  router: 20,
+  docker: 30,
+  swarm: 50,
+  kubeadm: 50,
+  k3s: 50,
+  portainer: 60,
+  // Waits for every other node, so it comes last.
+  'swarm-gather': 95,
 } as const
 
 export type EarlyStep = keyof typeof earlyOrder

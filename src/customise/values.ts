@@ -9,6 +9,7 @@
 import type { LockedImage } from '../catalog/locked-image.ts'
 import type { Cluster, Node } from '../cluster/node.ts'
 import { UsageError } from '../errors.ts'
+import { lanOf } from './material/router-dnsmasq.ts'
 import type { DetectedOs } from './os/family.ts'
 
 export interface Subject {
@@ -25,6 +26,9 @@ export interface ValueRow {
   systemOnly?: true
   of: (subject: Subject) => unknown
 }
+
+const headAddress = ({ cluster }: Subject) =>
+  cluster.nodes.find(({ name }) => name === cluster.join.head)?.interfaces[0]?.address?.ip
 
 const first = (subject: Subject) => subject.node.interfaces[0]
 
@@ -49,11 +53,28 @@ export const valueRows: readonly ValueRow[] = [
     systemOnly: true,
     of: (s) => s.node.user,
   },
+  {
+    path: 'node.uplink',
+    meaning: "the router's interface to the outside",
+    of: (s) => s.node.router?.uplink,
+  },
+  { path: 'node.lan', meaning: "the router's interface to the cluster", of: (s) => s.node.router?.lan },
+  {
+    path: 'node.lanCidr',
+    meaning: 'the network behind it, as 10.3.50.0/24',
+    of: (s) => (s.node.router === undefined ? undefined : lanOf(s.node).cidr),
+  },
   { path: 'node.interfaces', meaning: 'all interfaces', systemOnly: true, of: (s) => s.node.interfaces },
   { path: 'node.wifi', meaning: 'Wi-Fi name, key and country', systemOnly: true, of: (s) => s.node.wifi },
   { path: 'node.locale', meaning: 'time zone, keymap, locale', systemOnly: true, of: (s) => s.node.locale },
   { path: 'cluster.name', meaning: "the cluster's name", of: (s) => s.cluster.name },
   { path: 'cluster.head', meaning: 'name of the head node', of: (s) => s.cluster.join.head },
+  { path: 'cluster.headIp', meaning: "the head's address", of: (s) => headAddress(s) },
+  {
+    path: 'cluster.joinBy',
+    meaning: '`pull`: nodes join by themselves; `ssh-push`: `piimage join` does it',
+    of: (s) => s.cluster.join.by,
+  },
   {
     path: 'cluster.cidr',
     meaning: "the cluster's network, as 192.168.2.0/24",

@@ -3,9 +3,11 @@
  * each value derived from the cluster key, so a card made again is the same node.
  */
 import { Secret } from '../secret.ts'
+import { type CertificateAuthority, makeCertificateAuthority } from './certificate-authority.ts'
 import type { ClusterKey } from './cluster-key.ts'
 import { derive, type Purpose } from './derive.ts'
 import { makeEd25519Key, type SshKeyPair, seedBytes } from './ed25519-key.ts'
+import { p256SeedBytes } from './p256.ts'
 
 /** The node's SSH host key. */
 export const sshHostKey = (key: ClusterKey, node: string): SshKeyPair =>
@@ -36,6 +38,10 @@ export const kubeadmToken = (key: ClusterKey): Secret => {
 /** k3s server and agent tokens: 64 hex digits. */
 export const k3sToken = (key: ClusterKey, purpose: 'k3s-token' | 'k3s-agent-token'): Secret =>
   new Secret(derive(key, purpose, '', 32).toString('hex'))
+
+/** The certificate authority of a Kubernetes cluster, under the name that kubeadm gives its own. */
+export const clusterAuthority = (key: ClusterKey): CertificateAuthority =>
+  makeCertificateAuthority(derive(key, 'ca-key', '', p256SeedBytes), 'kubernetes')
 
 /** First password of Portainer's admin: 24 letters and digits. */
 export const portainerPassword = (key: ClusterKey): Secret =>

@@ -1,8 +1,10 @@
 /** A small cluster to plan for, and stock boot partitions as the publishers ship them. */
 import type { Cluster, Node, OverlayUse } from '../../src/cluster/node.ts'
+import { nodeKeys } from '../../src/commands/support/node-keys.ts'
 import type { HostKey } from '../../src/customise/edits.ts'
 import type { NodeKeys } from '../../src/customise/plan-boot.ts'
 import { Secret } from '../../src/secret.ts'
+import { ClusterKey } from '../../src/secrets/cluster-key.ts'
 
 export const place = { file: 'cluster.yaml', line: 1, column: 1 }
 export const use = (name: string, parameters: Record<string, unknown> = {}): OverlayUse => ({
@@ -17,6 +19,7 @@ export const PRIVATE_KEY =
   '-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAAEbm9uZQ\n-----END OPENSSH PRIVATE KEY-----\n'
 
 export const keys: NodeKeys = {
+  ...nodeKeys(new ClusterKey(Buffer.alloc(32, 7))),
   hostKey: (node): HostKey => ({
     privateKey: new Secret(PRIVATE_KEY),
     publicLine: `ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHostKey ${node}`,

@@ -1,0 +1,172 @@
+#!/bin/sh
+# Docker, from wherever this board and this release can have it: what the image
+# brings, packages that lie in the payload, Docker's own archive, or the
+# distribution's. /etc/docker/daemon.json is there already, so that the daemon's
+# very first start takes its addresses from our pool.
+set -eu
+# shellcheck source=../lib.sh
+. "$PIIMAGE_LIB"
+
+# docker_source CPU ARCHITECTURE ID CODENAME: where packages come from.
+# CPU as uname -m says it, ARCHITECTURE as dpkg does, ID and CODENAME from
+# os-release. A Zero's packages are called armhf like those of a Pi 4, so the
+# CPU decides first; and a 64-bit kernel may stand below a 32-bit system.
+# Prints one of:
+#   docker DISTRIBUTION   a folder of Docker's archive
+#   pinned DISTRIBUTION   the same, at the last versions that run on ARMv6
+#   distribution          docker.io
+#   none REASON
+docker_source() {
+  case $4 in
+    buster | bullseye | bookworm | trixie) ;;
+    wheezy | jessie | stretch) echo "none Docker has no packages for $4" && return ;;
+    # Newer than this table: Docker's archive knows Debian's releases.
+    *) ;;
+  esac
+  case $2/$1 in
+    armhf/armv6*)
+      # Docker's archive has no ARMv6 for trixie; its armhf there is ARMv7.
+      case $4 in
+        buster | bullseye | bookworm) echo 'pinned raspbian' ;;
+        *) echo 'distribution' ;;
+      esac
+      ;;
+    armhf/*)
+      case $3/$4 in
+        raspbian/buster | raspbian/bullseye | raspbian/bookworm) echo 'docker raspbian' ;;
+        *) echo 'docker debian' ;;
+      esac
+      ;;
+    arm64/* | amd64/*) echo 'docker debian' ;;
+    *) echo "none Docker has no packages for $2" ;;
+  esac
+}
+
+# of_release KEY: a value of os-release.
+of_release() { sed -n "s/^$1=//p" "$root/etc/os-release" | tr -d '"' | head -n 1; }
+
+has_docker() { command -v dockerd >/dev/null && command -v docker >/dev/null; }
+
+# On flash, several hundred megabytes take minutes to fill; better to know before.
+need_room() {
+  free=$(free_megabytes /var)
+  [ "${free:-0}" -ge 500 ] || fail "Docker needs 500 MB, and $free MB are free on /var"
+}
+
+from_payload() {
+  debs=$payload/docker/debs
+  (cd "$debs" && sha256sum -c SHA256SUMS) || fail 'a package on the card is damaged: make the card again'
+  apt_get install --no-install-recommends "$debs"/*.deb
+}
+
+# The key is fetched, or lies in the payload; either way it must be the one key
+# whose fingerprint the cluster file (or piimage) names.
+put_key() {
+  keyring=$root/etc/apt/keyrings/docker.asc
+  new=$root/run/piimage/docker.asc
+  mkdir -p "${new%/*}"
+  rm -f "$new"
+  if [ -f "$payload/docker/key.asc" ]; then
+    cp "$payload/docker/key.asc" "$new"
+  else
+    # apt's own helper: every image has it, with https and the proxy apt uses.
+    "$root/usr/lib/apt/apt-helper" download-file "$PIIMAGE_DOCKER_MIRROR/linux/$1/gpg" "$new" ||
+      fail "the key of $PIIMAGE_DOCKER_MIRROR could not be fetched: is there a network, and is it $(date -u +%Y-%m-%d)?"
+  fi
+  command -v gpg >/dev/null || apt_get install --no-install-recommends gpg
+  home=$(mktemp -d)
+  listed=$(gpg --homedir "$home" --batch --with-colons --import-options show-only --import "$new" 2>/dev/null) || listed=
+  rm -rf "$home"
+  found=$(printf '%s\n' "$listed" | awk -F: '$1 == "pub" { keys++ } $1 == "fpr" && !seen++ { print $10 } END { if (keys != 1) print "keys:" keys + 0 }')
+  wanted=$(printf '%s' "$PIIMAGE_DOCKER_FINGERPRINT" | tr -d ' ' | tr '[:lower:]' '[:upper:]')
+  [ "$found" = "$wanted" ] || fail "the key for Docker's packages is not $wanted: $(printf '%s' "$found" | tr '\n' ' ')"
+  put 644 root:root "$keyring" <"$new"
+}
+
+# from_archive KIND DISTRIBUTION CODENAME ARCHITECTURE
+from_archive() {
+  put_key "$2"
+  put 644 root:root "$root/etc/apt/sources.list.d/docker.sources" <<SOURCE
+Types: deb
+URIs: $PIIMAGE_DOCKER_MIRROR/linux/$2
+Suites: $3
+Components: stable
+Architectures: $4
+Signed-By: /etc/apt/keyrings/docker.asc
+SOURCE
+  # Later builds end with an illegal instruction on ARMv6.
+  if [ "$1" = pinned ]; then
+    put 644 root:root "$root/etc/apt/preferences.d/docker.pref" <<PINS
+Package: containerd.io
+Pin: version 1.7.27*
+Pin-Priority: 1001
+
+Package: docker-ce docker-ce-cli
+Pin: version 5:28.0.1*
+Pin-Priority: 1001
+PINS
+  fi
+  apt_get update
+  apt_get install --no-install-recommends docker-ce docker-ce-cli containerd.io
+}
+
+# The command line is a package of its own since trixie.
+from_distribution() {
+  apt_get update
+  cli=
+  if apt-cache show docker-cli 2>/dev/null | grep -q '^Package: docker-cli$'; then cli=docker-cli; fi
+  # shellcheck disable=SC2086 # no argument where there is no such package
+  apt_get install --no-install-recommends docker.io $cli iptables ca-certificates
+}
+
+install_docker() {
+  has_docker && return 0
+  need_room
+  if [ -d "$payload/docker/debs" ]; then
+    from_payload
+  else
+    codename=$(of_release VERSION_CODENAME)
+    architecture=$(dpkg --print-architecture)
+    source=$(docker_source "$(uname -m)" "$architecture" "$(of_release ID)" "$codename")
+    [ "$PIIMAGE_DOCKER_SOURCE" = auto ] || [ "${source%% *}" = none ] || source=$PIIMAGE_DOCKER_SOURCE
+    case $source in
+      none*) impossible "${source#none }" ;;
+      distribution) from_distribution ;;
+      docker) from_archive docker debian "$codename" "$architecture" ;;
+      *) from_archive "${source% *}" "${source#* }" "$codename" "$architecture" ;;
+    esac
+  fi
+  has_docker || fail 'the packages are installed, and there is still no dockerd'
+}
+
+# Version 2 names the controllers that are on; version 1 has a table.
+check_cgroups() {
+  controllers=$root/sys/fs/cgroup/cgroup.controllers
+  if [ -e "$controllers" ]; then
+    grep -qw memory "$controllers" && return 0
+  elif awk '$1 == "memory" && $4 == 1 { found = 1 } END { exit !found }' "$root/proc/cgroups" 2>/dev/null; then
+    return 0
+  fi
+  say 'warning: the kernel has no memory control group: limits on memory have no effect (overlay cgroups)'
+}
+
+start_docker() {
+  is_running || return 0
+  systemctl start docker.service || fail 'the Docker daemon does not start: journalctl -u docker says why'
+  waited=0
+  while ! docker info >/dev/null 2>&1; do
+    [ "$waited" -lt 180 ] || fail 'the Docker daemon does not answer: journalctl -u docker says why'
+    sleep 2
+    waited=$((waited + 2))
+  done
+}
+
+install_docker
+# Whoever is in that group is root.
+if [ "${PIIMAGE_DOCKER_GROUP:-false}" = true ] && [ -n "${PIIMAGE_USER:-}" ]; then
+  awk -F: -v user="$PIIMAGE_USER" '$1 == "docker" && (","$4",") ~ ("," user ",") { found = 1 } END { exit !found }' "$root/etc/group" ||
+    usermod ${root:+-R "$root"} -aG docker "$PIIMAGE_USER"
+fi
+if has_unit docker.service; then enable_unit docker.service; fi
+check_cgroups
+start_docker

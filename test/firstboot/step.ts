@@ -1,0 +1,82 @@
+/** One networked step on a Pi made of folders, with stand-ins for apt and Docker. */
+import { join } from 'node:path'
+import type { TestContext } from 'node:test'
+import { packageRoot } from '../../src/package-root.ts'
+import {
+  calls,
+  type Ended,
+  type FakePi,
+  type FakePiOptions,
+  fakePi,
+  install,
+  lay,
+  runOnPi,
+  stub,
+} from './fake-pi.ts'
+
+export const note = (pi: FakePi): string =>
+  `printf '%s %s\\n' "\${0##*/}" "$*" >>'${join(pi.folder, 'calls')}'`
+
+export interface System {
+  /** As uname -m says it. */
+  cpu: string
+  /** As dpkg says it. */
+  architecture: string
+  id: string
+  codename: string
+}
+
+export const zero: System = { cpu: 'armv6l', architecture: 'armhf', id: 'raspbian', codename: 'bookworm' }
+export const pi4: System = { cpu: 'aarch64', architecture: 'arm64', id: 'debian', codename: 'bookworm' }
+
+/** A Pi whose payload is installed, no step run; apt does nothing and succeeds. */
+export function readyPi(
+  t: TestContext,
+  system: System = pi4,
+  options: FakePiOptions = {},
+): FakePi | undefined {
+  const pi = fakePi(t, { earlySteps: [], ...options })
+  if (pi === undefined) return undefined
+  lay(pi.root, {
+    'etc/os-release': `ID=${system.id}\nVERSION_CODENAME=${system.codename}\n`,
+    'sys/fs/cgroup/cgroup.controllers': 'cpuset cpu io memory pids\n',
+  })
+  install(pi)
+  stub(pi, 'uname', `echo ${system.cpu}`)
+  stub(pi, 'dpkg', `${note(pi)}; case $1 in --print-architecture) echo ${system.architecture} ;; esac`)
+  stub(pi, 'apt-get', note(pi))
+  stub(pi, 'apt-cache', ':')
+  stub(pi, 'df', "echo; echo 'x 1 1 900000 1% /var'")
+  return pi
+}
+
+export function runStep(pi: FakePi, name: string, env: Record<string, string> = {}): Ended {
+  // busybox runs applets of its own for these, whatever PATH says; a function goes before them.
+  const functions = ['uname', 'dpkg', 'df', 'sleep', 'ip'].map(
+    (tool) =>
+      `${tool}() { if [ -x '${pi.bin}/${tool}' ]; then '${pi.bin}/${tool}' "$@"; else command ${tool} "$@"; fi; }\n`,
+  )
+  const script = join(packageRoot(), `firstboot/steps/${name}.sh`)
+  lay(pi.folder, { 'step.sh': `${functions.join('')}. '${script}'\n` })
+  return runOnPi(pi, join(pi.folder, 'step.sh'), {
+    PIIMAGE_LIB: join(pi.root, 'opt/piimage/lib.sh'),
+    PIIMAGE_NODE: 'oneil',
+    PIIMAGE_USER: 'ops',
+    ...env,
+  })
+}
+
+/** What apt-get was asked, without the options that are always there. */
+export const aptCalls = (pi: FakePi): string[] =>
+  calls(pi)
+    .filter((call) => call.startsWith('apt-get '))
+    .map((call) => call.replace(/^apt-get .*--force-confold /, ''))
+
+/** A program that installing a package brings. */
+export const bringsProgram = (pi: FakePi, packageName: string, ...programs: string[]): string =>
+  programs
+    .map(
+      (name) =>
+        `case " $* " in *" ${packageName} "*) printf '#!/bin/sh\\n' >'${pi.bin}/${name}'; chmod 755 '${pi.bin}/${name}' ;; esac`,
+    )
+    .join('\n')
