@@ -253,3 +253,28 @@ apt_trouble() {
 
 # free_megabytes FOLDER
 free_megabytes() { df -Pk "$root$1" | awk 'NR == 2 { print int($4 / 1024) }'; }
+
+# install_debs FOLDER: packages that travelled in the payload, if they are whole.
+install_debs() {
+  (cd "$1" && sha256sum -c SHA256SUMS) || fail 'a package on the card is damaged: make the card again'
+  apt_get install --no-install-recommends "$1"/*.deb
+}
+
+# fetch_file URL TARGET: by apt's own helper, which every image has, with https
+# and the proxy that apt uses.
+fetch_file() {
+  mkdir -p "${2%/*}"
+  rm -f "$2"
+  "$root/usr/lib/apt/apt-helper" download-file "$1" "$2" ||
+    fail "$1 could not be fetched: is there a network, and is it $(date -u +%Y-%m-%d)?"
+}
+
+# has_memory_cgroup: version 2 names the controllers that are on; version 1 has a table.
+has_memory_cgroup() {
+  controllers=$root/sys/fs/cgroup/cgroup.controllers
+  if [ -e "$controllers" ]; then
+    grep -qw memory "$controllers"
+  else
+    awk '$1 == "memory" && $4 == 1 { found = 1 } END { exit !found }' "$root/proc/cgroups" 2>/dev/null
+  fi
+}

@@ -53,12 +53,6 @@ need_room() {
   [ "${free:-0}" -ge 500 ] || fail "Docker needs 500 MB, and $free MB are free on /var"
 }
 
-from_payload() {
-  debs=$payload/docker/debs
-  (cd "$debs" && sha256sum -c SHA256SUMS) || fail 'a package on the card is damaged: make the card again'
-  apt_get install --no-install-recommends "$debs"/*.deb
-}
-
 # The key is fetched, or lies in the payload; either way it must be the one key
 # whose fingerprint the cluster file (or piimage) names.
 put_key() {
@@ -69,9 +63,7 @@ put_key() {
   if [ -f "$payload/docker/key.asc" ]; then
     cp "$payload/docker/key.asc" "$new"
   else
-    # apt's own helper: every image has it, with https and the proxy apt uses.
-    "$root/usr/lib/apt/apt-helper" download-file "$PIIMAGE_DOCKER_MIRROR/linux/$1/gpg" "$new" ||
-      fail "the key of $PIIMAGE_DOCKER_MIRROR could not be fetched: is there a network, and is it $(date -u +%Y-%m-%d)?"
+    fetch_file "$PIIMAGE_DOCKER_MIRROR/linux/$1/gpg" "$new"
   fi
   command -v gpg >/dev/null || apt_get install --no-install-recommends gpg
   home=$(mktemp -d)
@@ -123,7 +115,7 @@ install_docker() {
   has_docker && return 0
   need_room
   if [ -d "$payload/docker/debs" ]; then
-    from_payload
+    install_debs "$payload/docker/debs"
   else
     codename=$(of_release VERSION_CODENAME)
     architecture=$(dpkg --print-architecture)
@@ -137,17 +129,6 @@ install_docker() {
     esac
   fi
   has_docker || fail 'the packages are installed, and there is still no dockerd'
-}
-
-# Version 2 names the controllers that are on; version 1 has a table.
-check_cgroups() {
-  controllers=$root/sys/fs/cgroup/cgroup.controllers
-  if [ -e "$controllers" ]; then
-    grep -qw memory "$controllers" && return 0
-  elif awk '$1 == "memory" && $4 == 1 { found = 1 } END { exit !found }' "$root/proc/cgroups" 2>/dev/null; then
-    return 0
-  fi
-  say 'warning: the kernel has no memory control group: limits on memory have no effect (overlay cgroups)'
 }
 
 start_docker() {
@@ -168,5 +149,6 @@ if [ "${PIIMAGE_DOCKER_GROUP:-false}" = true ] && [ -n "${PIIMAGE_USER:-}" ]; th
     usermod ${root:+-R "$root"} -aG docker "$PIIMAGE_USER"
 fi
 if has_unit docker.service; then enable_unit docker.service; fi
-check_cgroups
+has_memory_cgroup ||
+  say 'warning: the kernel has no memory control group: limits on memory have no effect (overlay cgroups)'
 start_docker
