@@ -278,3 +278,23 @@ has_memory_cgroup() {
     awk '$1 == "memory" && $4 == 1 { found = 1 } END { exit !found }' "$root/proc/cgroups" 2>/dev/null
   fi
 }
+
+# check_digest FILE: by the digest beside it.
+check_digest() {
+  (cd "${1%/*}" && sha256sum -c "${1##*/}.sha256") || fail "${1##*/} on the card is damaged: make the card again"
+}
+
+# take_secret NAME TARGET: a secret goes to where its program reads it, and stays nowhere else.
+take_secret() {
+  if [ -f "$secrets/$1" ]; then
+    put 600 root:root "$2" <"$secrets/$1"
+    rm -f "$secrets/$1"
+  fi
+  [ -s "$2" ] || fail "${2#"$root"} is missing, and so is what it is made from: make the card again"
+}
+
+# need_room MEGABYTES WHAT: flash fills slowly; better to know before.
+need_room() {
+  free=$(free_megabytes /var)
+  [ "${free:-0}" -ge "$1" ] || fail "$2 needs $1 MB, and $free MB are free on /var"
+}

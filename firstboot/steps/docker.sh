@@ -47,12 +47,6 @@ of_release() { sed -n "s/^$1=//p" "$root/etc/os-release" | tr -d '"' | head -n 1
 
 has_docker() { command -v dockerd >/dev/null && command -v docker >/dev/null; }
 
-# On flash, several hundred megabytes take minutes to fill; better to know before.
-need_room() {
-  free=$(free_megabytes /var)
-  [ "${free:-0}" -ge 500 ] || fail "Docker needs 500 MB, and $free MB are free on /var"
-}
-
 # The key is fetched, or lies in the payload; either way it must be the one key
 # whose fingerprint the cluster file (or piimage) names.
 put_key() {
@@ -113,7 +107,7 @@ from_distribution() {
 
 install_docker() {
   has_docker && return 0
-  need_room
+  need_room 500 Docker
   if [ -d "$payload/docker/debs" ]; then
     install_debs "$payload/docker/debs"
   else

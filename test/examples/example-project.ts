@@ -47,6 +47,8 @@ export async function startExample(t: TestContext, { name }: Example): Promise<E
   writeFileSync(file('.ssh/id_ed25519.pub'), `${publicLine}\n`)
   writeFileSync(file('wifi.passphrase'), 'eight or more\n', { mode: 0o600 })
   writeFileSync(file('cluster.key'), `${createHash('sha256').update(name).digest('hex')}\n`, { mode: 0o600 })
+  // Where the example says to fetch a program first.
+  writeFileSync(file('k3s-arm64'), 'k3s\n')
   const made = await runPiimage(folder, ['init', '--template', name, '--yes', '--wifi', 'attic'])
   if (made.status !== 0) throw new Error(made.stderr)
   return {
