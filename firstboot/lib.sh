@@ -298,3 +298,20 @@ need_room() {
   free=$(free_megabytes /var)
   [ "${free:-0}" -ge "$1" ] || fail "$2 needs $1 MB, and $free MB are free on /var"
 }
+
+# put_key NAME FINGERPRINT CARRIED URL: the key of a package archive becomes
+# /etc/apt/keyrings/NAME.asc. It lies in the payload (CARRIED), or is fetched;
+# either way it must be the one key that has the fingerprint.
+put_key() {
+  new=$root/run/piimage/$1.asc
+  mkdir -p "${new%/*}"
+  if [ -f "$3" ]; then cp "$3" "$new"; else fetch_file "$4" "$new"; fi
+  command -v gpg >/dev/null || apt_get install --no-install-recommends gpg
+  home=$(mktemp -d)
+  listed=$(gpg --homedir "$home" --batch --with-colons --import-options show-only --import "$new" 2>/dev/null) || listed=
+  rm -rf "$home"
+  found=$(printf '%s\n' "$listed" | awk -F: '$1 == "pub" { keys++ } $1 == "fpr" && !seen++ { print $10 } END { if (keys != 1) print "keys:" keys + 0 }')
+  wanted=$(printf '%s' "$2" | tr -d ' ' | tr '[:lower:]' '[:upper:]')
+  [ "$found" = "$wanted" ] || fail "the key for $1's packages is not $wanted: $(printf '%s' "$found" | tr '\n' ' ')"
+  put 644 root:root "$root/etc/apt/keyrings/$1.asc" <"$new"
+}

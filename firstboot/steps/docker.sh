@@ -47,31 +47,9 @@ of_release() { sed -n "s/^$1=//p" "$root/etc/os-release" | tr -d '"' | head -n 1
 
 has_docker() { command -v dockerd >/dev/null && command -v docker >/dev/null; }
 
-# The key is fetched, or lies in the payload; either way it must be the one key
-# whose fingerprint the cluster file (or piimage) names.
-put_key() {
-  keyring=$root/etc/apt/keyrings/docker.asc
-  new=$root/run/piimage/docker.asc
-  mkdir -p "${new%/*}"
-  rm -f "$new"
-  if [ -f "$payload/docker/key.asc" ]; then
-    cp "$payload/docker/key.asc" "$new"
-  else
-    fetch_file "$PIIMAGE_DOCKER_MIRROR/linux/$1/gpg" "$new"
-  fi
-  command -v gpg >/dev/null || apt_get install --no-install-recommends gpg
-  home=$(mktemp -d)
-  listed=$(gpg --homedir "$home" --batch --with-colons --import-options show-only --import "$new" 2>/dev/null) || listed=
-  rm -rf "$home"
-  found=$(printf '%s\n' "$listed" | awk -F: '$1 == "pub" { keys++ } $1 == "fpr" && !seen++ { print $10 } END { if (keys != 1) print "keys:" keys + 0 }')
-  wanted=$(printf '%s' "$PIIMAGE_DOCKER_FINGERPRINT" | tr -d ' ' | tr '[:lower:]' '[:upper:]')
-  [ "$found" = "$wanted" ] || fail "the key for Docker's packages is not $wanted: $(printf '%s' "$found" | tr '\n' ' ')"
-  put 644 root:root "$keyring" <"$new"
-}
-
 # from_archive KIND DISTRIBUTION CODENAME ARCHITECTURE
 from_archive() {
-  put_key "$2"
+  put_key docker "$PIIMAGE_DOCKER_FINGERPRINT" "$payload/docker/key.asc" "$PIIMAGE_DOCKER_MIRROR/linux/$2/gpg"
   put 644 root:root "$root/etc/apt/sources.list.d/docker.sources" <<SOURCE
 Types: deb
 URIs: $PIIMAGE_DOCKER_MIRROR/linux/$2

@@ -78,8 +78,8 @@ function describe(overlay: Overlay): string {
       '',
     )
   }
-  if (choice.length > 0)
-    lines.push(`Give exactly one of ${choice.map((name) => `\`${name}\``).join(', ')}.`, '')
+  for (const names of choice)
+    lines.push(`Give exactly one of ${names.map((name) => `\`${name}\``).join(' and ')}.`, '')
   if (needs.length > 0) lines.push(`Needs: ${needs.join(', ')}.`, '')
   if (requires.length > 0) lines.push(`Requires the overlays: ${requires.join(', ')}.`, '')
   if (conflicts.length > 0) lines.push(`Excludes the overlays: ${conflicts.join(', ')}.`, '')
@@ -124,9 +124,9 @@ edits:
 \`\`\`
 
 \`parameters:\` are JSON Schemas by name. One without \`default\` must be given; \`default: null\` means it may be left
-out. \`choice:\` names parameters of which exactly one is given, \`requires:\` and \`conflicts:\` other overlays,
+out. \`choice:\` lists parameters of which exactly one is given, \`requires:\` and \`conflicts:\` other overlays,
 \`needs:\` what node or image must have (\`arm64\`, \`cloud-init\`, \`user\`, \`wifi\`, \`address\`, \`usb-device-port\`,
-\`kernel-5\`). The form in full: \`schema/overlay.v1.json\`.
+\`kernel-6\`). The form in full: \`schema/overlay.v1.json\`.
 
 \`edits:\` is a list; each entry has one of these keys, and may have \`when:\` with paths and the values they must have
 (\`when: { os.kernel: [4, 5], node.role: head }\`).

@@ -111,9 +111,11 @@ function completeParameters(overlay: Overlay, use: OverlayUse, node: string): Re
 }
 
 function wrongChoice({ choice }: Overlay, parameters: Record<string, unknown>): { message: string }[] {
-  const given = choice.filter((name) => parameters[name] !== null && parameters[name] !== undefined)
-  if (choice.length === 0 || given.length === 1) return []
-  return [{ message: `must have ${given.length === 0 ? '' : 'only '}one of ${choice.join(', ')}` }]
+  return choice.flatMap((names) => {
+    const given = names.filter((name) => parameters[name] !== null && parameters[name] !== undefined)
+    if (given.length === 1) return []
+    return [{ message: `must have ${given.length === 0 ? '' : 'only '}one of ${names.join(', ')}` }]
+  })
 }
 
 /** Boards whose USB socket can be the device's end of the cable. On compute modules the carrier decides. */
@@ -127,7 +129,7 @@ function checkNeeds(overlay: Overlay, { node, os, image }: Subject): void {
     wifi: node.wifi !== undefined,
     address: node.interfaces.some(({ address }) => address !== undefined),
     'usb-device-port': withDevicePort.includes(node.model) && node.clusterHat === undefined,
-    'kernel-5': os.traits.kernel >= 5,
+    'kernel-6': os.traits.kernel >= 6,
   }
   const hints: Record<Overlay['needs'][number], string> = {
     arm64: 'Use a 64-bit image (arm64) for this node.',
@@ -136,7 +138,7 @@ function checkNeeds(overlay: Overlay, { node, os, image }: Subject): void {
     wifi: 'Give the node or the cluster a wifi:.',
     address: 'Give the node an address:.',
     'usb-device-port': `Of the boards, ${withDevicePort.join(', ')} have one; a ClusterCTRL image sets its own up.`,
-    'kernel-5': 'Raspberry Pi OS has it since Bullseye; HypriotOS and Buster are older.',
+    'kernel-6': 'Raspberry Pi OS has Linux 6 since Bookworm; HypriotOS ended with Linux 4.',
   }
   for (const need of overlay.needs) {
     if (met[need]) continue

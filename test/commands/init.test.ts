@@ -87,7 +87,7 @@ for (const name of templateNames())
     assert.match(said.stderr, new RegExp(`piimage flash --node ${cluster.nodes[0]?.name} DRIVE`))
     assert.equal(
       /images lock/.test(said.stderr),
-      !(name in { demo: 1, 'feeder-diskless': 1, magi: 1 }),
+      !(name in { demo: 1, 'feeder-diskless': 1, 'hypriot-k8s': 1, magi: 1 }),
       'images that nobody could pin are locked first',
     )
   })

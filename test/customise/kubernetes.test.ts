@@ -11,6 +11,7 @@ import { type Overlay, readOverlays } from '../../src/customise/overlay.ts'
 import { type BootPlan, planBoot } from '../../src/customise/plan-boot.ts'
 import { packageRoot } from '../../src/package-root.ts'
 import { tempFolder } from '../support/temp.ts'
+import { needTool, run } from '../support/tools.ts'
 import { keys, makeCluster, makeNode, use } from './cluster.ts'
 import { stockFiles } from './stock.ts'
 
@@ -142,6 +143,55 @@ test('k3s: the program can travel on the card, with its digest', async (t) => {
   assert.equal(textOf(worker, 'k3s/k3s.sha256'), `${expected}  k3s\n`)
 })
 
+const kubeadm = { minor: 'v1.34', flannel: { url: 'https://example.org/kube-flannel.yml', sha256: digest } }
+
+test("kubeadm: a worker knows the head by the digest of its authority's key, as openssl counts it", async (t) => {
+  const openssl = needTool(t, 'openssl', 'openssl')
+  if (openssl === undefined) return
+  const { head, worker } = await planBoth('kubeadm', kubeadm)
+  const folder = tempFolder(t)
+  writeFileSync(join(folder, 'ca.crt'), textOf(head, 'material/cluster-ca'))
+  writeFileSync(join(folder, 'ca.key'), textOf(head, 'secrets/cluster-ca-key'), { mode: 0o600 })
+  const counted = run('sh', [
+    '-euc',
+    `cd '${folder}'; openssl x509 -in ca.crt -pubkey -noout | openssl pkey -pubin -outform der | openssl dgst -sha256 -r`,
+  ])
+  assert.equal(textOf(worker, 'material/cluster-ca-digest'), `sha256:${counted.stdout.split(' ')[0]}\n`)
+  // The key belongs to the certificate, which signs what a head needs.
+  const verified = run('sh', [
+    '-euc',
+    `cd '${folder}'
+openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout leaf.key -subj /CN=kube-apiserver -out leaf.csr
+openssl x509 -req -in leaf.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 1 -out leaf.crt
+openssl verify -x509_strict -CAfile ca.crt leaf.crt`,
+  ])
+  assert.match(verified.stdout, /leaf\.crt: OK/, verified.stderr)
+  assert.doesNotMatch(everything(worker), /EC PRIVATE KEY/)
+  assert.equal(textOf(head, 'secrets/kubeadm-token'), textOf(worker, 'secrets/kubeadm-token'))
+  assert.match(textOf(head, 'secrets/kubeadm-token'), /^[a-z0-9]{6}\.[a-z0-9]{16}\n$/)
+})
+
+test('kubeadm: what the nodes are told', async () => {
+  const { head, worker } = await planBoth('kubeadm', kubeadm)
+  const environment = textOf(worker, 'node.env')
+  for (const line of [
+    "PIIMAGE_KUBEADM_HEAD_ADDRESS='10.3.50.1'",
+    "PIIMAGE_KUBEADM_ADDRESS='10.3.50.11'",
+    "PIIMAGE_KUBEADM_NETWORK='10.3.50.0/24'",
+    "PIIMAGE_KUBEADM_LABELS='board=pi4'",
+    "PIIMAGE_KUBEADM_IGNORE_PREFLIGHT='Mem'",
+    "PIIMAGE_KUBEADM_MINOR='v1.34'",
+  ])
+    assert.ok(environment.includes(`${line}\n`), `${line} in ${environment}`)
+  assert.equal(
+    rootFile(head, '/etc/piimage/flannel.sha256'),
+    `0644 ${digest}  https://example.org/kube-flannel.yml\n`,
+  )
+  assert.doesNotMatch(textOf(worker, 'files.list'), /flannel/)
+  assert.match(rootFile(worker, '/etc/sysctl.d/90-piimage-kubernetes.conf'), /^net\.ipv4\.ip_forward=1$/m)
+  assert.match(rootFile(worker, '/etc/rpi/swap.conf.d/90-piimage.conf'), /^Mechanism=none$/m)
+})
+
 const refusals: {
   name: string
   kind: 'k3s' | 'kubeadm'
@@ -180,6 +230,38 @@ const refusals: {
     kind: 'k3s',
     parameters: { binary: 'k3s' },
     message: /cannot be read/,
+  },
+  {
+    name: 'kubeadm on a 32-bit image',
+    kind: 'kubeadm',
+    parameters: kubeadm,
+    options: { arch: 'armhf' },
+    message: /it needs arm64/,
+  },
+  {
+    name: 'kubeadm on HypriotOS',
+    kind: 'kubeadm',
+    parameters: kubeadm,
+    options: { stock: 'hypriotos-arm64' },
+    message: /it needs kernel-6/,
+  },
+  {
+    name: 'kubeadm without packages and flannel',
+    kind: 'kubeadm',
+    parameters: {},
+    message: /must have one of minor, debs; must have one of flannel, flannel-file/,
+  },
+  {
+    name: 'kubeadm of a version whose settings have another form',
+    kind: 'kubeadm',
+    parameters: { ...kubeadm, minor: 'v1.30' },
+    message: /minor: must be the minor version/,
+  },
+  {
+    name: 'a manifest without digest',
+    kind: 'kubeadm',
+    parameters: { minor: 'v1.34', flannel: { url: 'https://example.org/f.yml' } },
+    message: /flannel/,
   },
 ]
 for (const { name, kind, parameters, options, message } of refusals)

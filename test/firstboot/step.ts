@@ -52,7 +52,7 @@ export function readyPi(
 
 export function runStep(pi: FakePi, name: string, env: Record<string, string> = {}): Ended {
   // busybox runs applets of its own for these, whatever PATH says; a function goes before them.
-  const functions = ['uname', 'dpkg', 'df', 'sleep', 'ip'].map(
+  const functions = ['uname', 'dpkg', 'df', 'sleep', 'ip', 'modprobe', 'sysctl', 'swapoff'].map(
     (tool) =>
       `${tool}() { if [ -x '${pi.bin}/${tool}' ]; then '${pi.bin}/${tool}' "$@"; else command ${tool} "$@"; fi; }\n`,
   )
