@@ -251,6 +251,19 @@ apt_trouble() {
   fi
 }
 
+# check_key FILE FINGERPRINT: an archive's key must be this one, and the only one.
+check_key() {
+  command -v gpg >/dev/null || apt_get install --no-install-recommends gpg
+  gpg_home=$(mktemp -d)
+  key_listing=$(gpg --homedir "$gpg_home" --batch --with-colons --import-options show-only --import "$1" 2>/dev/null) || key_listing=
+  rm -rf "$gpg_home"
+  key_found=$(printf '%s\n' "$key_listing" |
+    awk -F: '$1 == "pub" { keys++ } $1 == "fpr" && !seen++ { print $10 } END { if (keys != 1) print "keys:" keys + 0 }')
+  key_wanted=$(printf '%s' "$2" | tr -d ' ' | tr '[:lower:]' '[:upper:]')
+  [ "$key_found" = "$key_wanted" ] ||
+    fail "the archive's key is not $key_wanted: $(printf '%s' "$key_found" | tr '\n' ' ')"
+}
+
 # free_megabytes FOLDER
 free_megabytes() { df -Pk "$root$1" | awk 'NR == 2 { print int($4 / 1024) }'; }
 
@@ -306,12 +319,6 @@ put_key() {
   new=$root/run/piimage/$1.asc
   mkdir -p "${new%/*}"
   if [ -f "$3" ]; then cp "$3" "$new"; else fetch_file "$4" "$new"; fi
-  command -v gpg >/dev/null || apt_get install --no-install-recommends gpg
-  home=$(mktemp -d)
-  listed=$(gpg --homedir "$home" --batch --with-colons --import-options show-only --import "$new" 2>/dev/null) || listed=
-  rm -rf "$home"
-  found=$(printf '%s\n' "$listed" | awk -F: '$1 == "pub" { keys++ } $1 == "fpr" && !seen++ { print $10 } END { if (keys != 1) print "keys:" keys + 0 }')
-  wanted=$(printf '%s' "$2" | tr -d ' ' | tr '[:lower:]' '[:upper:]')
-  [ "$found" = "$wanted" ] || fail "the key for $1's packages is not $wanted: $(printf '%s' "$found" | tr '\n' ' ')"
+  check_key "$new" "$2"
   put 644 root:root "$root/etc/apt/keyrings/$1.asc" <"$new"
 }

@@ -16,6 +16,10 @@ made=$state/kubeadm.made
 # makes swap in memory, and its settings lie ready.
 swap_off() {
   disable_unit dphys-swapfile.service
+  table=$root/etc/fstab
+  if [ -f "$table" ] && awk '$1 !~ /^#/ && $3 == "swap" { found = 1 } END { exit !found }' "$table"; then
+    awk '$1 !~ /^#/ && $3 == "swap" { printf "#" } { print }' "$table" | put 644 root:root "$table"
+  fi
   if is_running; then swapoff -a; fi
 }
 
@@ -87,7 +91,7 @@ kind: ClusterConfiguration
 clusterName: "$PIIMAGE_CLUSTER"
 kubernetesVersion: "$(kubeadm version -o short)"
 networking:
-  podSubnet: 10.244.0.0/16
+  podSubnet: $PIIMAGE_KUBEADM_POD_NETWORK
   serviceSubnet: 10.96.0.0/12
 ---
 apiVersion: kubelet.config.k8s.io/v1beta1
@@ -148,12 +152,10 @@ put_flannel() {
     [ "$found" = "$wanted" ] || fail "the manifest of flannel that was fetched is not the one with the digest $wanted: it has $found"
   fi
   applied=$root/run/piimage/flannel-applied.yml
-  if [ -n "${PIIMAGE_KUBEADM_NETWORK:-}" ]; then
-    sed "s|^\( *\)- --kube-subnet-mgr\$|&\n\1- --iface-can-reach=${PIIMAGE_KUBEADM_NETWORK%/*}|" "$manifest" >"$applied"
-    grep -q iface-can-reach "$applied" || fail "flannel's manifest has no --kube-subnet-mgr: is it kube-flannel.yml?"
-  else
-    cp "$manifest" "$applied"
-  fi
+  reach=
+  if [ -n "${PIIMAGE_KUBEADM_NETWORK:-}" ]; then reach="\n\1- --iface-can-reach=${PIIMAGE_KUBEADM_NETWORK%/*}"; fi
+  sed "s|^\( *\)- --kube-subnet-mgr\$|&$reach|; s|\(\"Network\": *\"\)[0-9./]*|\1$PIIMAGE_KUBEADM_POD_NETWORK|" "$manifest" >"$applied"
+  grep -q -e --kube-subnet-mgr "$applied" || fail "flannel's manifest has no --kube-subnet-mgr: is it kube-flannel.yml?"
   kubectl --kubeconfig "$kubernetes/admin.conf" apply -f "$applied" || fail 'flannel could not be set up: does the API answer?'
 }
 

@@ -180,55 +180,35 @@ export const nameServers: Rule = ({ drafts, judge }) => {
 }
 
 /** What piimage's overlays set up for containers, unless told otherwise. */
-const containerNetworks: { overlay: string; what: string; range: string; fatal: boolean; hint: string }[] = [
-  {
-    overlay: 'docker',
-    what: "Docker's address pool",
-    range: '172.30.0.0/16',
-    fatal: true,
-    hint: "move the network; Docker's bridges would hide it",
-  },
-  // Swarm counts up from 10.0.0.0/24, so a collision takes many networks; or none, in 10.0.0.0/16.
-  {
-    overlay: 'swarm',
-    what: "Swarm's address pool",
-    range: '10.0.0.0/8',
-    fatal: false,
-    hint: 'overlay networks may hide nodes; a network outside 10.0.0.0/8 is safe',
-  },
-  {
-    overlay: 'kubeadm',
-    what: 'the pod network',
-    range: '10.244.0.0/16',
-    fatal: true,
-    hint: 'move the network',
-  },
-  {
-    overlay: 'kubeadm',
-    what: 'the service network',
-    range: '10.96.0.0/12',
-    fatal: true,
-    hint: 'move the network',
-  },
-  { overlay: 'k3s', what: 'the pod network', range: '10.42.0.0/16', fatal: true, hint: 'move the network' },
-  {
-    overlay: 'k3s',
-    what: 'the service network',
-    range: '10.43.0.0/16',
-    fatal: true,
-    hint: 'move the network',
-  },
+const containerNetworks: {
+  overlay: string
+  what: string
+  range: string
+  /** The overlay's parameter that moves it. */
+  parameter?: string
+}[] = [
+  { overlay: 'docker', what: "Docker's address pool", range: '172.30.0.0/16', parameter: 'address-pool' },
+  { overlay: 'swarm', what: "Swarm's address pool", range: '172.31.0.0/16', parameter: 'address-pool' },
+  { overlay: 'kubeadm', what: 'the pod network', range: '10.244.0.0/16', parameter: 'pod-network' },
+  { overlay: 'kubeadm', what: 'the service network', range: '10.96.0.0/12' },
+  { overlay: 'k3s', what: 'the pod network', range: '10.42.0.0/16' },
+  { overlay: 'k3s', what: 'the service network', range: '10.43.0.0/16' },
 ]
 
 export const containersApart: Rule = ({ file, drafts, judge }) => {
   const shared = parseCidr(file.network?.cidr ?? '')
   for (const draft of drafts)
-    for (const { overlay, what, range, fatal, hint } of containerNetworks) {
+    for (const { overlay, what, range: usual, parameter } of containerNetworks) {
+      const said = parameter === undefined ? undefined : parameterOf(draft, overlay, parameter)
+      const range = typeof said === 'string' ? said : usual
       const pool = parseCidr(range)
       if (pool === undefined || !uses(draft, overlay)) continue
-      const report = fatal ? judge.mistake : judge.warn
+      const hint =
+        parameter === undefined
+          ? 'move the network'
+          : `containers' networks would hide it: move it, or say ${overlay}: { ${parameter}: … }`
       if (shared !== undefined && overlap(shared, pool))
-        report(networkPath, `the network ${formatCidr(shared)} collides with ${what} ${range}`, hint)
+        judge.mistake(networkPath, `the network ${formatCidr(shared)} collides with ${what} ${range}`, hint)
       for (const one of draft.interfaces) {
         const subnet = subnetOf(one)
         if (
@@ -237,9 +217,13 @@ export const containersApart: Rule = ({ file, drafts, judge }) => {
           !overlap(subnet, pool)
         )
           continue
-        report(one.path, `${draft.name}: ${formatCidr(subnet)} collides with ${what} ${range}`, hint)
+        judge.mistake(one.path, `${draft.name}: ${formatCidr(subnet)} collides with ${what} ${range}`, hint)
       }
     }
 }
 
 const uses = (draft: Draft, overlay: string): boolean => draft.overlays.some(({ name }) => name === overlay)
+
+/** What the node says for a parameter of an overlay. */
+const parameterOf = ({ overlays }: Draft, overlay: string, parameter: string): unknown =>
+  overlays.find(({ name }) => name === overlay)?.parameters[parameter]

@@ -54,6 +54,16 @@ export const commands: readonly CommandEntry[] = [
     load: async () => (await import('./export.ts')).exportCommand,
   },
   {
+    name: 'status',
+    describe: 'Ask the nodes over ssh how far they are',
+    load: async () => (await import('./status.ts')).statusCommand,
+  },
+  {
+    name: 'join',
+    describe: 'Bring nodes into the swarm from here, over ssh',
+    load: async () => (await import('./join.ts')).joinCommand,
+  },
+  {
     name: 'completion',
     describe: 'Print a completion script for bash, zsh or fish',
     load: async () => (await import('./completion.ts')).completionCommand,

@@ -337,7 +337,17 @@ const cases: [name: string, text: string, said: string][] = [
   [
     'Docker pool',
     `${head}network: { cidr: 172.30.5.0/24 }\noverlays: [docker]\nnodes:\n  oneil: { model: pi4 }\n`,
-    "3:18: the network 172.30.5.0/24 collides with Docker's address pool 172.30.0.0/16 (move the network; Docker's bridges would hide it)",
+    "3:18: the network 172.30.5.0/24 collides with Docker's address pool 172.30.0.0/16 (containers' networks would hide it: move it, or say docker: { address-pool: … })",
+  ],
+  [
+    'Docker pool that was moved onto the network',
+    `${head}network: { cidr: 192.168.7.0/24 }\noverlays: [{ docker: { address-pool: 192.168.0.0/16 } }]\nnodes:\n  oneil: { model: pi4 }\n`,
+    "3:18: the network 192.168.7.0/24 collides with Docker's address pool 192.168.0.0/16 (containers' networks would hide it: move it, or say docker: { address-pool: … })",
+  ],
+  [
+    'Swarm pool',
+    `${head}network: { cidr: 172.31.5.0/24 }\njoin: { kind: swarm, head: oneil }\nnodes:\n  oneil: { model: pi4, address: 172.31.5.1/24 }\n`,
+    "3:18: the network 172.31.5.0/24 collides with Swarm's address pool 172.31.0.0/16 (containers' networks would hide it: move it, or say swarm: { address-pool: … })",
   ],
   [
     'pod network',

@@ -70,11 +70,6 @@ const warned: [name: string, text: string, said: RegExp][] = [
     /^3:36: a has a fixed address and no name server/m,
   ],
   [
-    'swarm on 10.0.0.0/8',
-    `${head}network: { cidr: 10.3.50.0/24 }\njoin: { kind: swarm, head: a }\nnodes: { a: { model: pi4, address: 10.3.50.1/24 } }`,
-    /^3:18: the network 10.3.50.0\/24 collides with Swarm's address pool/m,
-  ],
-  [
     'image older than the board',
     `cluster: a\nimage: raspbian-stretch-armhf-lite@2018-11-13\nnodes: { a: { model: pi4 } }`,
     /^3:10: raspbian-stretch.* is older than the Raspberry Pi 4/m,

@@ -118,7 +118,7 @@ test('docker: another key than the one that is named is not used', (t) => {
   if (ready === undefined) return
   const ended = runStep(ready.pi, 'docker', environment)
   assert.equal(ended.status, 1)
-  assert.match(ended.output, /the key for docker's packages is not 0{40}/)
+  assert.match(ended.output, /the archive's key is not 0{40}/)
   assert.ok(!existsSync(join(ready.pi.root, 'etc/apt/keyrings/docker.asc')))
   assert.deepEqual(aptCalls(ready.pi), [])
 })

@@ -18,7 +18,10 @@ import {
 } from './fake-pi.ts'
 import { aptCalls, note, pi4, readyPi, runningLib, runStep, type System } from './step.ts'
 
-const flannel = `      containers:
+const flannel = `net-conf.json: |
+  { "Network": "10.244.0.0/16", "Backend": { "Type": "vxlan" } }
+spec:
+      containers:
       - args:
         - --ip-masq
         - --kube-subnet-mgr
@@ -47,6 +50,7 @@ function kubePi(
     'opt/piimage/material/cluster-ca-digest': 'sha256:abc\n',
     'opt/piimage/kubeadm/flannel.yml': flannel,
     'opt/piimage/kubeadm/flannel.yml.sha256': `${digestOf(flannel)}  flannel.yml\n`,
+    'etc/fstab': '/swap none swap sw 0 0\n/ / ext4 defaults 0 1\n',
     'lib/systemd/system/dphys-swapfile.service': '',
     'lib/systemd/system/containerd.service': '',
     'lib/systemd/system/kubelet.service': '',
@@ -67,6 +71,7 @@ function kubePi(
       PIIMAGE_KUBEADM_FINGERPRINT: '0'.repeat(40),
       PIIMAGE_KUBEADM_IGNORE_PREFLIGHT: 'Mem NumCPU',
       PIIMAGE_KUBEADM_HEAD_ADDRESS: '10.3.50.1',
+      PIIMAGE_KUBEADM_POD_NETWORK: '10.200.0.0/16',
       PIIMAGE_KUBEADM_NETWORK: '10.3.50.0/24',
       PIIMAGE_KUBEADM_ADDRESS: role === 'head' ? '10.3.50.1' : '10.3.50.11',
       PIIMAGE_KUBEADM_LABELS: 'board=pi4,disk=ssd',
@@ -123,7 +128,7 @@ for (const shell of shells) {
       kind: 'ClusterConfiguration',
       clusterName: 'magi',
       kubernetesVersion: 'v1.34.2',
-      networking: { podSubnet: '10.244.0.0/16', serviceSubnet: '10.96.0.0/12' },
+      networking: { podSubnet: '10.200.0.0/16', serviceSubnet: '10.96.0.0/12' },
     })
     assert.equal(kubelet.cgroupDriver, 'systemd')
     assert.equal(readFileSync(join(pi.folder, 'mode'), 'utf8'), '600\n')
@@ -131,13 +136,16 @@ for (const shell of shells) {
     assert.equal(modeOf(pi, 'etc/kubernetes/pki/ca.key'), '600')
     assert.match(readRoot(pi, 'etc/containerd/config.toml'), /^ {4}SystemdCgroup = true$/m)
     const applied = parse(readRoot(pi, 'run/piimage/flannel-applied.yml')) as {
-      containers: { args: string[] }[]
+      'net-conf.json': string
+      spec: { containers: { args: string[] }[] }
     }
-    assert.deepEqual(applied.containers[0]?.args, [
+    assert.deepEqual(applied.spec.containers[0]?.args, [
       '--ip-masq',
       '--kube-subnet-mgr',
       '--iface-can-reach=10.3.50.0',
     ])
+    assert.equal(JSON.parse(applied['net-conf.json']).Network, '10.200.0.0/16')
+    assert.match(readRoot(pi, 'etc/fstab'), /^#\/swap none swap sw 0 0\n\/ \/ ext4/m)
     assert.ok(calls(pi).some((call) => /^systemctl .*disable dphys-swapfile\.service$/.test(call)))
     assert.ok(calls(pi).includes('swapoff -a'))
     for (const gone of [
@@ -297,7 +305,7 @@ test('kubeadm: another key than the one that is named is not used', (t) => {
   if (made === undefined) return
   const ended = made.step({ PIIMAGE_KUBEADM_FINGERPRINT: '1'.repeat(40) })
   assert.equal(ended.status, 1)
-  assert.match(ended.output, /the key for kubernetes's packages is not 1{40}/)
+  assert.match(ended.output, /the archive's key is not 1{40}/)
   assert.deepEqual(aptCalls(made.pi), [])
 })
 

@@ -1,0 +1,82 @@
+#!/bin/sh
+# On the head, after everything else: each node that has come in gets its labels
+# and its role; when all are in, nobody else can use what was good for joining.
+set -eu
+# shellcheck source=../lib.sh
+. "$PIIMAGE_LIB"
+
+patience=${PIIMAGE_SWARM_PATIENCE:-1800}
+pause=${PIIMAGE_SWARM_PAUSE:-30}
+list=$payload/material/swarm-nodes
+closed=$state/swarm-closed
+[ ! -e "$closed" ] || exit 0
+
+# arch_of ID: our name for what the node's own Docker says it runs on.
+arch_of() {
+  case $(docker node inspect -f '{{.Description.Platform.Architecture}}' "$1") in
+    armv6*) echo armv6 ;;
+    armv7* | arm) echo armv7 ;;
+    aarch64 | arm64) echo arm64 ;;
+    x86_64) echo amd64 ;;
+  esac
+}
+
+# settle ID ROLE LABEL…: changes only what is not as it should be.
+settle() {
+  id=$1 role=$2
+  shift 2
+  case " $*" in *' arch='*) ;; *) set -- "$@" "arch=$(arch_of "$id")" ;; esac
+  has=$(docker node inspect -f '{{range $key, $value := .Spec.Labels}}{{$key}}={{$value}}{{println}}{{end}}' "$id")
+  for label; do
+    printf '%s\n' "$has" | grep -qxF -e "$label" || docker node update --label-add "$label" "$id" >/dev/null
+  done
+  if [ "$role" = manager ] && [ "$(docker node inspect -f '{{.Spec.Role}}' "$id")" != manager ]; then
+    docker node promote "$id" >/dev/null
+  fi
+}
+
+# The node lost power after it had joined and before it knew: it is in twice,
+# and the one that is down is nobody.
+forget_twins() {
+  printf '%s\n' "$seen" | awk -v name="$1" '$2 == name && $3 == "Down" { print $1 }' | while read -r twin; do
+    docker node rm --force "$twin" >/dev/null
+  done
+}
+
+# gather: settles who is there; sets `missing`.
+gather() {
+  missing=
+  seen=$(docker node ls --format '{{.ID}} {{.Hostname}} {{.Status}}') || fail 'the swarm does not answer: docker node ls'
+  while read -r name role labels; do
+    id=$(printf '%s\n' "$seen" | awk -v name="$name" '$2 == name && $3 == "Ready" { print $1; exit }')
+    if [ -z "$id" ]; then
+      missing="$missing $name"
+      continue
+    fi
+    # shellcheck disable=SC2086 # label values hold no blanks
+    settle "$id" "$role" $labels
+    forget_twins "$name"
+  done <"$list"
+}
+
+# The broker goes before the token changes: afterwards neither an old token nor a key gets anybody in.
+close() {
+  rm -rf "$root/var/lib/piimage-join"
+  rm -f "$root/etc/sudoers.d/90-piimage-join" "$root/usr/local/sbin/piimage-join-token"
+  if grep -q '^piimage-join:' "$root/etc/passwd"; then userdel ${root:+-R "$root"} piimage-join; fi
+  docker swarm join-token --rotate -q worker >/dev/null
+  date -u +%Y-%m-%dT%H:%M:%SZ | put 644 root:root "$closed"
+}
+
+waited=0
+told=
+while :; do
+  gather
+  [ -n "$missing" ] || break
+  if [ "$told" != "$missing" ]; then report swarm-gather waiting "not in the swarm yet:$missing"; fi
+  told=$missing
+  [ "$waited" -lt "$patience" ] || later "not in the swarm yet:$missing"
+  sleep "$pause"
+  waited=$((waited + pause))
+done
+close

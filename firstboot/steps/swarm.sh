@@ -1,0 +1,158 @@
+#!/bin/sh
+# Into the swarm. The head makes it, and opens the broker that gives workers
+# their token (overlays/swarm/join-token.sh); a worker fetches the token and
+# joins. The token is held in memory only.
+#
+# What Docker says of this node decides, never what an earlier run did:
+#   inactive  in no swarm      pending  on its way in, in the background
+#   active    in               error    could not get in
+#   locked    in, and waiting for a person with the key
+set -eu
+# shellcheck source=../lib.sh
+. "$PIIMAGE_LIB"
+
+head=$PIIMAGE_SWARM_HEAD_ADDRESS
+# How long one run of this step looks again by itself, and how it paces.
+patience=${PIIMAGE_SWARM_PATIENCE:-1800}
+longest=${PIIMAGE_SWARM_PAUSE:-30}
+
+state_of_node() {
+  docker info -f '{{.Swarm.LocalNodeState}}' 2>/dev/null || fail 'the Docker daemon does not answer: journalctl -u docker says why'
+}
+
+# told WHY: said once, however often we look.
+told=
+tell() {
+  [ "$told" != "$*" ] || return 0
+  told=$*
+  report swarm waiting "$*"
+}
+
+# pause: a little longer each time, and not all workers at once.
+waited=0
+pause=2
+pause() {
+  [ "$waited" -lt "$patience" ] || later "$told"
+  jitter=$(($(od -An -N1 -tu1 /dev/urandom) % 3))
+  sleep $((pause + jitter))
+  waited=$((waited + pause + jitter))
+  pause=$((pause * 2))
+  [ "$pause" -le "$longest" ] || pause=$longest
+}
+
+# Tokens are kept out of everything that is written.
+redacted() { sed 's/SWMTKN-[-0-9a-zA-Z]*/SWMTKN-…/g'; }
+
+make_swarm() {
+  while ! has_address "$head"; do
+    tell "this node's address $head is not there yet"
+    pause
+  done
+  pool=
+  # Docker before 18.09 knows no pools.
+  if docker swarm init --help | grep -q -e --default-addr-pool; then
+    pool="--default-addr-pool $PIIMAGE_SWARM_ADDRESS_POOL --default-addr-pool-mask-length 24"
+  fi
+  # shellcheck disable=SC2086 # several words
+  said=$(docker swarm init --advertise-addr "$head" $pool 2>&1) || fail "docker swarm init: $(printf '%s' "$said" | redacted | head -n 1)"
+}
+
+# The account can do nothing but what its keys' forced command does; its files are root's.
+open_broker() {
+  [ -f "$payload/material/join-authorized-keys" ] || return 0
+  [ ! -e "$state/swarm-closed" ] || return 0
+  home=$root/var/lib/piimage-join
+  grep -q '^piimage-join:' "$root/etc/passwd" ||
+    useradd ${root:+-R "$root"} -r -M -d /var/lib/piimage-join -s /bin/sh piimage-join
+  # No password fits; a "!" would be a locked account, which some sshd refuse.
+  usermod ${root:+-R "$root"} -p '*' piimage-join
+  mkdir -p "$home/.ssh"
+  own root:root "$home" "$home/.ssh"
+  chmod 755 "$home" "$home/.ssh"
+  put 644 root:root "$home/.ssh/authorized_keys" <"$payload/material/join-authorized-keys"
+}
+
+lead() {
+  now=$(state_of_node)
+  case $now in
+    inactive) make_swarm ;;
+    active) ;;
+    locked) later 'the swarm is locked: docker swarm unlock, on this node' ;;
+    pending) later 'the swarm is starting' ;;
+    *) fail 'Docker cannot bring up the swarm: journalctl -u docker says why' ;;
+  esac
+  [ "$(docker info -f '{{.Swarm.ControlAvailable}}')" = true ] || fail 'this node is in a swarm and is not its manager: docker swarm leave'
+  open_broker
+}
+
+# fetch_token: prints it; else says why not, and fails.
+fetch_token() {
+  heard=$root/run/piimage/join.log
+  mkdir -p "${heard%/*}"
+  token=$(ssh -F /dev/null -T -i "$secrets/join-key" -o IdentitiesOnly=yes -o BatchMode=yes -o ConnectTimeout=5 \
+    -o StrictHostKeyChecking=yes -o HostKeyAlgorithms=ssh-ed25519 -o GlobalKnownHostsFile=/dev/null \
+    -o UserKnownHostsFile="$payload/material/join-known-hosts" "piimage-join@$head" </dev/null 2>"$heard") && status=0 || status=$?
+  case $status in
+    0)
+      printf '%s' "$token" | grep -Eqx 'SWMTKN-[12]-[0-9a-z]{50}-[0-9a-z]{25}' && return 0
+      tell "the head at $head answers with something that is no token"
+      ;;
+    75) tell "the head at $head has no swarm so far" ;;
+    77) tell "the head at $head does not know this node: make its card from the same cluster file" ;;
+    78) tell "the head at $head gives no token: a node of this name is in, or the swarm is complete; piimage join --node $PIIMAGE_NODE" ;;
+    *)
+      if grep -qi 'host key verification failed\|identification has changed' "$heard"; then
+        tell "the machine at $head shows another host key than the head's: not trusted"
+      elif grep -qi 'permission denied' "$heard"; then
+        tell "the head at $head lets no worker in yet"
+      else
+        tell "the head at $head does not answer yet"
+      fi
+      ;;
+  esac
+  return 1
+}
+
+join() {
+  if [ -n "${PIIMAGE_SWARM_ADDRESS:-}" ]; then
+    while ! has_address "$PIIMAGE_SWARM_ADDRESS"; do
+      tell "this node's address $PIIMAGE_SWARM_ADDRESS is not there yet"
+      pause
+    done
+  fi
+  said=$(docker swarm join --token "$token" --advertise-addr "${PIIMAGE_SWARM_ADDRESS:-$PIIMAGE_SWARM_INTERFACE}" "$head:2377" 2>&1) ||
+    tell "docker swarm join: $(printf '%s' "$said" | redacted | head -n 1)"
+  token=
+}
+
+follow() {
+  pending=0
+  while :; do
+    now=$(state_of_node)
+    case $now in
+      active) break ;;
+      locked) later 'the swarm is locked: docker swarm unlock, on this node' ;;
+      inactive)
+        pending=0
+        if fetch_token; then join; fi
+        ;;
+      *)
+        # pending goes on by itself; after a while, and after an error, only a new start helps.
+        pending=$((pending + 1))
+        if [ "$now" = error ] || [ "$pending" -gt 10 ]; then
+          docker swarm leave --force >/dev/null 2>&1 || :
+          pending=0
+        fi
+        ;;
+    esac
+    [ "$(state_of_node)" != active ] || break
+    pause
+  done
+  # Used up: the head would not answer it again.
+  if [ -f "$secrets/join-key" ]; then
+    wipe "$secrets/join-key"
+    rm -f "$secrets/join-key"
+  fi
+}
+
+if [ "$PIIMAGE_ROLE" = head ]; then lead; else follow; fi
