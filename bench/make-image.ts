@@ -12,6 +12,7 @@ import {
   existsSync,
   mkdirSync,
   openSync,
+  readdirSync,
   renameSync,
   rmSync,
   statSync,
@@ -19,6 +20,7 @@ import {
   writeSync,
 } from 'node:fs'
 import { join } from 'node:path'
+import { packageRoot } from '../src/package-root.ts'
 import { alignUp, KiB, MiB, SECTOR_BYTES } from '../src/units.ts'
 
 export interface BenchImage {
@@ -33,6 +35,8 @@ const ROOT_OFFSET = BOOT_OFFSET + BOOT_BYTES
 const ROOT_BYTES = 1868 * MiB
 const BOOT_DATA_BYTES = 64 * MiB
 const ROOT_DATA_BYTES = 600 * MiB
+/** Where the demo image's boot partition starts. */
+const DEMO_BOOT_OFFSET = 8192 * SECTOR_BYTES
 
 /** @param folder kept between runs: what is there is used again */
 export function makeBenchImage(folder: string): BenchImage {
@@ -47,13 +51,14 @@ export function makeBenchImage(folder: string): BenchImage {
   const boot = join(folder, 'boot')
   const root = join(folder, 'root')
   makeFiles(boot, 60, BOOT_DATA_BYTES, 'boot')
+  takeDemoFiles(folder, boot)
   makeFiles(root, 600, ROOT_DATA_BYTES, 'root')
   closeSync(openSync(image.raw, 'w'))
   truncateSync(image.raw, ROOT_OFFSET + ROOT_BYTES)
   writePartitionTable(image.raw)
   const volume = `${image.raw}@@${BOOT_OFFSET}`
   tool('mformat', ['-i', volume, '-F', '-T', String(BOOT_BYTES / SECTOR_BYTES), '-N', '50696D67', '::'])
-  tool('mcopy', ['-i', volume, '-s', '-Q', boot, '::/'])
+  tool('mcopy', ['-i', volume, '-s', '-Q', ...readdirSync(boot).map((name) => join(boot, name)), '::/'])
   tool('mke2fs', [
     ...['-q', '-F', '-t', 'ext4', '-d', root, '-E', `offset=${ROOT_OFFSET}`],
     ...[image.raw, `${ROOT_BYTES / KiB}k`],
@@ -64,6 +69,14 @@ export function makeBenchImage(folder: string): BenchImage {
   tool('xz', ['-T0', '-1', '--block-size=3MiB', '--keep', '--force', '--suffix=.part', image.raw])
   renameSync(`${image.raw}.part`, image.packed)
   return image
+}
+
+/** What piimage tells the system by, from the boot partition of the demo image. */
+function takeDemoFiles(folder: string, boot: string): void {
+  const demo = join(folder, 'demo.img')
+  tool('sh', ['-c', 'xz -dc "$1" > "$2"', 'sh', join(packageRoot(), 'examples/demo/demo.img.xz'), demo])
+  tool('mcopy', ['-i', `${demo}@@${DEMO_BOOT_OFFSET}`, '-s', '-n', '::/*', boot])
+  rmSync(demo)
 }
 
 /** Files that are, in turn, random and repetitive. */

@@ -1,8 +1,9 @@
 /** Run a command on a simulated card and say what it cost. */
 import { spawn } from 'node:child_process'
 import { readFileSync } from 'node:fs'
+import { loadavg } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { ThrottledDrive } from './throttled-drive.ts'
+import type { ThrottledDrives } from './throttled-drives.ts'
 
 export interface Cost {
   wallSeconds: number
@@ -11,20 +12,37 @@ export interface Cost {
   /** Sum of the processes' own peaks: at most a little too high, never too low. */
   peakRssBytes: number
   bytesWritten: number
+  /** Load of the machine when it ended, over the last minute. */
+  load: number
 }
 
 const SAMPLE_MS = 100
 
-/** @param script for `sh -c` @throws {Error} the command failed; with its last words */
-export async function measure(script: string, drive: ThrottledDrive): Promise<Cost> {
+/**
+ * @param script for `sh -c`
+ * @param expected its exit status (0), and what its time ends with (its end)
+ * @throws {Error} the command failed; with its last words
+ */
+export async function measure(
+  script: string,
+  drive: ThrottledDrives,
+  expected: { status?: number; until?: string[] },
+): Promise<Cost> {
   const cpuBefore = drive.cpuSeconds()
   const writtenBefore = drive.bytesWritten()
   const enter = drive.groups.map((file) => `echo $$ > ${file}`).join(' && ')
   const started = performance.now()
-  const child = spawn('sh', ['-c', `${enter} && ${script}`], { stdio: ['ignore', 'ignore', 'pipe'] })
+  const child = spawn('sh', ['-c', `${enter} && ${script}`], { stdio: ['ignore', 'pipe', 'pipe'] })
   let words = ''
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     words = (words + text).slice(-2000)
+  })
+  let said = ''
+  let wallSeconds: number | undefined
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    said += text
+    if (expected.until?.every((part) => said.includes(part)))
+      wallSeconds ??= (performance.now() - started) / 1000
   })
   const ended = new Promise<number | null>((resolve) => child.on('close', resolve))
   const peaks = new Map<string, number>()
@@ -36,18 +54,19 @@ export async function measure(script: string, drive: ThrottledDrive): Promise<Co
     samplePeaks(drive, peaks)
     await Promise.race([ended, sleep(SAMPLE_MS)])
   }
-  const wallSeconds = (performance.now() - started) / 1000
+  wallSeconds ??= (performance.now() - started) / 1000
   const status = await ended
-  if (status !== 0) throw new Error(`status ${status}: ${script}\n${words}`)
+  if (status !== (expected.status ?? 0)) throw new Error(`status ${status}: ${script}\n${words}`)
   return {
     wallSeconds,
     cpuSeconds: drive.cpuSeconds() - cpuBefore,
     peakRssBytes: [...peaks.values()].reduce((sum, bytes) => sum + bytes, 0),
     bytesWritten: drive.bytesWritten() - writtenBefore,
+    load: loadavg()[0] ?? 0,
   }
 }
 
-function samplePeaks(drive: ThrottledDrive, peaks: Map<string, number>): void {
+function samplePeaks(drive: ThrottledDrives, peaks: Map<string, number>): void {
   for (const pid of readFileSync(drive.groups[0] ?? '', 'utf8').split('\n')) {
     try {
       const kibibytes = /^VmHWM:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]

@@ -10,6 +10,7 @@ import type { AnyCommand, GlobalArgs } from './commands/command.ts'
 import { commands } from './commands/list.ts'
 import { PiimageError, UsageError } from './errors.ts'
 import { createOutput, type Output } from './report/output.ts'
+import { needsThreads, runWithThreads } from './thread-pool.ts'
 import { version } from './version.ts'
 import { processWorld, type World } from './world.ts'
 
@@ -170,5 +171,8 @@ function fail(error: unknown, world: World, output: Output): number {
 /** Started as a program, not imported: npm's bin link points at this file. */
 const startedAs = process.argv[1]
 if (startedAs !== undefined && realpathSync(startedAs) === fileURLToPath(import.meta.url)) {
-  process.exitCode = await main(process.argv.slice(2), processWorld())
+  const argv = process.argv.slice(2)
+  process.exitCode = needsThreads(argv, process.env)
+    ? await runWithThreads(startedAs, argv)
+    : await main(argv, processWorld())
 }

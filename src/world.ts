@@ -18,15 +18,27 @@ export interface World {
   signal: AbortSignal
 }
 
-/** The real one. The first SIGINT or SIGTERM asks for a clean stop, the second ends the process. */
+/** A terminal and the process that started us may both pass on one and the same Ctrl-C. */
+const SAME_SIGNAL_MS = 500
+
+/**
+ * The real one. The first SIGINT or SIGTERM asks for a clean stop, the second
+ * ends the process. Started by another piimage (./thread-pool.ts), it also
+ * stops when that one is gone.
+ */
 export function processWorld(): World {
   const stop = new AbortController()
-  for (const name of ['SIGINT', 'SIGTERM'] as const) {
-    process.on(name, () => {
-      if (stop.signal.aborted) process.exit(130)
+  let stoppedAt = 0
+  const onStop = () => {
+    if (!stop.signal.aborted) {
+      stoppedAt = performance.now()
       stop.abort(new InterruptedError('stopped'))
-    })
+    } else if (performance.now() - stoppedAt > SAME_SIGNAL_MS) process.exit(130)
   }
+  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, onStop)
+  process.on('disconnect', onStop)
+  // Listening must not keep the process alive.
+  process.channel?.unref()
   const ask: World['ask'] = async (question, { hidden = false } = {}) => {
     if (!process.stdin.isTTY) return undefined
     if (hidden) process.stderr.write(question)

@@ -19,6 +19,7 @@ import { writeFileAtomically } from '../io/atomic-file.ts'
 import { readClusterKey } from '../secrets/cluster-key.ts'
 import { sshHostKey } from '../secrets/identity.ts'
 import { type Context, defineCommand, type GlobalArgs } from './command.ts'
+import { parseAddresses } from './support/addresses.ts'
 import { findIdentityFiles } from './support/identity-file.ts'
 import { expandHome, fromHome } from './support/portable-path.ts'
 import { CLUSTER_KEY_FILE, findNode, openProject } from './support/project.ts'
@@ -152,20 +153,6 @@ function noteUnknown({ context, cluster, addresses, knownHosts }: Job): void {
       output.note(
         `${node.name} asks for its address by DHCP and is looked for as ${address}; if that is not found: --address ${node.name}=ADDRESS`,
       )
-}
-
-/** @throws {UsageError} a node that is not there, or no address */
-function parseAddresses(words: readonly string[], cluster: Cluster): KnownAddresses {
-  return new Map(
-    words.map((word) => {
-      const [, name = '', address = ''] = /^([^=]*)=(.*)$/.exec(word) ?? []
-      if (!/^[A-Za-z0-9][A-Za-z0-9.:_-]*$/.test(address))
-        throw new UsageError(`--address ${word} is not NODE=ADDRESS`, {
-          hint: `For example --address ${cluster.nodes[0]?.name}=192.168.1.7`,
-        })
-      return [findNode(cluster, name).name, address]
-    }),
-  )
 }
 
 /** @throws {UsageError} a path that ssh's configuration has no way to write */

@@ -1,48 +1,42 @@
 /**
- * `piimage flash`: write each node's image to its card and read it back.
- * Turns words into pairs of node and drive, shows them, asks, and hands each
- * node's image to src/flash. Knows no format and opens no drive.
+ * `piimage flash`: write each node's image to its card and read it back, all
+ * cards at once. Turns words into pairs of node and drive, shows them, asks,
+ * and hands each node's image to src/flash. Knows no format and opens no drive.
  */
 import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
-import type { Node } from '../cluster/node.ts'
-import type { Drive } from '../drives/drive.ts'
-import { guardDrive } from '../drives/guard.ts'
-import { InterruptedError, PartialError, PiimageError, UsageError } from '../errors.ts'
-import { openDriveTarget, openFileTarget } from '../flash/target.ts'
-import { type CardReport, writeCard } from '../flash/write.ts'
-import type { Task } from '../progress.ts'
+import type { Argv } from 'yargs'
+import { UsageError } from '../errors.ts'
 import { formatTable } from '../report/table.ts'
-import { formatBytes } from '../units.ts'
 import { type Context, defineCommand, type GlobalArgs } from './command.ts'
-import { type BaseImages, openBases } from './support/base-image.ts'
+import { openBases } from './support/base-image.ts'
+import { runBatch } from './support/batch.ts'
 import { describeDrive } from './support/describe-drive.ts'
-import { buildNodeImage, type NodeImage } from './support/node-image.ts'
+import {
+  type CardArgs,
+  type CardTarget,
+  type FlashJob,
+  flashCard,
+  guardCard,
+  type Outcome,
+  summarise,
+} from './support/flash-card.ts'
 import { isOneOff, type OneOffArgs, oneOffFlags, openAnyProject } from './support/one-off.ts'
 import { type Pair, pairNodesWithDrives } from './support/pairs.ts'
-import { cacheFolder, findNode, type Project } from './support/project.ts'
+import { findNode, openProject, type Project } from './support/project.ts'
 
-interface FlashArgs extends OneOffArgs {
+interface FlashArgs extends CardArgs, OneOffArgs {
   drive: string[]
   node?: string[]
-  serial?: string
-  unmount: boolean
-  verify: boolean
+  all: boolean
+  again: boolean
 }
-
-/** One card to be written: a node, where it goes, and the drive there (undefined: an .img file). */
-interface Target extends Pair {
-  resolved: Node
-  found: Drive | undefined
-}
-
-type Outcome = { node: string; drive: string } & ({ report: CardReport } | { error: PiimageError })
 
 export const flashCommand = defineCommand<FlashArgs>({
   command: 'flash [drive..]',
   describe: 'Write nodes to their cards, and read the cards back',
-  builder: (cli) =>
-    oneOffFlags(cli)
+  builder: (cli) => {
+    const flags = oneOffFlags(cli)
       .positional('drive', {
         type: 'string',
         array: true,
@@ -55,6 +49,37 @@ export const flashCommand = defineCommand<FlashArgs>({
         nargs: 1,
         describe: 'Node for each drive, in order; or NODE=DRIVE',
       })
+      .option('all', {
+        type: 'boolean',
+        default: false,
+        describe: 'Every node that starts from a card: asks for card after card',
+      })
+      .option('again', {
+        type: 'boolean',
+        default: false,
+        describe: 'With --all: start over, whatever is done already',
+      })
+      .option('changed-only', {
+        type: 'boolean',
+        default: false,
+        describe: 'Read the card first, and write only what differs',
+      })
+      .option('full', {
+        type: 'boolean',
+        default: false,
+        describe: 'Write free space as well, as the image has it',
+      })
+      .option('verify', {
+        type: 'boolean',
+        default: true,
+        describe: 'Read back what was written (--no-verify)',
+      })
+      .option('retries', {
+        type: 'number',
+        nargs: 1,
+        default: 2,
+        describe: 'How often a range that reads back wrong is written again',
+      })
       .option('serial', {
         type: 'string',
         nargs: 1,
@@ -65,181 +90,138 @@ export const flashCommand = defineCommand<FlashArgs>({
         default: false,
         describe: 'Unmount what was mounted from the card',
       })
-      .option('verify', {
-        type: 'boolean',
-        default: true,
-        describe: 'Read back what was written (--no-verify)',
-      })
       .example('$0 flash --node oneil /dev/disk2', 'One card')
       .example('$0 flash --node oneil=oneil.img', 'The same, into a file')
-      .example('$0 flash --image hypriotos-rpi-v1.12.3.img.zip --hostname pi /dev/sdX', 'No cluster file'),
+      .example('$0 flash --all', 'The whole cluster, card after card')
+      .example('$0 flash --image hypriotos-rpi-v1.12.3.img.zip --hostname pi /dev/sdX', 'No cluster file')
+    // yargs hands over `--changed-only` as `changedOnly` as well, which its types leave out.
+    return flags as unknown as Argv<GlobalArgs & FlashArgs>
+  },
   async run(args, context) {
-    const { world } = context
-    if (args.node === undefined && !isOneOff(args)) throw whichNode()
-    if (args.node !== undefined) pairNodesWithDrives(args.node, args.drive)
-    else if (args.drive.length > 1)
-      throw new UsageError(`a node without a cluster file goes on one drive, not ${args.drive.length}`, {
-        hint: 'Describe several in a cluster file: piimage init',
-      })
-    const project = await openAnyProject(args, context)
-    const pairs = pairNodesWithDrives(args.node ?? project.cluster.nodes.map(({ name }) => name), args.drive)
-    await project.keys()
-    const targets: Target[] = []
-    for (const pair of pairs) targets.push(await findTarget(pair, project, args, context))
-    describeTargets(targets, context)
-    if (
-      targets.some((target) => target.found !== undefined || existsSync(resolve(world.cwd, target.drive)))
-    ) {
-      if (!args.yes && !(await world.confirm('Everything on them is erased. Go on?'))) {
-        throw new UsageError('not confirmed, nothing was written', { hint: '--yes answers for you' })
-      }
-    }
-    const bases = await openBases(args, context)
-    try {
-      const outcomes: Outcome[] = []
-      for (const target of targets) outcomes.push(await flashOne(target, project, bases, args, context))
-      return summarise(outcomes, context)
-    } finally {
-      await bases.close()
-    }
+    checkArgs(args)
+    return args.all ? flashBatch(args, context) : flashPairs(args, context)
   },
 })
 
-const whichNode = (): UsageError =>
-  new UsageError('which node?', {
-    hint: 'Name one of the cluster file: --node NAME; or make one without a file: --image IMAGE --hostname NAME',
-  })
+/** The nodes and drives that were named, all at once. */
+async function flashPairs(args: GlobalArgs & FlashArgs, context: Context): Promise<object> {
+  const { world } = context
+  if (args.node !== undefined) pairNodesWithDrives(args.node, args.drive)
+  else if (args.drive.length > 1)
+    throw new UsageError(`a node without a cluster file goes on one drive, not ${args.drive.length}`, {
+      hint: 'Describe several in a cluster file: piimage init',
+    })
+  const project = await openAnyProject(args, context)
+  const pairs = pairNodesWithDrives(args.node ?? project.cluster.nodes.map(({ name }) => name), args.drive)
+  await project.keys()
+  const targets: CardTarget[] = []
+  for (const pair of pairs) targets.push(await findTarget(pair, project, args, context))
+  refuseSameDrive(targets)
+  describeTargets(targets, context)
+  const isErasing = ({ found, drive }: CardTarget) =>
+    found !== undefined || existsSync(resolve(world.cwd, drive))
+  if (targets.some(isErasing) && !args.yes) {
+    if (!(await world.confirm('Everything on them is erased. Go on?'))) {
+      throw new UsageError('not confirmed, nothing was written', { hint: '--yes answers for you' })
+    }
+  }
+  const bases = await openBases(args, context)
+  try {
+    const outcomes = await flashAll(targets, { project, bases, args, context, cards: targets.length })
+    return summarise(outcomes, context)
+  } finally {
+    await bases.close()
+  }
+}
+
+/** Every node, as cards are put in. */
+async function flashBatch(args: GlobalArgs & FlashArgs, context: Context): Promise<object> {
+  const project = await openProject(args, context)
+  await project.keys()
+  const nodes =
+    args.node?.map((name) => findNode(project.cluster, name)) ??
+    project.cluster.nodes.filter(({ boot }) => boot === 'card')
+  const bases = await openBases(args, context)
+  try {
+    const cards = args.drive.length || MOST_READERS
+    const { drive: drives, again } = args
+    return await runBatch({ nodes, drives, again }, { project, bases, args, context, cards })
+  } finally {
+    await bases.close()
+  }
+}
+
+/** Readers that memory is kept for, where none are named. */
+const MOST_READERS = 8
+
+/** @throws {UsageError} flags that contradict each other */
+function checkArgs(args: FlashArgs): void {
+  const { retries, changedOnly, all, node = [], drive } = args
+  if (!all && node.length === 0 && !isOneOff(args))
+    throw new UsageError('which node?', {
+      hint: 'Name one of the cluster file: --node NAME; or --all, card after card; or make one without a file: --image IMAGE --hostname NAME',
+    })
+  if (all && isOneOff(args))
+    throw new UsageError('--all is for the nodes of a cluster file', {
+      hint: 'Name the one drive: --image IMAGE --hostname NAME /dev/sdX',
+    })
+  const paired = all ? node.find((word) => word.includes('=')) : undefined
+  if (paired !== undefined)
+    throw new UsageError(`--all gives cards to nodes as they are put in, and ${paired} names both`, {
+      hint: 'Leave --all out, or name the node alone.',
+    })
+  if (!Number.isSafeInteger(retries) || retries < 0)
+    throw new UsageError(`--retries ${retries} is no number of times`, { hint: 'For example --retries 2' })
+  const file = [...node.map((word) => word.replace(/^[^=]*=/, '')), ...drive].find(isImagePath)
+  if (all && file !== undefined)
+    throw new UsageError(`--all is for cards; ${file} is a file`, { hint: 'piimage bake --all makes files.' })
+  if (changedOnly && file !== undefined)
+    throw new UsageError(`--changed-only is for cards; ${file} is a file, which is always made anew`, {
+      hint: 'Leave --changed-only out, or name a drive.',
+    })
+}
 
 const isImagePath = (path: string): boolean => path.endsWith('.img')
 
 /** Refuse what must not be written to before anything is fetched or asked. */
 async function findTarget(
-  pair: Pair,
+  { node: name, drive }: Pair,
   project: Project,
   args: GlobalArgs & FlashArgs,
   context: Context,
-): Promise<Target> {
-  const resolved = findNode(project.cluster, pair.node)
-  const image = project.imageOf(resolved)
-  const found = isImagePath(pair.drive)
-    ? undefined
-    : await guard(pair.drive, image.extracted?.size ?? 0, args, context)
-  return { ...pair, resolved, found }
+): Promise<CardTarget> {
+  const node = findNode(project.cluster, name)
+  const imageLength = project.imageOf(node).extracted?.size ?? 0
+  const found = isImagePath(drive) ? undefined : await guardCard(drive, imageLength, args, context)
+  return { node, drive, found }
 }
 
-const guard = (
-  path: string,
-  imageLength: number,
-  args: GlobalArgs & FlashArgs,
-  { world }: Context,
-): Promise<Drive> =>
-  guardDrive(resolve(world.cwd, path), imageLength, {
-    ...(args.serial === undefined ? {} : { serial: args.serial }),
-    unmount: args.unmount,
-    cachePath: cacheFolder(args, world),
-    platform: world.platform,
-  })
-
-function describeTargets(targets: readonly Target[], { output }: Context): void {
-  for (const target of targets) {
-    output.event('target', { node: target.node, drive: target.drive, image: target.resolved.image })
+/** One drive has many names (`/dev/disk/by-id/…`). */
+function refuseSameDrive(targets: readonly CardTarget[]): void {
+  const seen = new Map<string, string>()
+  for (const { drive, found } of targets) {
+    const other = found === undefined ? undefined : seen.get(found.path)
+    if (other !== undefined) throw new UsageError(`${other} and ${drive} are the same drive`)
+    if (found !== undefined) seen.set(found.path, drive)
   }
-  const rows = targets.map((target) => [
-    target.node,
-    target.resolved.image,
-    target.drive,
-    target.found === undefined ? 'image file' : describeDrive(target.found),
+}
+
+function describeTargets(targets: readonly CardTarget[], { output }: Context): void {
+  for (const { node, drive } of targets) output.event('target', { node: node.name, drive, image: node.image })
+  const rows = targets.map(({ node, drive, found }) => [
+    node.name,
+    node.image,
+    drive,
+    found === undefined ? 'image file' : describeDrive(found),
   ])
   output.note(formatTable(['NODE', 'IMAGE', 'DRIVE', ''], rows))
 }
 
-async function flashOne(
-  target: Target,
-  project: Project,
-  bases: BaseImages,
-  args: GlobalArgs & FlashArgs,
-  context: Context,
-): Promise<Outcome> {
-  const { output } = context
-  const { node, drive } = target
-  try {
-    const base = await bases.open(project.imageOf(target.resolved))
-    const image = await buildNodeImage(project, target.resolved, base)
-    for (const warning of image.plan.warnings) output.warn(`${node}: ${warning}`)
-    if (target.found !== undefined) {
-      // The image's size is known now, and the drive may have been mounted meanwhile.
-      await guard(target.found.path, base.length, args, context)
-    }
-    const report = await writeTo(target, image, args, context)
-    output.event('flashed', { node, ...report })
-    output.note(
-      `${node}: ${formatBytes(report.bytesWritten)} written to ${drive}, ${
-        args.verify ? 'read back and equal' : 'not read back (--no-verify)'
-      }`,
-    )
-    return { node, drive, report }
-  } catch (error) {
-    if (!(error instanceof PiimageError) || error instanceof InterruptedError) throw error
-    output.event('failed', {
-      node,
-      drive,
-      error: { name: error.name, message: error.message, hint: error.hint },
-    })
-    return { node, drive, error }
-  }
-}
-
-/** Open the card or file, and write it. */
-async function writeTo(
-  target: Target,
-  image: NodeImage,
-  args: FlashArgs,
-  { world, output }: Context,
-): Promise<CardReport> {
-  const task: Task = { report: output.progress, signal: world.signal }
-  const { base, changes, ranges } = image
-  const path = resolve(world.cwd, target.drive)
-  const opened =
-    target.found === undefined
-      ? await openFileTarget(path, base.length, { overwrite: true })
-      : await openDriveTarget(target.found)
-  try {
-    return await writeCard(
-      {
-        target: opened,
-        image: changes,
-        ranges,
-        verified: () => base.verified(task),
-        verify: args.verify,
-        node: target.node,
-      },
-      task,
-    )
-  } finally {
-    await opened.close()
-  }
-}
-
-/** One card's failure is its own error; of several, a table says who is done. */
-function summarise(outcomes: readonly Outcome[], { output }: Context): object {
-  const failed = outcomes.flatMap((outcome) => ('error' in outcome ? [outcome] : []))
-  const [first] = failed
-  if (first === undefined) return { flashed: outcomes.map(({ node, drive }) => ({ node, drive })) }
-  if (outcomes.length === 1) throw first.error
-  output.note(
-    formatTable(
-      ['NODE', 'DRIVE', 'RESULT'],
-      outcomes.map((outcome) => [
-        outcome.node,
-        outcome.drive,
-        'error' in outcome ? `failed: ${outcome.error.message}` : 'done',
-      ]),
-    ),
-  )
-  throw new PartialError(
-    `${failed.length} of ${outcomes.length} nodes failed: ${failed.map((f) => f.node).join(', ')}`,
-    {
-      hint: 'The others are done. Run again with only the failed ones.',
-    },
-  )
+/** All cards at once. Each ends by itself, whatever becomes of the others. */
+async function flashAll(targets: readonly CardTarget[], job: FlashJob): Promise<Outcome[]> {
+  const ended = await Promise.allSettled(targets.map((target) => flashCard(target, job)))
+  return ended.map((one) => {
+    if (one.status === 'rejected') throw one.reason
+    return one.value
+  })
 }

@@ -7,6 +7,7 @@
  * guessed is an error that names the flag. The file is judged before it is
  * written, so the first `plan` finds nothing wrong in it.
  */
+
 import { existsSync } from 'node:fs'
 import { mkdir, open, readFile, writeFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
@@ -17,6 +18,7 @@ import { MistakesError, UsageError } from '../errors.ts'
 import { createClusterKey } from '../secrets/cluster-key.ts'
 import type { World } from '../world.ts'
 import { type Context, defineCommand, type GlobalArgs } from './command.ts'
+import { JOURNAL_FILE } from './support/batch-journal.ts'
 import { expandHome, fromFolder } from './support/portable-path.ts'
 import { CLUSTER_KEY_FILE } from './support/project.ts'
 import { fillTemplate, readTemplate, schemaPath, type Template, templateNames } from './support/template.ts'
@@ -72,7 +74,7 @@ export const initCommand = defineCommand<InitArgs>({
     const folder = resolve(world.cwd, args.dir)
     const shown = (name: string): string => relative(world.cwd, join(folder, name))
     const made: string[] = []
-    const ignored = [CLUSTER_KEY_FILE]
+    const ignored = [CLUSTER_KEY_FILE, JOURNAL_FILE]
     let start: Start | undefined
     if (existsSync(join(folder, 'cluster.yaml'))) {
       output.note(`${shown('cluster.yaml')} is there already and stays as it is`)

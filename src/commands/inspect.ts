@@ -19,14 +19,16 @@ import { formatBytes } from '../units.ts'
 import { type Context, defineCommand, type GlobalArgs } from './command.ts'
 import { openBases } from './support/base-image.ts'
 import { buildNodeImage } from './support/node-image.ts'
+import { OS_FLAG } from './support/one-off.ts'
 import { openCard } from './support/open-card.ts'
 import { describePacked, lookIntoPacked, type PackedContent } from './support/packed-file.ts'
-import { findNode, openProject } from './support/project.ts'
+import { findNode, openProject, withOs } from './support/project.ts'
 
 interface InspectArgs {
   path: string
   check: boolean
   node?: string
+  os?: string
 }
 
 interface Found {
@@ -49,6 +51,7 @@ export const inspectCommand = defineCommand<InspectArgs>({
         nargs: 1,
         describe: 'Compare with this node (default: what the receipt says)',
       })
+      .option('os', { type: 'string', nargs: 1, describe: OS_FLAG })
       .example('$0 inspect /dev/sdX --check', 'Is this card as flash left it?'),
   async run(args, context) {
     const { output } = context
@@ -57,7 +60,7 @@ export const inspectCommand = defineCommand<InspectArgs>({
     try {
       const packed = await lookIntoPacked(path, card, context.world.signal)
       if (packed !== undefined) return sayPacked(path, packed, args, context)
-      const found = await look(card, args.path)
+      const found = await look(card, args.path, args.os)
       output.event('inspected', { path, ...found })
       output.print(describeFound(args.path, card.length, found))
       if (!args.check) return { path, ...found }
@@ -87,7 +90,7 @@ function sayPacked(path: string, packed: PackedContent, args: InspectArgs, { out
   return { path, packed }
 }
 
-async function look(card: BlockReader, name: string): Promise<Found> {
+async function look(card: BlockReader, name: string, os: string | undefined): Promise<Found> {
   const { partitions } = await readPartitions(card)
   const found: Found = { partitions: [] }
   for (const partition of partitions) {
@@ -102,7 +105,7 @@ async function look(card: BlockReader, name: string): Promise<Found> {
     if (volume instanceof FatVolume && found.os === undefined) {
       const files = bootFilesOfVolume(volume)
       try {
-        const { family, release, evidence } = await detectOs(files)
+        const { family, release, evidence } = await detectOs(files, os)
         found.os = { family, release, evidence }
       } catch (error) {
         if (!(error instanceof FormatError)) throw error
@@ -153,9 +156,15 @@ function describeFound(name: string, length: number, found: Found): string {
   return lines.join('\n')
 }
 
-async function check(card: BlockReader, name: string, nodeName: string, args: GlobalArgs, context: Context) {
+async function check(
+  card: BlockReader,
+  name: string,
+  nodeName: string,
+  args: InspectArgs & GlobalArgs,
+  context: Context,
+) {
   const { world, output } = context
-  const project = await openProject(args, context)
+  const project = withOs(await openProject(args, context), args.os)
   const node = findNode(project.cluster, nodeName)
   const task: Task = { report: output.progress, signal: world.signal }
   const bases = await openBases(args, context)

@@ -49,11 +49,6 @@ export const commands: readonly CommandEntry[] = [
     load: async () => (await import('./inspect.ts')).inspectCommand,
   },
   {
-    name: 'export',
-    describe: 'Files for ssh, Ansible, /etc/hosts and the boards themselves',
-    load: async () => (await import('./export.ts')).exportCommand,
-  },
-  {
     name: 'status',
     describe: 'Ask the nodes over ssh how far they are',
     load: async () => (await import('./status.ts')).statusCommand,
@@ -62,6 +57,11 @@ export const commands: readonly CommandEntry[] = [
     name: 'join',
     describe: 'Bring nodes into the swarm from here, over ssh',
     load: async () => (await import('./join.ts')).joinCommand,
+  },
+  {
+    name: 'export',
+    describe: 'Files for ssh, Ansible, /etc/hosts and the boards themselves',
+    load: async () => (await import('./export.ts')).exportCommand,
   },
   {
     name: 'completion',

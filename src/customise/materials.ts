@@ -26,21 +26,32 @@ export const materialRows: readonly MaterialRow[] = [...joinRows, ...kubernetesR
 /** Folder of the payload that holds those which are no secrets. */
 export const MATERIAL = 'material'
 
-/** @throws {UsageError} there is no such material */
-export function findMaterial(name: string, overlay: string): MaterialRow {
+/**
+ * @param keys undefined: the image is to be nobody's
+ * @throws {UsageError} there is no such material, or it is made from the key
+ */
+export function makeMaterial(
+  name: string,
+  overlay: string,
+  subject: Subject,
+  keys: NodeKeys | undefined,
+): Secret | string {
   const row = materialRows.find((candidate) => candidate.name === name)
-  if (row !== undefined) return row
-  throw new UsageError(`overlay ${overlay} asks for the material ${name}, which does not exist`, {
-    hint: `There are ${materialRows.map((candidate) => candidate.name).join(', ')}.`,
-  })
+  if (row === undefined)
+    throw new UsageError(`overlay ${overlay} asks for the material ${name}, which does not exist`, {
+      hint: `There are ${materialRows.map((candidate) => candidate.name).join(', ')}.`,
+    })
+  return row.of(subject, keys ?? noKeys(overlay))
 }
 
-/** In place of keys where there is no cluster key: whoever needs one is told so. */
-export function keyless(material: string, overlay: string): NodeKeys {
-  const refuse = (): never => {
-    throw new UsageError(`overlay ${overlay} needs ${material}, which is made from the cluster's key`, {
-      hint: 'Describe the node in a cluster file: piimage init makes one, with its key.',
-    })
+function noKeys(overlay: string): NodeKeys {
+  const refuse = () => {
+    throw new UsageError(
+      `overlay ${overlay} makes a node one of a cluster, and this image is to be nobody's`,
+      {
+        hint: `Take ${overlay} out, or bake the node itself.`,
+      },
+    )
   }
   return {
     hostKey: refuse,

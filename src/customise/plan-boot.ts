@@ -23,7 +23,7 @@ import { editConfigTxt } from './config-txt.ts'
 import type { HostKey } from './edits.ts'
 import { addExtraFiles, addMetaData, type BootExtras } from './extras.ts'
 import { checkFirmwareFiles } from './firmware-check.ts'
-import { findMaterial, keyless } from './materials.ts'
+import { makeMaterial } from './materials.ts'
 import { detectOs, familyOf } from './os/detect.ts'
 import type { DetectedOs } from './os/family.ts'
 import { isInitShell, SAVED_CMDLINE } from './os/init-shell.ts'
@@ -97,9 +97,7 @@ export async function planBoot(request: BootRequest): Promise<BootPlan> {
   }
   await family.express(facts, draft, os, node)
   const before = draft.cmdline
-  applyEdits(draft, resolved, (name, overlay) =>
-    findMaterial(name, overlay).of(subject, keys ?? keyless(name, overlay)),
-  )
+  applyEdits(draft, resolved, (name, overlay) => makeMaterial(name, overlay, subject, keys))
   await family.finish(draft, os, node)
   if (request.extras !== undefined) addExtraFiles(request.extras, draft, facts)
 

@@ -19,6 +19,22 @@ export interface BlockReader {
   read(offset: number, length: number): Promise<Uint8Array>
 }
 
+/** A BlockReader that can fill the caller's own memory: one copy less, and no garbage. */
+export interface IntoReader extends BlockReader {
+  /** Fill `into` with the bytes from `offset`. @throws as `read` */
+  readInto(into: Uint8Array, offset: number): Promise<void>
+}
+
+/** Fill `into` from `reader`, the short way where it has one. */
+export async function readInto(
+  reader: BlockReader | IntoReader,
+  into: Uint8Array,
+  offset: number,
+): Promise<void> {
+  if ('readInto' in reader) await reader.readInto(into, offset)
+  else into.set(await reader.read(offset, into.length))
+}
+
 /** A run of bytes. */
 export interface Range {
   offset: number

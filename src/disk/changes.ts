@@ -4,14 +4,14 @@
  * start from the same Changes, so what is shown is what is written.
  */
 import { SECTOR_BYTES } from '../units.ts'
-import { type BlockReader, checkRange, type Range } from './blocks.ts'
+import { type BlockReader, checkRange, type IntoReader, type Range, readInto } from './blocks.ts'
 
 /** A BlockReader that can also be written to. */
 export interface BlockEditor extends BlockReader {
   write(offset: number, bytes: Uint8Array): Promise<void>
 }
 
-export class Changes implements BlockEditor {
+export class Changes implements BlockEditor, IntoReader {
   readonly length: number
   readonly #base: BlockReader
   /** Whole sectors by sector number. */
@@ -30,20 +30,25 @@ export class Changes implements BlockEditor {
   async read(offset: number, length: number): Promise<Uint8Array> {
     checkRange(this, offset, length)
     if (this.#sectors.size === 0 || length === 0) return this.#base.read(offset, length)
+    const result = new Uint8Array(length)
+    await this.readInto(result, offset)
+    return result
+  }
+
+  async readInto(into: Uint8Array, offset: number): Promise<void> {
+    checkRange(this, offset, into.length)
+    if (into.length === 0) return
     const first = Math.floor(offset / SECTOR_BYTES)
-    const last = Math.floor((offset + length - 1) / SECTOR_BYTES)
+    const last = Math.floor((offset + into.length - 1) / SECTOR_BYTES)
     const changed = [...this.#touching(first, last)]
-    if (changed.length === 0) return this.#base.read(offset, length)
     // What is changed throughout needs nothing of a base that may still be growing.
-    const isCovered = changed.length === last - first + 1
-    const result = isCovered ? new Uint8Array(length) : (await this.#base.read(offset, length)).slice()
+    if (changed.length < last - first + 1) await readInto(this.#base, into, offset)
     for (const [number, bytes] of changed) {
       const at = number * SECTOR_BYTES
       const from = Math.max(at, offset)
-      const to = Math.min(at + bytes.length, offset + length)
-      result.set(bytes.subarray(from - at, to - at), from - offset)
+      const to = Math.min(at + bytes.length, offset + into.length)
+      into.set(bytes.subarray(from - at, to - at), from - offset)
     }
-    return result
   }
 
   async write(offset: number, bytes: Uint8Array): Promise<void> {

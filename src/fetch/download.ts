@@ -25,6 +25,8 @@ export interface DownloadRequest {
   sizeSaidBy?: string
   /** For progress and messages. */
   subject: string
+  /** Told how many bytes from the start are in `partial`; fewer than before when it starts over. Not told of bytes of earlier runs. Waited for. */
+  onGrowth?: (bytes: number) => Promise<void>
 }
 
 export interface Downloaded {
@@ -95,7 +97,10 @@ async function attempt(
   const response = await http.request(url, { headers, signal: task.signal })
   try {
     const version = readAnswer(url, request, file, known, response)
-    if (response.status === 200) await file.restart(version)
+    if (response.status === 200) {
+      await file.restart(version)
+      await request.onGrowth?.(0)
+    }
     await gather(url, request, file, version.totalBytes, response, task)
   } catch (error) {
     response.discard()
@@ -202,6 +207,7 @@ async function gather(
       throw new HttpFailure(`${shownUrl(url)} sends more than ${totalBytes ?? SIZE_LIMIT} bytes`, false)
     }
     await file.append(chunk)
+    if (!file.resumed) await request.onGrowth?.(file.size)
     task.report({ phase: 'download', subject: request.subject, bytes: file.size, totalBytes })
   }
   if (totalBytes !== null && file.size < totalBytes) {

@@ -26,6 +26,13 @@ export interface FetchOptions {
   /** Ask no network. */
   offline: boolean
   retry?: RetryPolicy
+  /**
+   * Called with the path of a file that is here already, before its digest is
+   * checked: who can take back what comes of it may start.
+   */
+  onHere?: (path: string) => void
+  /** The same for a file on its way: how many bytes from its start are in `path`. Waited for. */
+  onGrowth?: (path: string, bytes: number) => Promise<void>
 }
 
 /**
@@ -39,10 +46,10 @@ export async function fetchImage(
   options: FetchOptions,
   task: Task,
 ): Promise<string> {
-  if (image.url.startsWith('file:')) return checkLocal(image, cache, task)
+  if (image.url.startsWith('file:')) return checkLocal(image, cache, options, task)
   const { sha256, size } = image.download
   return cache.whileLocked(sha256, 'download', image.key, task.signal, async (paths) => {
-    if (await isCached(paths, image.key, sha256, task)) return paths.download
+    if (await isCached(paths, image.key, sha256, task, options.onHere)) return paths.download
     if (options.offline) {
       throw new FetchError(
         `${image.key} is not in the cache ${cache.folder}, and --offline forbids fetching it`,
@@ -75,7 +82,12 @@ async function downloadChecked(
   let urls = wanted.urls
   for (;;) {
     const got = await download(
-      { ...wanted, urls, partial: paths.downloadPartial },
+      {
+        ...wanted,
+        urls,
+        partial: paths.downloadPartial,
+        onGrowth: async (bytes) => options.onGrowth?.(paths.downloadPartial, bytes),
+      },
       options.http,
       task,
       options.retry,
@@ -103,8 +115,15 @@ async function keep(partial: string, final: string): Promise<void> {
 }
 
 /** Whether the download is here and still what it was. @throws {DigestError} it is here and isn't */
-async function isCached(paths: EntryPaths, subject: string, sha256: string, task: Task): Promise<boolean> {
+async function isCached(
+  paths: EntryPaths,
+  subject: string,
+  sha256: string,
+  task: Task,
+  onHere?: (path: string) => void,
+): Promise<boolean> {
   if (!(await exists(paths.download))) return false
+  onHere?.(paths.download)
   const found = await hashFile(paths.download, task, subject)
   if (found.sha256 !== sha256) {
     await rm(paths.download, { force: true })
@@ -116,8 +135,13 @@ async function isCached(paths: EntryPaths, subject: string, sha256: string, task
   return true
 }
 
-async function checkLocal(image: LockedImage, cache: Cache, task: Task): Promise<string> {
-  const { path, sha256, size } = await hashLocal(image.url, image.key, cache, task)
+async function checkLocal(
+  image: LockedImage,
+  cache: Cache,
+  { onHere }: FetchOptions,
+  task: Task,
+): Promise<string> {
+  const { path, sha256, size } = await hashLocal(image.url, image.key, cache, task, onHere)
   if (sha256 !== image.download.sha256) {
     const hint = `It has ${size} bytes and was left as it is. If it is the right file: piimage images lock ${image.written?.url ?? image.url} --sha256 ${sha256}`
     throw new DigestError(path, image.download.sha256, sha256, { hint })
@@ -125,10 +149,17 @@ async function checkLocal(image: LockedImage, cache: Cache, task: Task): Promise
   return path
 }
 
-async function hashLocal(url: string, subject: string, cache: Cache, task: Task): Promise<LocalFile> {
+async function hashLocal(
+  url: string,
+  subject: string,
+  cache: Cache,
+  task: Task,
+  onHere?: (path: string) => void,
+): Promise<LocalFile> {
   try {
     const path = fileURLToPath(url)
     const before = await fileIdentity(path)
+    onHere?.(path)
     const found = await hashFile(path, task, subject)
     cache.rememberLocal(path, before)
     return { path, ...found }

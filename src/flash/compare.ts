@@ -19,7 +19,7 @@ export async function listDifferences(
   subject: string,
   task: Task,
 ): Promise<Range[]> {
-  const requests = planRequests(ranges, 0, image.length)
+  const requests = planRequests(ranges, { begin: 0, end: image.length })
   const totalBytes = requests.reduce((sum, request) => sum + request.length, 0)
   const differences: Range[] = []
   let bytes = 0

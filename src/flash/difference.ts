@@ -16,6 +16,8 @@ export interface Difference {
   length: number
   /** What the damage looks like, as half a sentence. */
   looksLike: string
+  /** The card looks smaller than it claims: what is written here lands elsewhere. */
+  isWrap: boolean
 }
 
 /** The card does not hold what was written. */
@@ -64,14 +66,14 @@ export async function describeDifference(
 ): Promise<Difference> {
   const bad = actual.subarray(found.offset, found.offset + found.length)
   const good = expected.subarray(found.offset, found.offset + found.length)
+  const fewBits = describeFewBits(bad, good)
+  const wrap = fewBits === undefined ? await describeWrap(actual, start, found.offset, image) : undefined
   return {
     offset: start + found.offset,
     length: found.length,
     looksLike:
-      describeFewBits(bad, good) ??
-      (await describeWrap(actual, start, found.offset, image)) ??
-      describeUniform(bad) ??
-      'it holds other data, perhaps what stood there before',
+      fewBits ?? wrap ?? describeUniform(bad) ?? 'it holds other data, perhaps what stood there before',
+    isWrap: wrap !== undefined,
   }
 }
 

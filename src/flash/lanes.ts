@@ -4,24 +4,33 @@
  * Run `work` over `items` in `count` lanes. Each lane takes the next item when
  * it is done with its last; `lane` (0 … count-1) lets `work` own a buffer per lane.
  * After a failure nothing new is started; what is under way ends first, so that
- * no request is left using a buffer or a file afterwards.
- * @throws the first failure
+ * no request is left using a buffer or a file afterwards. Items that are still
+ * to come then are not waited for.
+ * @throws the first failure, of `work` or of `items`
  */
 export async function inLanes<Item>(
   count: number,
-  items: Iterable<Item>,
+  items: Iterable<Item> | AsyncIterable<Item>,
   work: (item: Item, lane: number) => Promise<void>,
 ): Promise<void> {
-  const iterator = items[Symbol.iterator]()
+  const iterator = Symbol.asyncIterator in items ? items[Symbol.asyncIterator]() : items[Symbol.iterator]()
   let failure: { error: unknown } | undefined
+  let stop = (): void => {}
+  const stopped = new Promise<{ done: true; value: undefined }>((resolve) => {
+    stop = () => resolve({ done: true, value: undefined })
+  })
+  const fail = (error: unknown) => {
+    failure ??= { error }
+    stop()
+  }
   const runLane = async (lane: number) => {
     while (failure === undefined) {
-      const next = iterator.next()
-      if (next.done) return
       try {
+        const next = await Promise.race([iterator.next(), stopped])
+        if (next.done) return
         await work(next.value, lane)
       } catch (error) {
-        failure ??= { error }
+        fail(error)
       }
     }
   }

@@ -4,72 +4,44 @@
  *
  *   zero the first MiB, flush        the card no longer boots
  *   everything after the first MiB   only the ranges that hold data
- *   flush, read back, compare        past the page cache
+ *   flush, read back, compare        past the page cache; bad ranges once more
  *   wait for the image's digests     nothing unverified becomes bootable
  *   the first MiB, last              its first 4 KiB (the partition table) last of all
  *
- * Whatever fails or stops on the way, the partition table is not there.
+ * Whatever fails or stops on the way, the partition table is not there. With
+ * `changedOnly` the card is first compared as a whole; then the same order is
+ * kept for what differs, and a card that differs nowhere is not touched.
  *
- * `writeCard` holds no state but its own, so any number can run side by side,
- * each with its own image, pace and failure. Memory: two requests of 4 MiB per
- * card, and as much of the image while a request is prepared. The requests wait
- * in Node's thread pool: it has four threads for all cards together unless
- * UV_THREADPOOL_SIZE gave it more before Node started.
+ * The image may still be growing: a request is written when its bytes are
+ * there. `writeCard` holds no state but its own, so any number can run side by
+ * side, each with its own image, pace and failure. Memory: two requests per
+ * card. The requests wait in Node's thread pool: it has four threads for all
+ * cards together unless UV_THREADPOOL_SIZE gave it more before Node started.
  */
-import type { BlockReader, Range } from '../disk/blocks.ts'
+import type { Range } from '../disk/blocks.ts'
 import { DriveError, InterruptedError, UsageError } from '../errors.ts'
 import { allocateAligned } from '../io/aligned-buffer.ts'
 import type { Task } from '../progress.ts'
-import { alignDown, alignUp, formatBytes, MiB, SECTOR_BYTES } from '../units.ts'
+import { alignUp, formatBytes, MiB } from '../units.ts'
+import { findStaleGpt } from './backup-gpt.ts'
+import { type CardReport, type CardRequest, LANES } from './card.ts'
 import { VerifyError } from './difference.ts'
 import { inLanes, orAborted } from './lanes.ts'
-import { findDamage, laneBuffer, readImage } from './read-back.ts'
-import { planRequests, REQUEST_BYTES } from './requests.ts'
-import { ALIGN_BYTES, type Target } from './target.ts'
-import {
-  commitTarget,
-  describeFault,
-  flushTarget,
-  readTarget,
-  TargetFault,
-  writeTarget,
-} from './target-fault.ts'
+import { laneBuffer, listChanged, readBack, readImage } from './read-back.ts'
+import { planRequests, REQUEST_BYTES, type RequestBounds, streamRequests } from './requests.ts'
+import { ALIGN_BYTES } from './target.ts'
+import { commitTarget, describeFault, flushTarget, TargetFault, writeTarget } from './target-fault.ts'
 
-export interface CardRequest {
-  /** Opened by `openDriveTarget` or `openFileTarget`; the caller closes it. */
-  target: Target
-  /** One node's image: a base with the node's Changes over it. */
-  image: BlockReader
-  /** What must be written, from the file systems' own free maps; in any order, any alignment. */
-  ranges: readonly Range[]
-  /** Resolves when the image's whole digest chain holds; awaited before the first MiB is written. */
-  verified: () => Promise<void>
-  /** Read back and compare. */
-  verify: boolean
-  /** Whose card it is, for progress. */
-  node?: string
-}
-
-export interface CardReport {
-  /** The drive's or the file's path. */
-  drive: string
-  bytesWritten: number
-  /** Bytes of the image that were not written, because nothing needs them. */
-  bytesSkipped: number
-  bytesVerified: number
-  /** Whether writing and reading back went past the page cache. */
-  direct: boolean
-  /** Contiguous runs written, the first MiB included. */
-  rangesWritten: number
-  seconds: { write: number; verify: number; total: number }
-}
-
-/** How many requests a drive is given at once: the second hides the pause between two. */
-const LANES = 2
 /** Written last: the partition table, and whatever else makes a card boot. */
 const HEAD_BYTES = MiB
-/** A backup GPT: 32 sectors of entries and the header, at the very end of a drive. */
-const BACKUP_GPT_BYTES = 33 * SECTOR_BYTES
+const RETRIES = 2
+
+/** Blanks the heads of all cards; never written to. */
+let zeroHead: Buffer | undefined
+const zeroes = (length: number): Buffer => {
+  zeroHead ??= allocateAligned(1, HEAD_BYTES)[0] as Buffer
+  return zeroHead.subarray(0, length)
+}
 
 /**
  * @throws {VerifyError} the card does not hold what was written
@@ -86,18 +58,22 @@ class CardWriter {
   readonly #request: CardRequest
   readonly #task: Task
   readonly #head: number
-  readonly #requests: Range[]
-  readonly #totalBytes: number
-  readonly #buffers = allocateAligned(LANES, REQUEST_BYTES)
+  readonly #bounds: RequestBounds
+  readonly #buffers: readonly Buffer[]
+  /** What was written after the head, as it was written. */
+  readonly #requests: Range[] = []
+  #totalBytes: number | null = null
   /** Of the first MiB. `old`: untouched; `blanking`: may be old; `blank`: zero; `head`: may be bootable; `done`. */
   #state: 'old' | 'blanking' | 'blank' | 'head' | 'done' = 'old'
   #bytesWritten = 0
   #bytesVerified = 0
+  #bytesCompared = 0
+  readonly #repaired: Range[] = []
   #writeSeconds = 0
   #verifySeconds = 0
 
   constructor(request: CardRequest, task: Task) {
-    const { target, image, ranges } = request
+    const { target, image, requestBytes = REQUEST_BYTES } = request
     if (image.length > target.length)
       throw new UsageError(
         `the image has ${formatBytes(image.length)}, ${target.path} only ${formatBytes(target.length)}`,
@@ -107,18 +83,16 @@ class CardWriter {
     this.#task = task
     this.#head = Math.min(HEAD_BYTES, target.length)
     const end = Math.min(target.length, alignUp(image.length, ALIGN_BYTES))
-    this.#requests = planRequests(ranges, this.#head, end)
-    this.#totalBytes = this.#head + this.#requests.reduce((sum, { length }) => sum + length, 0)
+    this.#bounds = { begin: this.#head, end, mostBytes: requestBytes }
+    this.#buffers = allocateAligned(LANES, requestBytes)
   }
 
   async run(): Promise<CardReport> {
     const started = performance.now()
     try {
-      await this.#blankHead()
-      await this.#writeRest()
-      await this.#compare(this.#requests)
-      await orAborted(this.#request.verified(), this.#task.signal)
-      await this.#writeHead()
+      const requests = this.#request.changedOnly ? await this.#planChanged() : this.#planAll()
+      if (requests !== undefined) await this.#writeInOrder(requests)
+      else await orAborted(this.#request.verified(), this.#task.signal)
       this.#task.signal.throwIfAborted()
       this.#state = 'done'
       await commitTarget(this.#request.target)
@@ -135,8 +109,10 @@ class CardWriter {
       bytesWritten: this.#bytesWritten,
       bytesSkipped: image.length - (this.#bytesWritten - beyond),
       bytesVerified: this.#bytesVerified,
+      bytesCompared: this.#bytesCompared,
       direct: target.direct,
-      rangesWritten: countRuns(this.#head, this.#requests),
+      rangesWritten: this.#bytesWritten === 0 ? 0 : countRuns(this.#head, this.#requests),
+      rangesRepaired: this.#repaired,
       seconds: {
         write: this.#writeSeconds,
         verify: this.#verifySeconds,
@@ -145,45 +121,75 @@ class CardWriter {
     }
   }
 
+  #planAll(): Iterable<Range> | AsyncIterable<Range> {
+    const { ranges } = this.#request
+    return isList(ranges) ? planRequests(ranges, this.#bounds) : streamRequests(ranges, this.#bounds)
+  }
+
+  /** @returns undefined: the card is as it should be */
+  async #planChanged(): Promise<readonly Range[] | undefined> {
+    const { target, image } = this.#request
+    const started = performance.now()
+    const list = (requests: Iterable<Range> | AsyncIterable<Range>) =>
+      listChanged({
+        target,
+        image,
+        requests,
+        buffers: this.#buffers,
+        blockBytes: ALIGN_BYTES,
+        signal: this.#task.signal,
+        onRead: (count) => {
+          this.#bytesCompared += count
+          this.#report('check', this.#bytesCompared)
+        },
+      })
+    const changed = await list(this.#planAll())
+    const head = await list([{ offset: 0, length: this.#head }])
+    this.#verifySeconds += (performance.now() - started) / 1000
+    if (changed.length === 0 && head.length === 0 && (await this.#staleGpt()) === undefined) return undefined
+    return planRequests(changed, this.#bounds)
+  }
+
+  async #writeInOrder(requests: Iterable<Range> | AsyncIterable<Range>): Promise<void> {
+    this.#totalBytes = Array.isArray(requests) ? this.#bytesOf(requests) : null
+    await this.#blankHead()
+    await this.#writeRest(requests)
+    await this.#compare(this.#requests)
+    await orAborted(this.#request.verified(), this.#task.signal)
+    await this.#writeHead()
+  }
+
   /** Make the card unbootable, and say so to the medium before anything else is written. */
   async #blankHead(): Promise<void> {
     this.#task.signal.throwIfAborted()
     const { target } = this.#request
-    const zeroes = laneBuffer(this.#buffers, 0).subarray(0, this.#head)
-    zeroes.fill(0)
     this.#state = 'blanking'
-    await writeTarget(target, zeroes, 0)
-    await this.#blankBackupGpt()
+    await writeTarget(target, zeroes(this.#head), 0)
+    const stale = await this.#staleGpt()
+    if (stale !== undefined) await writeTarget(target, stale.bytes, stale.offset)
     await flushTarget(target)
     this.#state = 'blank'
   }
 
-  /** A GPT of an earlier life would be found again by partition tools, and offered as a repair. */
-  async #blankBackupGpt(): Promise<void> {
+  #staleGpt() {
     const { target, image } = this.#request
-    const from = alignDown(target.length - BACKUP_GPT_BYTES, ALIGN_BYTES)
-    if (target.kind === 'file' || from < this.#head) return
-    const end = laneBuffer(this.#buffers, 0).subarray(0, target.length - from)
-    await readTarget(target, end, from)
-    const keep = Math.max(0, alignUp(image.length, SECTOR_BYTES) - from)
-    const header = end.length - SECTOR_BYTES
-    if (keep > header || end.toString('latin1', header, header + 8) !== 'EFI PART') return
-    end.fill(0, Math.max(keep, end.length - BACKUP_GPT_BYTES))
-    await writeTarget(target, end, from)
+    return findStaleGpt(target, image.length, this.#head, laneBuffer(this.#buffers, 0))
   }
 
-  async #writeRest(): Promise<void> {
+  async #writeRest(requests: Iterable<Range> | AsyncIterable<Range>): Promise<void> {
     const { target, image } = this.#request
     const { signal } = this.#task
     const started = performance.now()
     this.#report('write', this.#bytesWritten)
-    await inLanes(LANES, this.#requests, async (range, lane) => {
+    await inLanes(LANES, requests, async (range, lane) => {
       signal.throwIfAborted()
+      this.#requests.push(range)
       const bytes = await readImage(image, range, laneBuffer(this.#buffers, lane), signal)
       await writeTarget(target, bytes, range.offset)
       this.#bytesWritten += range.length
       this.#report('write', this.#bytesWritten)
     })
+    this.#totalBytes = this.#bytesOf(this.#requests)
     await flushTarget(target)
     this.#writeSeconds += (performance.now() - started) / 1000
   }
@@ -214,17 +220,19 @@ class CardWriter {
     if (!this.#request.verify) return
     const started = performance.now()
     this.#report('verify', this.#bytesVerified)
-    const damage = await findDamage({
+    const { damage, repaired } = await readBack({
       target: this.#request.target,
       image: this.#request.image,
       requests,
       buffers: this.#buffers,
+      retries: this.#request.retries ?? RETRIES,
       signal: this.#task.signal,
       onEqual: (bytes) => {
         this.#bytesVerified += bytes
         this.#report('verify', this.#bytesVerified)
       },
     })
+    this.#repaired.push(...repaired)
     this.#verifySeconds += (performance.now() - started) / 1000
     if (damage === undefined) return
     // On a card that wraps around, what was written last may lie where the zeroes were.
@@ -255,9 +263,7 @@ class CardWriter {
     if (this.#state === 'done') return 'the card is complete'
     if (this.#state === 'head') {
       try {
-        const zeroes = laneBuffer(this.#buffers, 0).subarray(0, this.#head)
-        zeroes.fill(0)
-        await target.write(zeroes, 0)
+        await target.write(zeroes(this.#head), 0)
         await target.flush()
         this.#state = 'blank'
       } catch {
@@ -277,16 +283,26 @@ class CardWriter {
     )
   }
 
-  #report(phase: 'write' | 'verify', bytes: number): void {
+  #bytesOf(requests: readonly Range[]): number {
+    return this.#head + requests.reduce((sum, { length }) => sum + length, 0)
+  }
+
+  #report(phase: 'write' | 'verify' | 'check', bytes: number): void {
+    const { target, node, ranges } = this.#request
+    const known = isList(ranges) ? ranges : ranges.known
+    if (this.#totalBytes === null && known !== undefined)
+      this.#totalBytes = this.#bytesOf(planRequests(known, this.#bounds))
     this.#task.report({
       phase,
-      subject: this.#request.target.path,
-      ...(this.#request.node === undefined ? {} : { node: this.#request.node }),
+      subject: target.path,
+      ...(node === undefined ? {} : { node }),
       bytes,
       totalBytes: this.#totalBytes,
     })
   }
 }
+
+const isList = (ranges: CardRequest['ranges']): ranges is readonly Range[] => Array.isArray(ranges)
 
 /** Runs of requests that touch, with the head before them. */
 function countRuns(head: number, requests: readonly Range[]): number {

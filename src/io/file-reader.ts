@@ -1,9 +1,9 @@
 /** An open file or drive as a BlockReader, through the page cache. Reading past the cache is flash/direct-file.ts. */
 import { type FileHandle, open } from 'node:fs/promises'
-import { type BlockReader, checkRange } from '../disk/blocks.ts'
+import { checkRange, type IntoReader } from '../disk/blocks.ts'
 import { FormatError } from '../errors.ts'
 
-export interface FileReader extends BlockReader {
+export interface FileReader extends IntoReader {
   readonly path: string
   close(): Promise<void>
 }
@@ -19,28 +19,30 @@ export async function openFileReader(path: string, length?: number): Promise<Fil
     path,
     length: size,
     async read(offset, count) {
-      checkRange(reader, offset, count)
-      return readFully(handle, path, offset, count)
+      const bytes = Buffer.allocUnsafe(count)
+      await reader.readInto(bytes, offset)
+      return bytes
+    },
+    async readInto(into, offset) {
+      checkRange(reader, offset, into.length)
+      await readFully(handle, path, into, offset)
     },
     close: () => handle.close(),
   }
   return reader
 }
 
-/** pread(2) until `length` bytes are there. */
-async function readFully(
+/** pread(2) until `into` is full. @throws {FormatError} the file ends before */
+export async function readFully(
   handle: FileHandle,
   path: string,
+  into: Uint8Array,
   offset: number,
-  length: number,
-): Promise<Uint8Array> {
-  const bytes = Buffer.allocUnsafe(length)
-  let done = 0
-  while (done < length) {
-    const { bytesRead } = await handle.read(bytes, done, length - done, offset + done)
+): Promise<void> {
+  for (let done = 0; done < into.length; ) {
+    const { bytesRead } = await handle.read(into, done, into.length - done, offset + done)
     if (bytesRead === 0)
-      throw new FormatError(`${path} ends at byte ${offset + done}, ${length - done} bytes early`)
+      throw new FormatError(`${path} ends at byte ${offset + done}, ${into.length - done} bytes early`)
     done += bytesRead
   }
-  return bytes
 }

@@ -14,8 +14,10 @@ import { KiB, MiB } from '../units.ts'
 export interface PackedFile {
   path: string
   handle: FileHandle
-  /** Bytes. */
+  /** Bytes; of a file still being downloaded, those it will have. */
   size: number
+  /** Resolves when the first `end` bytes are there; absent: all of them are. */
+  reach?: (end: number) => Promise<void>
 }
 
 /** An image on its way out of its compressed file. */
@@ -37,6 +39,7 @@ const READ_BYTES = 256 * KiB
 /** `length` bytes at `offset`, or as many as the file has there. */
 export async function readUpTo(file: PackedFile, offset: number, length: number): Promise<Buffer> {
   const bytes = Buffer.alloc(Math.max(0, Math.min(length, file.size - offset)))
+  await file.reach?.(offset + bytes.length)
   let done = 0
   while (done < bytes.length) {
     const { bytesRead } = await file.handle.read(bytes, done, bytes.length - done, offset + done)

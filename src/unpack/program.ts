@@ -1,7 +1,6 @@
 /** Decoding by a program of the system (`xz`, `zstd`), where Node and our own decoders can't. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { accessSync, constants } from 'node:fs'
-import { open } from 'node:fs/promises'
 import { delimiter, join } from 'node:path'
 import { FormatError } from '../errors.ts'
 import type { PackedFile } from './decoding.ts'
@@ -33,9 +32,10 @@ export async function* decodeWithProgram(
   signal: AbortSignal,
 ): AsyncGenerator<Uint8Array> {
   signal.throwIfAborted()
-  const input = await open(file.path, 'r')
+  await file.reach?.(file.size)
+  // All other reading of this handle names its offset, so the program starts at the beginning.
   const child: ChildProcess = spawn(name, args, {
-    stdio: [input.fd, 'pipe', 'pipe'],
+    stdio: [file.handle.fd, 'pipe', 'pipe'],
     env: { ...process.env, LC_ALL: 'C', XZ_OPT: '', XZ_DEFAULTS: '' },
   })
   const { stdout, stderr } = child
@@ -70,6 +70,5 @@ export async function* decodeWithProgram(
     signal.removeEventListener('abort', stop)
     stop()
     await ended
-    await input.close()
   }
 }

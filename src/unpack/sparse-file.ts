@@ -22,9 +22,12 @@ export interface SparseFile {
   discard(): Promise<void>
 }
 
-/** @throws {UsageError} `path` is a device, a pipe, a folder */
-export async function createSparseFile(path: string): Promise<SparseFile> {
-  const handle = await openEmpty(path)
+/**
+ * @param length its length from the start, where it is known: what is not written yet reads as zeroes
+ * @throws {UsageError} `path` is a device, a pipe, a folder
+ */
+export async function createSparseFile(path: string, length = 0): Promise<SparseFile> {
+  const handle = await openEmpty(path, length)
   return {
     async write(bytes, offset) {
       for (const run of dataRuns(bytes)) await writeFully(handle, bytes, run, offset)
@@ -42,7 +45,7 @@ export async function createSparseFile(path: string): Promise<SparseFile> {
   }
 }
 
-async function openEmpty(path: string): Promise<FileHandle> {
+async function openEmpty(path: string, length: number): Promise<FileHandle> {
   // Not truncated by open(2): first see what it is.
   const handle = await open(path, 'a').then((made) => made.close().then(() => open(path, 'r+')))
   try {
@@ -50,6 +53,7 @@ async function openEmpty(path: string): Promise<FileHandle> {
       throw new UsageError(`${path} is no plain file`, { hint: 'Unpack into a new file.' })
     }
     await handle.truncate(0)
+    await handle.truncate(length)
     return handle
   } catch (error) {
     await handle.close()

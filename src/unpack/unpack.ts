@@ -34,6 +34,16 @@ export interface UnpackRequest {
   expected?: { size: number | null; sha256: string } | null
   /** Who says so, for the message; default: images.lock.json. */
   saidBy?: string
+  /**
+   * Of a source that is still being downloaded: the size it will have, and a
+   * promise for its first bytes. Formats that need its end first wait for it.
+   */
+  growing?: {
+    size: number
+    reach: (end: number) => Promise<void>
+    /** Called when the source is open, and may be renamed. */
+    onOpened: () => void
+  }
   /** The most bytes an image of unknown size may have. Default 64 GiB. */
   maxBytes?: number
 }
@@ -63,7 +73,8 @@ const DEFAULT_MAX_BYTES = 64 * GiB
  */
 export async function unpackStream(request: UnpackRequest, onChunk: OnChunk, task: Task): Promise<Unpacked> {
   task.signal.throwIfAborted()
-  const file = await openPacked(request.source)
+  const file: PackedFile = { ...(await openPacked(request.source)), ...growthOf(request) }
+  request.growing?.onOpened()
   try {
     const format = sniff(await readUpTo(file, 0, SNIFF_BYTES), file.path)
     const { totalBytes, chunks } = await openDecoding(file, format, request, task.signal)
@@ -90,16 +101,27 @@ export async function unpackStream(request: UnpackRequest, onChunk: OnChunk, tas
   }
 }
 
+export interface UnpackFileRequest extends UnpackRequest {
+  /** Path of the new file. */
+  target: string
+  /** Told how many bytes from the start can be read from `target`, zeroes included. */
+  onGrowth?: (bytes: number) => void
+}
+
 /**
  * Unpack into a new sparse file, flushed to its disk. Whatever goes wrong,
  * `target` is gone afterwards.
  * @param request `target` must be no device; a file that is there is replaced
  * @throws as unpackStream; FetchError when the disk is full
  */
-export async function unpackFile(request: UnpackRequest & { target: string }, task: Task): Promise<Unpacked> {
-  const target = await createSparseFile(request.target)
+export async function unpackFile(request: UnpackFileRequest, task: Task): Promise<Unpacked> {
+  const target = await createSparseFile(request.target, request.expected?.size ?? 0)
   try {
-    const unpacked = await unpackStream(request, (bytes, offset) => target.write(bytes, offset), task)
+    const write: OnChunk = async (bytes, offset) => {
+      await target.write(bytes, offset)
+      request.onGrowth?.(offset + bytes.length)
+    }
+    const unpacked = await unpackStream(request, write, task)
     await target.finish(unpacked.size)
     task.signal.throwIfAborted()
     await target.close()
@@ -108,6 +130,10 @@ export async function unpackFile(request: UnpackRequest & { target: string }, ta
     await target.discard()
     throw nameFullDisk(error, request.target)
   }
+}
+
+function growthOf({ growing }: UnpackRequest): Partial<PackedFile> {
+  return growing === undefined ? {} : { size: growing.size, reach: growing.reach }
 }
 
 async function openPacked(path: string): Promise<PackedFile> {
@@ -136,6 +162,7 @@ async function openDecoding(
     case 'zst':
       return decodeZstd(file, signal)
     case 'zip':
+      await file.reach?.(file.size)
       return decodeZip(file, request.member, signal)
     case 'img':
       return { totalBytes: file.size, chunks: readPieces(file, 0, file.size, signal) }

@@ -14,6 +14,8 @@ export interface BlockHeader {
   filters: string[]
   /** Bytes of history the decoder keeps: 8 MiB for xz -6, 64 MiB for xz -9. */
   dictionaryBytes: number
+  /** Bytes of compressed data and of image in the block, where its header says so: `xz -T` writes them. */
+  sizes?: { packed: number; unpacked: number }
 }
 
 export const HEADER_MAX_BYTES = 1024
@@ -51,8 +53,8 @@ export function readBlockHeader(file: PackedFile, offset: number, bytes: Buffer)
     at = number.next
     return number.value
   }
-  if (flags & 0x40) next()
-  if (flags & 0x80) next()
+  const packed = flags & 0x40 ? next() : undefined
+  const unpacked = flags & 0x80 ? next() : undefined
   const filters: string[] = []
   let dictionaryBytes = 0
   for (let i = 0; i <= (flags & 0x03); i++) {
@@ -65,7 +67,8 @@ export function readBlockHeader(file: PackedFile, offset: number, bytes: Buffer)
     if (id === 0x21) dictionaryBytes = readDictionaryBytes(property) ?? 0
   }
   if (dictionaryBytes === 0) throw broken('a block is not LZMA2 with a dictionary')
-  return { headerBytes, filters, dictionaryBytes }
+  const known = packed !== undefined && unpacked !== undefined
+  return { headerBytes, filters, dictionaryBytes, ...(known ? { sizes: { packed, unpacked } } : {}) }
 }
 
 /** §5.3.1: 2 or 3 times a power of two from 4 KiB to 3 GiB; 40 means 4 GiB - 1. */

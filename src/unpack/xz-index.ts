@@ -22,7 +22,7 @@ import { type BlockHeader, HEADER_MAX_BYTES, readBlockHeader } from './xz-block-
 import { readNumber } from './xz-number.ts'
 
 /** Check id → bytes; ids the format reserves have sizes too. §2.1.1.2 */
-const CHECK_BYTES = [0, 4, 4, 4, 8, 8, 8, 16, 16, 16, 32, 32, 32, 64, 64, 64]
+export const CHECK_BYTES = [0, 4, 4, 4, 8, 8, 8, 16, 16, 16, 32, 32, 32, 64, 64, 64]
 
 export interface XzBlock extends BlockHeader {
   /** Of the block header in the file. */
@@ -144,7 +144,7 @@ async function readStream(file: PackedFile, end: number, signal: AbortSignal): P
   return { offset, blocks }
 }
 
-function readCheckId(file: PackedFile, flags: Buffer, offset: number): number {
+export function readCheckId(file: PackedFile, flags: Buffer, offset: number): number {
   const [first, second] = flags
   if (first !== 0 || second === undefined || second > 15) {
     throw brokenFile(file, 'xz', offset, `unknown stream flags ${flags.toString('hex')}`)

@@ -16,8 +16,10 @@ import type { XzBackend } from './xz-backend.ts'
 import type { XzBlock } from './xz-index.ts'
 
 export interface XzWorkerData {
-  /** Opened by each worker; also for messages. */
+  /** For messages. */
   path: string
+  /** The opened file: workers read it at offsets of their own. */
+  fd: number
   backend: XzBackend
   /** Whether to test the blocks' checks; false where a digest of the whole decides anyway. */
   test: boolean
@@ -64,20 +66,39 @@ interface Job {
  */
 export async function* decodeXzBlocks(
   data: XzWorkerData,
-  blocks: readonly XzBlock[],
+  blocks: Iterable<XzBlock> | AsyncIterable<XzBlock>,
   size: PoolSize,
   signal: AbortSignal,
 ): AsyncGenerator<Uint8Array> {
   const free: SharedArrayBuffer[] = []
   let slotsMade = 0
   const jobs: Job[] = []
-  let nextBlock = 0
+  /** Found and not begun. */
+  const found: XzBlock[] = []
+  let foundAll = false
   let failure: unknown
   let wake = (): void => {}
 
   const fail = (error: unknown): void => {
     failure ??= error
     wake()
+  }
+  const woken = (): Promise<void> =>
+    new Promise((resolve) => {
+      wake = resolve
+    })
+  const find = async (): Promise<void> => {
+    try {
+      for await (const block of blocks) {
+        found.push(block)
+        dispatch()
+        wake()
+      }
+      foundAll = true
+      wake()
+    } catch (error) {
+      fail(error)
+    }
   }
   const onAbort = (): void => fail(signal.reason)
 
@@ -92,9 +113,9 @@ export async function* decodeXzBlocks(
   /** Hand blocks to idle workers and slots to busy ones, first things first. */
   const dispatch = (): void => {
     for (const lane of lanes) {
-      const block = blocks[nextBlock]
+      const block = found[0]
       if (!lane.idle || block === undefined || jobs.length >= lanes.length * BLOCKS_AHEAD) continue
-      nextBlock += 1
+      found.shift()
       lane.idle = false
       jobs.push({ block, lane, filled: [], done: false })
       lane.worker.postMessage({ block } satisfies ToWorker)
@@ -128,7 +149,7 @@ export async function* decodeXzBlocks(
   }
 
   const workerUrl = new URL(`./xz-worker${extname(import.meta.url)}`, import.meta.url)
-  const lanes = Array.from({ length: Math.min(size.workers, blocks.length) }, (): Lane => {
+  const lanes = Array.from({ length: size.workers }, (): Lane => {
     const worker = new Worker(workerUrl, { workerData: data, resourceLimits: WORKER_LIMITS })
     const lane: Lane = { worker, granted: 0, idle: true }
     worker.on('message', (message: FromWorker) => onMessage(lane, message))
@@ -140,17 +161,20 @@ export async function* decodeXzBlocks(
   try {
     signal.addEventListener('abort', onAbort, { once: true })
     signal.throwIfAborted()
-    dispatch()
-    for (let emitted = 0; emitted < blocks.length; emitted++) {
+    void find()
+    for (;;) {
+      if (failure !== undefined) throw failure
       const job = jobs[0]
-      if (job === undefined) throw new Error('no xz block is being decoded')
+      if (job === undefined && foundAll) break
+      if (job === undefined) {
+        await woken()
+        continue
+      }
       while (!job.done || job.filled.length > 0) {
         if (failure !== undefined) throw failure
         const next = job.filled.shift()
         if (next === undefined) {
-          await new Promise<void>((resolve) => {
-            wake = resolve
-          })
+          await woken()
           continue
         }
         yield new Uint8Array(next.slot, 0, next.length)

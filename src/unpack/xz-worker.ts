@@ -3,7 +3,7 @@
  * main thread, slot by slot (xz-pool.ts hands the slots out and takes them back).
  */
 import { createHash, type Hash } from 'node:crypto'
-import { openSync, readSync } from 'node:fs'
+import { readSync } from 'node:fs'
 import { parentPort, workerData } from 'node:worker_threads'
 import { crc32 } from 'node:zlib'
 import { decodeWholeXz } from './xz-backend.ts'
@@ -18,8 +18,7 @@ const CHECK_SHA256 = 10
 
 if (parentPort === null) throw new Error('xz-worker runs as a worker thread')
 const port = parentPort
-const { path, backend, test } = workerData as XzWorkerData
-const source = openSync(path, 'r')
+const { fd: source, backend, test } = workerData as XzWorkerData
 
 const freeSlots: SharedArrayBuffer[] = []
 let wakeForSlot: (() => void) | undefined
@@ -49,7 +48,47 @@ async function nextSlot(): Promise<SharedArrayBuffer> {
   }
 }
 
+/**
+ * Blocks that unpack to nothing but zeroes, as they stand in the file. Most of
+ * an image is free space, which packs into the same few bytes again and again:
+ * what was unpacked once need not be unpacked a second time.
+ */
+const zeroBlocks = new Set<string>()
+const MOST_ZERO_BLOCKS = 8
+/** 24 MiB of zeroes pack into 4 KiB. */
+const MOST_ZERO_BLOCK_BYTES = 64 * 1024
+const zeroes = Buffer.alloc(64 * 1024)
+
+/** A block that may be one of those: its bytes, its check included. */
+function readSmallBlock({ offset, unpaddedSize }: XzBlock): string | undefined {
+  if (unpaddedSize > MOST_ZERO_BLOCK_BYTES) return undefined
+  const bytes = Buffer.alloc(unpaddedSize)
+  const count = readSync(source, bytes, 0, unpaddedSize, offset)
+  return count === unpaddedSize ? bytes.toString('latin1') : undefined
+}
+
+function isZero(chunk: Uint8Array): boolean {
+  for (let at = 0; at < chunk.length; at += zeroes.length) {
+    const part = chunk.subarray(at, at + zeroes.length)
+    if (zeroes.compare(part, 0, part.length, 0, part.length) !== 0) return false
+  }
+  return true
+}
+
+async function fillWithZeroes(size: number): Promise<void> {
+  for (let left = size; left > 0; ) {
+    const slot = await nextSlot()
+    const length = Math.min(left, slot.byteLength)
+    new Uint8Array(slot, 0, length).fill(0)
+    post({ kind: 'filled', slot, length })
+    left -= length
+  }
+}
+
 async function decodeBlock(block: XzBlock): Promise<void> {
+  const small = readSmallBlock(block)
+  if (small !== undefined && zeroBlocks.has(small)) return fillWithZeroes(block.size)
+  let mayBeZero = small !== undefined && zeroBlocks.size < MOST_ZERO_BLOCKS
   const ownCheck = test ? openOwnCheck(block) : undefined
   const { before, blockBytes, after } = wrapOneBlock(block, test && ownCheck === undefined)
   let slot: SharedArrayBuffer | undefined
@@ -58,6 +97,7 @@ async function decodeBlock(block: XzBlock): Promise<void> {
   let size = 0
   for await (const chunk of decodeWholeXz(backend, pieces(before, block.offset, blockBytes, after))) {
     ownCheck?.update(chunk)
+    mayBeZero &&= isZero(chunk)
     size += chunk.length
     if (size > block.size) throw new Error(`it unpacks to more than the ${block.size} bytes its index gives`)
     for (let taken = 0; taken < chunk.length; ) {
@@ -78,6 +118,7 @@ async function decodeBlock(block: XzBlock): Promise<void> {
   }
   if (size !== block.size) throw new Error(`it unpacks to ${size} bytes, its index gives ${block.size}`)
   if (ownCheck !== undefined) compareCheck(ownCheck, block)
+  if (mayBeZero && small !== undefined) zeroBlocks.add(small)
   if (slot !== undefined) post({ kind: 'filled', slot, length: filled })
 }
 

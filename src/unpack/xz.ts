@@ -11,6 +11,7 @@ import { MiB } from '../units.ts'
 import type { Decoding, PackedFile } from './decoding.ts'
 import { decodeWithProgram, hasProgram } from './program.ts'
 import { ABILITIES, chooseBackend, type XzBackend } from './xz-backend.ts'
+import { followXzBlocks, readFirstBlock } from './xz-follow.ts'
 import { readXzBlocks, type XzBlock } from './xz-index.ts'
 import { decodeXzBlocks, type PoolSize } from './xz-pool.ts'
 
@@ -31,13 +32,23 @@ const MAX_WORKERS = 4
  * @throws {FormatError} the file is damaged, or nothing here can decode it
  */
 export async function decodeXz(file: PackedFile, test: boolean, signal: AbortSignal): Promise<Decoding> {
+  const backend = chooseBackend()
+  const data = { path: file.path, fd: file.handle.fd, test }
+  const first = file.reach === undefined ? undefined : await readFirstBlock(file)
+  if (first !== undefined && findObstacle([first], backend) === undefined) {
+    const size = planPool(Array(MAX_WORKERS).fill(first), backend, availableParallelism())
+    const blocks = checkEach(file, followXzBlocks(file, signal), backend)
+    return {
+      totalBytes: null,
+      chunks: decodeXzBlocks({ ...data, backend }, blocks, size, signal),
+    }
+  }
   const blocks = await readXzBlocks(file, signal)
   const totalBytes = blocks.reduce((sum, block) => sum + block.size, 0)
-  const backend = chooseBackend()
   const obstacle = findObstacle(blocks, backend)
   if (obstacle === undefined) {
     const size = planPool(blocks, backend, availableParallelism())
-    return { totalBytes, chunks: decodeXzBlocks({ path: file.path, backend, test }, blocks, size, signal) }
+    return { totalBytes, chunks: decodeXzBlocks({ ...data, backend }, blocks, size, signal) }
   }
   if (hasProgram('xz')) {
     const args = ['--decompress', '--stdout', '--no-warn', '--memlimit-decompress=1GiB']
@@ -46,6 +57,23 @@ export async function decodeXz(file: PackedFile, test: boolean, signal: AbortSig
   throw new FormatError(`${file.path} is an xz file with ${obstacle}, which needs the xz program`, {
     hint: 'Install it: apt install xz-utils (macOS: brew install xz).',
   })
+}
+
+/** Blocks of a file whose end isn't there yet: one that our decoder can't do may still come. */
+async function* checkEach(
+  file: PackedFile,
+  blocks: AsyncIterable<XzBlock>,
+  backend: XzBackend,
+): AsyncGenerator<XzBlock> {
+  for await (const block of blocks) {
+    const obstacle = findObstacle([block], backend)
+    if (obstacle !== undefined) {
+      throw new FormatError(`${file.path} is an xz file with ${obstacle} from byte ${block.offset} on`, {
+        hint: 'Run again: once all of it is downloaded, the xz program can do it.',
+      })
+    }
+    yield block
+  }
 }
 
 /** What keeps our own decoder from this file, for people; undefined: nothing. */

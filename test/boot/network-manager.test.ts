@@ -51,8 +51,12 @@ test('NetworkManager takes the addresses and the Wi-Fi of the cluster file', asy
     assert.equal(await says('systemctl is-active NetworkManager'), 'active')
     assert.equal((await node.ssh('systemctl is-active systemd-networkd')).stdout.trim(), 'inactive')
     assert.equal(
-      await says('nmcli -g GENERAL.CONNECTION,IP4.ADDRESS,IP4.GATEWAY,IP4.DOMAIN device show eth0'),
-      `piimage-eth0\n${address}/24\n172.19.181.254\nsgc.lan`,
+      await says('nmcli -g GENERAL.CONNECTION,IP4.ADDRESS,IP4.GATEWAY device show eth0'),
+      `piimage-eth0\n${address}/24\n172.19.181.254`,
+    )
+    assert.equal(
+      await says('nmcli -g ipv4.method,ipv4.dns-search connection show piimage-eth0'),
+      'manual\nsgc.lan',
     )
     assert.match(await says('ip route show default'), /via 172\.19\.181\.254 dev eth0 proto static/)
     const wifi = '802-11-wireless'

@@ -6,11 +6,12 @@ import type { Cluster, Node } from '../../src/cluster/node.ts'
 import { type Overlay, readOverlays } from '../../src/customise/overlay.ts'
 import { type BootPlan, planBoot } from '../../src/customise/plan-boot.ts'
 import { packageRoot } from '../../src/package-root.ts'
+import { parseRight, readStory } from '../cluster/support.ts'
 import { tempFolder } from '../support/temp.ts'
 import { needTool, run } from '../support/tools.ts'
 import { keys, makeCluster, makeNode, use } from './cluster.ts'
 import { assertGolden } from './golden.ts'
-import { stockBoot } from './stock.ts'
+import { stock, stockBoot } from './stock.ts'
 
 let overlays: Map<string, Overlay>
 before(async () => {
@@ -120,3 +121,37 @@ test('docker: packages and key travel with their digests', async (t) => {
     await assert.rejects(planOf({ ...makeCluster([wrong]), folder }, 'oneil'), message)
   }
 })
+
+/** Which stock boot partition stands for an image of the examples. */
+const systemOf = (image: string): string =>
+  image.startsWith('hypriotos-rpi64')
+    ? 'hypriotos-arm64'
+    : image.startsWith('clusterctrl')
+      ? `clusterctrl-${image.split('-')[1]}`
+      : (image.split('-')[1] ?? '')
+
+/** The first-boot steps that each node of the examples gets, by kind of cluster. */
+for (const [story, wanted] of Object.entries({
+  clusterhat: /docker .*swarm/,
+  'feeder-diskless': /docker .*swarm/,
+  'hypriot-k8s': /kubeadm/,
+  magi: /k3s/,
+  'mixed-arch': /docker .*swarm/,
+}))
+  test(`the example ${story}: every node gets the steps that make it one of the cluster`, async (t) => {
+    const folder = tempFolder(t)
+    // What two of them say to fetch first.
+    for (const name of ['k3s-arm64', 'kube-flannel.yml']) writeFileSync(join(folder, name), name)
+    const cluster = { ...(await parseRight(readStory(story))), folder }
+    for (const node of cluster.nodes) {
+      const system = systemOf(node.image)
+      const boot = stockBoot(system in stock ? system : 'bookworm')
+      const arch = /arm64|rpi64/.test(node.image) ? 'arm64' : 'armhf'
+      const image = { key: node.image, version: '1', arch } as const
+      const plan = await planBoot({ cluster, node, image, boot, overlays, keys })
+      const steps = plan.files.filter(({ path }) => path.startsWith('piimage/firstboot.d/'))
+      const names = steps.map(({ path }) => path.replace(/^.*\/\d\d-(.*)\.sh$/, '$1')).join(' ')
+      assert.match(names, wanted, `${node.name}: ${names}`)
+      assert.equal(names.includes('router'), node.router !== undefined, node.name)
+    }
+  })

@@ -203,6 +203,36 @@ for (const family of families) {
   })
 }
 
+test('an image that shows nothing of itself is refused with what it holds, and --os is believed', async (t) => {
+  const family = families.find(({ name }) => name === 'bullseye')
+  assert.ok(family)
+  const project = familyProject(t, family, (image) => {
+    const volume = `${image}@@${8192 * 512}`
+    const env = { MTOOLS_SKIP_CHECK: '1' }
+    const line = 'console=tty1 root=/dev/mmcblk0p2 rootwait\n'
+    assert.equal(run('mcopy', ['-o', '-i', volume, '-', '::cmdline.txt'], { input: line, env }).status, 0)
+    assert.equal(run('mdel', ['-i', volume, '::issue.txt', '::config.txt'], { env }).status, 0)
+  })
+  if (project === undefined) return
+  const refused = await project.piimage('plan')
+  assert.equal(refused.status, 4, refused.stderr)
+  assert.match(refused.stderr, /no known system lies on this boot partition: it holds .*bootcode\.bin/)
+  assert.match(refused.stderr, /--os .*raspios-bullseye/)
+  const wrong = await project.piimage('plan', '--os', 'raspios-potato')
+  assert.equal(wrong.status, 2)
+  assert.match(wrong.stderr, /no system "raspios-potato"/)
+  const planned = await project.piimage('plan', '--os', 'raspios-bullseye')
+  assert.equal(planned.status, 0, planned.stderr)
+  assert.match(
+    planned.stdout,
+    /raspios bullseye, started by systemd\.run, boot partition at \/boot\n {2}found given by hand/,
+  )
+  const baked = await project.piimage('bake', '--all', '--os', 'raspios-bullseye', '-o', project.file('out'))
+  assert.equal(baked.status, 0, baked.stderr)
+  const card = project.file('out/oneil.img')
+  assert.equal((await project.piimage('inspect', card, '--check', '--os', 'raspios-bullseye')).status, 0)
+})
+
 interface Extent {
   /** 512-byte sectors. */
   start: number

@@ -72,12 +72,20 @@ nodes:
   oneil: { model: ${model}, ${clusterhat === undefined ? 'address: 192.168.2.11/24' : `clusterhat: ${clusterhat}`} } # ${name}
 `
 
-/** @returns undefined after the test was skipped */
-export function familyProject(t: TestContext, family: Family): FamilyProject | undefined {
+/**
+ * @param adapt changes the image before it is locked
+ * @returns undefined after the test was skipped
+ */
+export function familyProject(
+  t: TestContext,
+  family: Family,
+  adapt: (image: string) => void = () => {},
+): FamilyProject | undefined {
   const folder = tempFolder(t)
   const file = (name: string) => join(folder, name)
   const stock = makeImage(t, family.name, file('stock.img'))
   if (stock === undefined) return undefined
+  adapt(stock)
   const bytes = readFileSync(stock)
   const [, os, release, arch, variant, version] =
     /^([a-z]+)-([a-z0-9]+)-(armhf|arm64)-([a-z]+)@(.+)$/.exec(family.image) ?? []

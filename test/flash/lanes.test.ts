@@ -42,6 +42,20 @@ test('after a failure nothing new starts, and what runs is waited for', async ()
   assert.deepEqual(done, [0])
 })
 
+test('after a failure, items that are still to come are not waited for', async () => {
+  const wrong = new Error('item 0')
+  async function* items() {
+    yield 0
+    await new Promise(() => {})
+  }
+  await assert.rejects(
+    inLanes(2, items(), async () => {
+      throw wrong
+    }),
+    wrong,
+  )
+})
+
 test('orAborted: the value, the reason, and no listener left behind', async () => {
   const stop = new AbortController()
   assert.equal(await orAborted(Promise.resolve(7), stop.signal), 7)

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import type { Range } from '../../src/disk/blocks.ts'
-import { planRequests, REQUEST_BYTES } from '../../src/flash/requests.ts'
+import { planRequests, REQUEST_BYTES, streamRequests } from '../../src/flash/requests.ts'
 import { KiB, MiB } from '../../src/units.ts'
 
 const cases: { name: string; ranges: Range[]; requests: Range[] }[] = [
@@ -54,11 +54,14 @@ const cases: { name: string; ranges: Range[]; requests: Range[] }[] = [
   },
 ]
 for (const { name, ranges, requests } of cases)
-  test(`planRequests: ${name}`, () => assert.deepEqual(planRequests(ranges, MiB, 64 * MiB), requests))
+  test(`planRequests: ${name}`, () =>
+    assert.deepEqual(planRequests(ranges, { begin: MiB, end: 64 * MiB }), requests))
 
 test('above 4 GiB nothing wraps', () => {
   const offset = 5 * 1024 * MiB + 8 * KiB
-  assert.deepEqual(planRequests([{ offset, length: 3 }], MiB, 64 * 1024 * MiB), [{ offset, length: 4 * KiB }])
+  assert.deepEqual(planRequests([{ offset, length: 3 }], { begin: MiB, end: 64 * 1024 * MiB }), [
+    { offset, length: 4 * KiB },
+  ])
 })
 
 const end = 40 * MiB + 1536
@@ -70,7 +73,7 @@ const range = fc.record({
 test('every byte asked for is written once, aligned, in order, and never outside', () => {
   fc.assert(
     fc.property(fc.array(range, { maxLength: 12 }), (ranges) => {
-      const requests = planRequests(ranges, MiB, end)
+      const requests = planRequests(ranges, { begin: MiB, end })
       let last = MiB
       for (const request of requests) {
         assert.ok(request.offset >= last && request.length > 0 && request.length <= REQUEST_BYTES)
@@ -89,3 +92,31 @@ test('every byte asked for is written once, aligned, in order, and never outside
     }),
   )
 })
+
+test('ranges one by one give the same requests as all at once, of any size', async () => {
+  const sizes = fc.constantFrom(MiB, 2 * MiB, REQUEST_BYTES)
+  await fc.assert(
+    fc.asyncProperty(fc.array(range, { maxLength: 12 }), sizes, async (ranges, mostBytes) => {
+      const bounds = { begin: MiB, end, mostBytes }
+      const sorted = [...ranges].sort((a, b) => a.offset - b.offset)
+      const streamed = []
+      for await (const request of streamRequests(oneByOne(sorted), bounds)) streamed.push(request)
+      assert.deepEqual(streamed, planRequests(ranges, bounds))
+      assert.ok(streamed.every(({ length }) => length <= mostBytes))
+    }),
+  )
+})
+
+test('a request is given out before the next run is known', async () => {
+  async function* endless() {
+    yield { offset: MiB, length: 9 * MiB }
+    await new Promise(() => {})
+  }
+  const requests = streamRequests(endless(), { begin: MiB, end: 64 * MiB })
+  assert.deepEqual((await requests.next()).value, { offset: MiB, length: 3 * MiB })
+  assert.deepEqual((await requests.next()).value, { offset: 4 * MiB, length: 4 * MiB })
+})
+
+async function* oneByOne(ranges: readonly Range[]) {
+  yield* ranges
+}

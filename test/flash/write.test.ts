@@ -5,9 +5,10 @@ import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { memoryReader, type Range } from '../../src/disk/blocks.ts'
 import { InterruptedError } from '../../src/errors.ts'
+import type { CardReport, CardRequest } from '../../src/flash/card.ts'
 import { VerifyError } from '../../src/flash/difference.ts'
 import { openDriveTarget } from '../../src/flash/target.ts'
-import { type CardReport, writeCard } from '../../src/flash/write.ts'
+import { writeCard } from '../../src/flash/write.ts'
 import { KiB, MiB, SECTOR_BYTES } from '../../src/units.ts'
 import { attachLoop } from '../support/loop.ts'
 import { patternBytes, patternNumbers } from '../support/pattern.ts'
@@ -45,24 +46,27 @@ function insertCard(t: TestContext, bytes: Uint8Array = oldCard): Card {
   return { backing, path: attachLoop(t, backing) }
 }
 
-interface Options {
+interface Options extends Partial<Omit<CardRequest, 'target' | 'image'>> {
   task?: RecordedTask
-  verified?: () => Promise<void>
-  verify?: boolean
+  image?: Buffer
 }
 
-async function flash(card: Card, options: Options = {}): Promise<CardReport> {
+async function flash(
+  card: Card,
+  { task, image: bytes = image, ...options }: Options = {},
+): Promise<CardReport> {
   const target = await openDriveTarget({ path: card.path, size: CARD_BYTES })
   try {
     return await writeCard(
       {
         target,
-        image: memoryReader(image),
+        image: memoryReader(bytes),
         ranges,
-        verified: options.verified ?? (async () => {}),
-        verify: options.verify ?? true,
+        verified: async () => {},
+        verify: true,
+        ...options,
       },
-      options.task ?? recordTask(),
+      task ?? recordTask(),
     )
   } finally {
     await target.close()
@@ -113,8 +117,10 @@ test('a card holds the image, and its old bytes only where nothing was to be wri
       // The image's last 1536 bytes are written as one block of 4 KiB.
       bytesSkipped: IMAGE_BYTES - (bytes - 2560),
       bytesVerified: bytes,
+      bytesCompared: 0,
       direct: true,
       rangesWritten: 3,
+      rangesRepaired: [],
       seconds: undefined,
     },
   )
@@ -159,9 +165,14 @@ test('a flipped byte is found at its place, wherever it is', async (t) => {
       flipped = true
       flipByte(card, place)
     })
-    await assert.rejects(flash(card, { task }), (error: unknown) => {
+    await assert.rejects(flash(card, { task, retries: 0 }), (error: unknown) => {
       assert.ok(error instanceof VerifyError)
-      assert.deepEqual(error.difference, { offset: place, length: 1, looksLike: '1 bit flipped' })
+      assert.deepEqual(error.difference, {
+        offset: place,
+        length: 1,
+        looksLike: '1 bit flipped',
+        isWrap: false,
+      })
       assert.match(error.message, new RegExp(`^${card.path} .* offset ${place}: .*left unbootable$`))
       return true
     })
@@ -189,7 +200,7 @@ for (const place of [0, 511, 4 * KiB, 700 * KiB, MiB - 1]) {
     const task = recordTask(({ phase, bytes }) => {
       if (phase === 'write' && bytes === moment) flipByte(card, place)
     })
-    await assert.rejects(flash(card, { task }), (error: unknown) => {
+    await assert.rejects(flash(card, { task, retries: 0 }), (error: unknown) => {
       assert.ok(error instanceof VerifyError)
       assert.equal(error.difference.offset, place)
       return true
@@ -197,6 +208,89 @@ for (const place of [0, 511, 4 * KiB, 700 * KiB, MiB - 1]) {
     assertHeadIsZero(card)
   })
 }
+
+test('a range that reads back wrong once is written again, and only that', async (t) => {
+  if (!needRoot(t)) return
+  for (const place of [9 * MiB + 77, 20 * MiB + 5]) {
+    const card = insertCard(t)
+    let flipped = false
+    const task = recordTask(({ phase }) => {
+      if (phase === 'verify' && !flipped) flipByte(card, place)
+      if (phase === 'verify') flipped = true
+    })
+    const report = await flash(card, { task })
+    assert.deepEqual(readFileSync(card.backing), expectedCard(oldCard))
+    assert.deepEqual(report.rangesRepaired, [{ offset: place, length: 1 }])
+  }
+})
+
+test('a card that differs in a few places gets only those, and ends as after a fresh write', async (t) => {
+  if (!needRoot(t)) return
+  const card = insertCard(t)
+  await flash(card)
+  const next = Buffer.from(image)
+  for (const place of [200, 9 * MiB + 5000, 9 * MiB + 900 * KiB, IMAGE_BYTES - 1])
+    next.writeUInt8(next.readUInt8(place) ^ 0xff, place)
+  let headAtFirstWrite: Buffer | undefined
+  const task = recordTask(({ phase }) => {
+    if (phase === 'write') headAtFirstWrite ??= readFileSync(card.backing).subarray(0, MiB)
+  })
+  const report = await flash(card, { changedOnly: true, image: next, task })
+  assert.ok(
+    headAtFirstWrite?.every((byte) => byte === 0),
+    'unbootable before the first change',
+  )
+  const changed = readFileSync(card.backing)
+  await flash(card, { image: next })
+  assert.deepEqual(changed, readFileSync(card.backing))
+  assert.equal(report.bytesWritten, MiB + 3 * 4 * KiB)
+  assert.equal(report.bytesVerified, report.bytesWritten)
+  assert.equal(
+    report.bytesCompared,
+    written.reduce((sum, { length }) => sum + length, 0),
+  )
+})
+
+test('a card that differs nowhere is not written to', async (t) => {
+  if (!needRoot(t)) return
+  const card = insertCard(t)
+  await flash(card)
+  const task = recordTask(({ phase }) => assert.equal(phase, 'check'))
+  const report = await flash(card, { changedOnly: true, task })
+  assert.equal(report.bytesWritten, 0)
+  assert.equal(report.rangesWritten, 0)
+})
+
+test('a wrong digest of the image leaves a card that was only compared as it was', async (t) => {
+  if (!needRoot(t)) return
+  const card = insertCard(t)
+  await flash(card)
+  const wrong = new Error('sha256 differs')
+  await assert.rejects(flash(card, { changedOnly: true, verified: () => Promise.reject(wrong) }), wrong)
+  assert.deepEqual(readFileSync(card.backing), expectedCard(oldCard))
+})
+
+test('ranges that become known one by one are written as they come', async (t) => {
+  if (!needRoot(t)) return
+  const card = insertCard(t)
+  const sorted = [...ranges].sort((a, b) => a.offset - b.offset)
+  let known: Range[] | undefined
+  const source = {
+    get known() {
+      return known
+    },
+    async *[Symbol.asyncIterator]() {
+      for (const range of sorted) {
+        yield range
+        await new Promise((resolve) => setTimeout(resolve, 5))
+      }
+      known = sorted
+    },
+  }
+  const report = await flash(card, { ranges: source, requestBytes: MiB })
+  assert.deepEqual(readFileSync(card.backing), expectedCard(oldCard))
+  assert.equal(report.rangesWritten, 3)
+})
 
 test('without read-back nothing is verified, and the report says so', async (t) => {
   if (!needRoot(t)) return

@@ -14,16 +14,27 @@ import { version } from '../../version.ts'
 import type { BaseImage } from './base-image.ts'
 import type { Project } from './project.ts'
 
-export interface NodeImage {
+/** What makes the base this node's. */
+export interface NodeChanges {
   node: Node
   base: BaseImage
   plan: BootPlan
   changes: Changes
+}
+
+export interface NodeImage extends NodeChanges {
   /** What must be written: what the file systems use, and what changed. */
   ranges: Range[]
 }
 
+/** The node's image of a base that is whole. */
 export async function buildNodeImage(project: Project, node: Node, base: BaseImage): Promise<NodeImage> {
+  const image = await planNodeChanges(project, node, base)
+  return { ...image, ranges: mergeRanges([...(await base.used.all()), ...image.changes.ranges()]) }
+}
+
+/** Reads only the boot partition: a base that is still growing need not have more. */
+export async function planNodeChanges(project: Project, node: Node, base: BaseImage): Promise<NodeChanges> {
   const changes = new Changes(base.reader)
   const { volume } = await openBootVolume(changes)
   const image = project.imageOf(node)
@@ -45,7 +56,7 @@ export async function buildNodeImage(project: Project, node: Node, base: BaseIma
     },
   )
   await applyBootPlan(plan, volume, await newestTime(volume))
-  return { node, base, plan, changes, ranges: mergeRanges([...base.used.ranges, ...changes.ranges()]) }
+  return { node, base, plan, changes }
 }
 
 /**

@@ -1,21 +1,25 @@
 /**
  * Commands on the nodes, over the person's own ssh.
  *
- * ssh is told everything in a configuration of its own, written for this run:
- * addresses, the jump through a head that routes, and the host keys derived from
- * the cluster key, so that nothing is asked and nobody else is believed. With
- * `--ssh-config FILE` that file is used instead.
+ * ssh is told everything in a configuration of its own, the one that `piimage
+ * export` makes, written for this run: addresses, the jump through a head that
+ * routes, and the host keys derived from the cluster key, so that nothing is
+ * asked and nobody else is believed. With `--ssh-config FILE` that file is used.
  */
 import { spawn } from 'node:child_process'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import type { Argv } from 'yargs'
-import type { Cluster, Node } from '../../cluster/node.ts'
+import type { Cluster } from '../../cluster/node.ts'
 import type { NodeKeys } from '../../customise/plan-boot.ts'
 import { UsageError } from '../../errors.ts'
-import { formatKnownHost } from '../../secrets/known-hosts.ts'
+import { formatKnownHosts } from '../../export/known-hosts.ts'
+import { formatSshConfig } from '../../export/ssh-config.ts'
+import type { World } from '../../world.ts'
 import type { GlobalArgs } from '../command.ts'
+import { parseAddresses } from './addresses.ts'
+import { findIdentityFiles } from './identity-file.ts'
 
 /** Flags of every command that talks to nodes. */
 export interface SshArgs {
@@ -52,18 +56,24 @@ export async function openNodeSsh(
   cluster: Cluster,
   keys: NodeKeys,
   args: SshArgs,
-  { cwd, signal }: { cwd: string; signal: AbortSignal },
+  { cwd, env, signal }: Pick<World, 'cwd' | 'env' | 'signal'>,
 ): Promise<NodeSsh> {
   const folder = await mkdtemp(join(tmpdir(), 'piimage-ssh-'))
   let config = join(folder, 'config')
   if (args.sshConfig === undefined) {
     const knownHosts = join(folder, 'known_hosts')
-    await writeFile(knownHosts, cluster.nodes.map((node) => knownLine(node, keys)).join(''))
+    const addresses = parseAddresses(args.address ?? [], cluster)
+    const identity = args.identity === undefined ? undefined : resolve(cwd, args.identity)
+    await writeFile(
+      knownHosts,
+      formatKnownHosts(cluster, (node) => keys.hostKey(node).publicLine, addresses),
+    )
     await writeFile(
       config,
-      formatConfig(cluster, readAddresses(cluster, args.address ?? []), {
+      formatSshConfig(cluster, {
         knownHosts,
-        ...(args.identity === undefined ? {} : { identity: resolve(cwd, args.identity) }),
+        addresses,
+        identityFile: identity === undefined ? findIdentityFiles(env.HOME ?? '/') : () => identity,
       }),
     )
   } else config = resolve(cwd, args.sshConfig)
@@ -75,51 +85,6 @@ export async function openNodeSsh(
       }),
     close: () => rm(folder, { recursive: true, force: true }),
   }
-}
-
-const knownLine = ({ name }: Node, keys: NodeKeys): string =>
-  `${formatKnownHost({ names: [name], publicLine: keys.hostKey(name).publicLine })}\n`
-
-function readAddresses(cluster: Cluster, words: readonly string[]): Map<string, string> {
-  const known = new Map<string, string>()
-  for (const word of words) {
-    const [name = '', address = ''] = word.split('=', 2)
-    if (!cluster.nodes.some((node) => node.name === name) || !/^[A-Za-z0-9.:_-]+$/.test(address))
-      throw new UsageError(`--address ${word} names no node and address`, {
-        hint: 'Write --address NODE=192.168.2.11',
-      })
-    known.set(name, address)
-  }
-  return known
-}
-
-/** A head with a network of its own behind it is reached from outside, and the others by way of it. */
-function formatConfig(
-  cluster: Cluster,
-  known: ReadonlyMap<string, string>,
-  { knownHosts, identity }: { knownHosts: string; identity?: string },
-): string {
-  const gate = cluster.nodes.find((node) => node.router !== undefined || node.clusterHat?.role === 'cnat')
-  const blocks = cluster.nodes.map((node) => {
-    const outer = node.interfaces.find(({ name }) => name === node.router?.uplink) ?? node.interfaces[0]
-    const address = known.get(node.name) ?? outer?.address?.ip ?? `${node.name}.local`
-    const jump = gate !== undefined && node !== gate && !known.has(node.name)
-    return [
-      `Host ${node.name}`,
-      `  HostName ${address}`,
-      `  HostKeyAlias ${node.name}`,
-      ...(node.user === undefined ? [] : [`  User ${node.user.name}`]),
-      ...(jump ? [`  ProxyJump ${gate.name}`] : []),
-    ].join('\n')
-  })
-  const shared = [
-    'Host *',
-    `  UserKnownHostsFile "${knownHosts}"`,
-    '  GlobalKnownHostsFile none',
-    '  StrictHostKeyChecking yes',
-    ...(identity === undefined ? [] : [`  IdentityFile "${identity}"`, '  IdentitiesOnly yes']),
-  ].join('\n')
-  return `${[...blocks, shared].join('\n\n')}\n`
 }
 
 function runSsh(args: readonly string[], { input, signal }: { input?: string; signal: AbortSignal }) {

@@ -17,10 +17,11 @@ import type { Context, GlobalArgs } from '../command.ts'
 import { type ExtraArgs, extraFlags, readExtraArgs } from './extra-args.ts'
 import { nodeKeys } from './node-keys.ts'
 import { findOneOffImage } from './one-off-image.ts'
-import { lockPath, openProject, type Project } from './project.ts'
+import { lockPath, openProject, type Project, withOs } from './project.ts'
 
 /** What says that there is no cluster file. Every name is a flag. */
 export interface OneOffArgs extends ExtraArgs {
+  os?: string
   image?: string
   hostname?: string
   model?: string
@@ -45,12 +46,16 @@ const ONLY_ONE_OFF = [
   'sha256',
 ] as const
 
+/** Help text of `--os`. */
+export const OS_FLAG = 'System of the image, if it is not recognised: raspios-bookworm …'
+
 /** In place of the path of a pass phrase that is asked for. */
 const ASKED = 'the pass phrase that was asked for'
 
 export function oneOffFlags<T>(cli: Argv<T>): Argv<T & OneOffArgs> {
   return extraFlags(
     cli
+      .option('os', { type: 'string', nargs: 1, describe: OS_FLAG })
       .option('image', {
         type: 'string',
         nargs: 1,
@@ -96,14 +101,14 @@ export async function openAnyProject(
 ): Promise<Project> {
   const extras = await readExtraArgs(args, context)
   const given = extras === undefined ? {} : { extras }
-  if (!isOneOff(args)) return { ...(await openProject(args, context, options)), ...given }
+  if (!isOneOff(args)) return withOs({ ...(await openProject(args, context, options)), ...given }, args.os)
   if (args.node !== undefined) {
     const flag = ONLY_ONE_OFF.find((name) => args[name] !== undefined)
     throw new UsageError(`--${flag} is for a node without a cluster file, and --node names one of a file`, {
       hint: 'Leave out --node, or say it in the cluster file.',
     })
   }
-  return { ...(await openOneOff(args, context, onCard)), ...given }
+  return withOs({ ...(await openOneOff(args, context, onCard)), ...given }, args.os)
 }
 
 async function openOneOff(

@@ -75,6 +75,15 @@ export async function openProject(
   }
 }
 
+/** What `--os` says: the system of every node, whatever the cluster file and the images say. */
+export const withOs = (project: Project, os: string | undefined): Project =>
+  os === undefined
+    ? project
+    : {
+        ...project,
+        cluster: { ...project.cluster, nodes: project.cluster.nodes.map((node) => ({ ...node, os })) },
+      }
+
 /** @throws {UsageError} a name that is no node of the cluster */
 export function findNode(cluster: Cluster, name: string): Node {
   const node = cluster.nodes.find((candidate) => candidate.name === name)

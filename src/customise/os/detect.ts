@@ -35,8 +35,10 @@ export async function detectOs(boot: BootFiles, override?: string): Promise<Dete
     if (os !== undefined) return os
   }
   const names = (await boot.list('')).map(({ name }) => name).sort()
-  const shown =
-    names.length === 0 ? 'nothing' : names.slice(0, 12).join(', ') + (names.length > 12 ? ', …' : '')
+  // Firmware lies on all of them.
+  const telling = names.filter((name) => !/\.(?:dtb|dat|elf)$/i.test(name))
+  const some = (telling.length > 0 ? telling : names).slice(0, 12)
+  const shown = names.length === 0 ? 'nothing' : some.join(', ') + (names.length > some.length ? ', …' : '')
   throw new FormatError(`no known system lies on this boot partition: it holds ${shown}`, {
     hint: `Say which it is with --os (or os: in the cluster file): ${listOsNames().join(', ')}.`,
   })

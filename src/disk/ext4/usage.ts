@@ -42,24 +42,41 @@ const NAMED_DOUBTS = 8
  * @throws only what reading `blocks` throws for reasons of its own (a digest, the network)
  */
 export async function readUsage(blocks: BlockReader, options: UsageOptions = {}): Promise<Usage> {
-  try {
-    const cache = new PageCache(blocks, METADATA_PAGES)
-    if (blocks.length < SUPERBLOCK_OFFSET + SUPERBLOCK_BYTES) return allUsed(blocks, 'too small for ext2/3/4')
-    const superblock = readSuperblock(await cache.read(SUPERBLOCK_OFFSET, SUPERBLOCK_BYTES), blocks.length)
-    const reason = reasonToUseAll(superblock)
-    if (reason !== undefined) return allUsed(blocks, reason)
-    return await usageByBitmaps(cache, superblock, options.leastFreeBytes ?? 0)
-  } catch (error) {
-    if (error instanceof FormatError) return allUsed(blocks, error.message)
-    throw error
-  }
+  const used = new UsedBytes(options.leastFreeBytes ?? 0)
+  const doubts: string[] = []
+  for await (const { offset, length } of walkUsage(blocks, (doubt) => doubts.push(doubt)))
+    used.add(offset, offset + length)
+  return { used: used.ranges, usedBytes: used.bytes, doubts: shorten(doubts) }
 }
 
-function allUsed(blocks: BlockReader, doubt: string): Usage {
-  return {
-    used: blocks.length > 0 ? [{ offset: 0, length: blocks.length }] : [],
-    usedBytes: blocks.length,
-    doubts: [doubt],
+/**
+ * The same, group by group in the order of the volume, for a volume that is
+ * still being unpacked: all descriptors are read first (they stand at the
+ * start, but for meta_bg), then each group's bitmap when its turn comes.
+ * Neighbouring ranges may touch.
+ *
+ * @param onDoubt told each reason to count free-looking bytes as used
+ * @throws as `readUsage`
+ */
+export async function* walkUsage(
+  blocks: BlockReader,
+  onDoubt: (doubt: string) => void = () => {},
+): AsyncGenerator<Range> {
+  let walked = 0
+  try {
+    const cache = new PageCache(blocks, METADATA_PAGES)
+    if (blocks.length < SUPERBLOCK_OFFSET + SUPERBLOCK_BYTES) throw new FormatError('too small for ext2/3/4')
+    const superblock = readSuperblock(await cache.read(SUPERBLOCK_OFFSET, SUPERBLOCK_BYTES), blocks.length)
+    const reason = reasonToUseAll(superblock)
+    if (reason !== undefined) throw new FormatError(reason)
+    for await (const range of usageByBitmaps(cache, superblock, onDoubt)) {
+      walked = range.offset + range.length
+      yield range
+    }
+  } catch (error) {
+    if (!(error instanceof FormatError)) throw error
+    onDoubt(error.message)
+    if (walked < blocks.length) yield { offset: walked, length: blocks.length - walked }
   }
 }
 
@@ -73,17 +90,16 @@ function reasonToUseAll(superblock: Superblock): string | undefined {
   return undefined
 }
 
-async function usageByBitmaps(
+/** @throws {FormatError} before the first range, save for meta_bg and what can't be read */
+async function* usageByBitmaps(
   cache: PageCache,
   superblock: Superblock,
-  leastFreeBytes: number,
-): Promise<Usage> {
+  onDoubt: (doubt: string) => void,
+): AsyncGenerator<Range> {
   const { blockBytes } = superblock
   const groups = new Groups(cache, superblock)
   const metadata = await metadataRuns(groups, superblock)
-  const doubts: string[] = []
-  const used = new UsedBytes(leastFreeBytes)
-  used.add(0, superblock.firstDataBlock * blockBytes)
+  if (superblock.firstDataBlock > 0) yield { offset: 0, length: superblock.firstDataBlock * blockBytes }
 
   let next = 0
   for (let number = 0; number < superblock.groupCount; number += 1) {
@@ -97,18 +113,20 @@ async function usageByBitmaps(
 
     const bitmap = await readBitmap(cache, superblock, group, own)
     if (typeof bitmap === 'string') {
-      doubts.push(`group ${number}: ${bitmap}`)
-      used.add(group.firstBlock * blockBytes, end * blockBytes)
+      onDoubt(`group ${number}: ${bitmap}`)
+      yield { offset: group.firstBlock * blockBytes, length: group.blockCount * blockBytes }
       continue
     }
+    const used: Range[] = []
     eachSetRun(bitmap, groupClusters(superblock, group), (from, to) => {
       const first = group.firstBlock + from * superblock.clusterBlocks
       const last = Math.min(group.firstBlock + to * superblock.clusterBlocks, end)
-      used.add(first * blockBytes, last * blockBytes)
+      used.push({ offset: first * blockBytes, length: (last - first) * blockBytes })
     })
+    yield* used
   }
-  used.add(superblock.blockCount * blockBytes, cache.length)
-  return { used: used.ranges, usedBytes: used.bytes, doubts: shorten(doubts) }
+  const volumeEnd = superblock.blockCount * blockBytes
+  if (volumeEnd < cache.length) yield { offset: volumeEnd, length: cache.length - volumeEnd }
 }
 
 /** Where all groups keep their metadata: with flex_bg mostly in another group than their own. */

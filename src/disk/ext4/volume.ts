@@ -23,7 +23,7 @@ import { type LookupOptions, lookupPath } from './lookup.ts'
 import type { OpenVolume } from './open-volume.ts'
 import { CONTENT_PAGES, METADATA_PAGES, PageCache } from './page-cache.ts'
 import { readSuperblock, SUPERBLOCK_BYTES, SUPERBLOCK_OFFSET, type Superblock } from './superblock.ts'
-import { readUsage, type Usage } from './usage.ts'
+import { readUsage, type Usage, walkUsage } from './usage.ts'
 import { type WalkEntry, walkTree } from './walk.ts'
 import { readXattrs, type Xattr } from './xattr.ts'
 
@@ -121,6 +121,11 @@ export class Ext4Volume {
 
   async usedRanges(): Promise<Range[]> {
     return (await this.usage()).used
+  }
+
+  /** The same, group by group, as far as the volume has been unpacked; neighbours may touch. */
+  walkUsedRanges(): AsyncGenerator<Range> {
+    return walkUsage(this.#blocks)
   }
 
   #readable(): OpenVolume {
