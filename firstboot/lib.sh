@@ -266,3 +266,59 @@ check_key() {
 
 # free_megabytes FOLDER
 free_megabytes() { df -Pk "$root$1" | awk 'NR == 2 { print int($4 / 1024) }'; }
+
+# install_debs FOLDER: packages that travelled in the payload, if they are whole.
+install_debs() {
+  (cd "$1" && sha256sum -c SHA256SUMS) || fail 'a package on the card is damaged: make the card again'
+  apt_get install --no-install-recommends "$1"/*.deb
+}
+
+# fetch_file URL TARGET: by apt's own helper, which every image has, with https
+# and the proxy that apt uses.
+fetch_file() {
+  mkdir -p "${2%/*}"
+  rm -f "$2"
+  "$root/usr/lib/apt/apt-helper" download-file "$1" "$2" ||
+    fail "$1 could not be fetched: is there a network, and is it $(date -u +%Y-%m-%d)?"
+}
+
+# has_memory_cgroup: version 2 names the controllers that are on; version 1 has a table.
+has_memory_cgroup() {
+  controllers=$root/sys/fs/cgroup/cgroup.controllers
+  if [ -e "$controllers" ]; then
+    grep -qw memory "$controllers"
+  else
+    awk '$1 == "memory" && $4 == 1 { found = 1 } END { exit !found }' "$root/proc/cgroups" 2>/dev/null
+  fi
+}
+
+# check_digest FILE: by the digest beside it.
+check_digest() {
+  (cd "${1%/*}" && sha256sum -c "${1##*/}.sha256") || fail "${1##*/} on the card is damaged: make the card again"
+}
+
+# take_secret NAME TARGET: a secret goes to where its program reads it, and stays nowhere else.
+take_secret() {
+  if [ -f "$secrets/$1" ]; then
+    put 600 root:root "$2" <"$secrets/$1"
+    rm -f "$secrets/$1"
+  fi
+  [ -s "$2" ] || fail "${2#"$root"} is missing, and so is what it is made from: make the card again"
+}
+
+# need_room MEGABYTES WHAT: flash fills slowly; better to know before.
+need_room() {
+  free=$(free_megabytes /var)
+  [ "${free:-0}" -ge "$1" ] || fail "$2 needs $1 MB, and $free MB are free on /var"
+}
+
+# put_key NAME FINGERPRINT CARRIED URL: the key of a package archive becomes
+# /etc/apt/keyrings/NAME.asc. It lies in the payload (CARRIED), or is fetched;
+# either way it must be the one key that has the fingerprint.
+put_key() {
+  new=$root/run/piimage/$1.asc
+  mkdir -p "${new%/*}"
+  if [ -f "$3" ]; then cp "$3" "$new"; else fetch_file "$4" "$new"; fi
+  check_key "$new" "$2"
+  put 644 root:root "$root/etc/apt/keyrings/$1.asc" <"$new"
+}

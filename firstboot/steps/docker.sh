@@ -47,39 +47,9 @@ of_release() { sed -n "s/^$1=//p" "$root/etc/os-release" | tr -d '"' | head -n 1
 
 has_docker() { command -v dockerd >/dev/null && command -v docker >/dev/null; }
 
-# On flash, several hundred megabytes take minutes to fill; better to know before.
-need_room() {
-  free=$(free_megabytes /var)
-  [ "${free:-0}" -ge 500 ] || fail "Docker needs 500 MB, and $free MB are free on /var"
-}
-
-from_payload() {
-  debs=$payload/docker/debs
-  (cd "$debs" && sha256sum -c SHA256SUMS) || fail 'a package on the card is damaged: make the card again'
-  apt_get install --no-install-recommends "$debs"/*.deb
-}
-
-# The key is fetched, or lies in the payload; either way it must be the one key
-# whose fingerprint the cluster file (or piimage) names.
-put_key() {
-  keyring=$root/etc/apt/keyrings/docker.asc
-  new=$root/run/piimage/docker.asc
-  mkdir -p "${new%/*}"
-  rm -f "$new"
-  if [ -f "$payload/docker/key.asc" ]; then
-    cp "$payload/docker/key.asc" "$new"
-  else
-    # apt's own helper: every image has it, with https and the proxy apt uses.
-    "$root/usr/lib/apt/apt-helper" download-file "$PIIMAGE_DOCKER_MIRROR/linux/$1/gpg" "$new" ||
-      fail "the key of $PIIMAGE_DOCKER_MIRROR could not be fetched: is there a network, and is it $(date -u +%Y-%m-%d)?"
-  fi
-  check_key "$new" "$PIIMAGE_DOCKER_FINGERPRINT"
-  put 644 root:root "$keyring" <"$new"
-}
-
 # from_archive KIND DISTRIBUTION CODENAME ARCHITECTURE
 from_archive() {
-  put_key "$2"
+  put_key docker "$PIIMAGE_DOCKER_FINGERPRINT" "$payload/docker/key.asc" "$PIIMAGE_DOCKER_MIRROR/linux/$2/gpg"
   put 644 root:root "$root/etc/apt/sources.list.d/docker.sources" <<SOURCE
 Types: deb
 URIs: $PIIMAGE_DOCKER_MIRROR/linux/$2
@@ -115,9 +85,9 @@ from_distribution() {
 
 install_docker() {
   has_docker && return 0
-  need_room
+  need_room 500 Docker
   if [ -d "$payload/docker/debs" ]; then
-    from_payload
+    install_debs "$payload/docker/debs"
   else
     codename=$(of_release VERSION_CODENAME)
     architecture=$(dpkg --print-architecture)
@@ -131,17 +101,6 @@ install_docker() {
     esac
   fi
   has_docker || fail 'the packages are installed, and there is still no dockerd'
-}
-
-# Version 2 names the controllers that are on; version 1 has a table.
-check_cgroups() {
-  controllers=$root/sys/fs/cgroup/cgroup.controllers
-  if [ -e "$controllers" ]; then
-    grep -qw memory "$controllers" && return 0
-  elif awk '$1 == "memory" && $4 == 1 { found = 1 } END { exit !found }' "$root/proc/cgroups" 2>/dev/null; then
-    return 0
-  fi
-  say 'warning: the kernel has no memory control group: limits on memory have no effect (overlay cgroups)'
 }
 
 start_docker() {
@@ -162,5 +121,6 @@ if [ "${PIIMAGE_DOCKER_GROUP:-false}" = true ] && [ -n "${PIIMAGE_USER:-}" ]; th
     usermod ${root:+-R "$root"} -aG docker "$PIIMAGE_USER"
 fi
 if has_unit docker.service; then enable_unit docker.service; fi
-check_cgroups
+has_memory_cgroup ||
+  say 'warning: the kernel has no memory control group: limits on memory have no effect (overlay cgroups)'
 start_docker

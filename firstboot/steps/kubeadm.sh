@@ -1,152 +1,190 @@
 #!/bin/sh
-# Kubernetes by kubeadm. The head makes the cluster under an authority that was
-# made beforehand; a worker joins with a token from its card once the head
-# answers with a certificate of that authority, and with nobody else.
+# Kubernetes by kubeadm: the head makes the cluster, with an authority and a token
+# that were chosen when the cards were made; the others join with that token,
+# knowing the head by its authority.
 set -eu
 # shellcheck source=../lib.sh
 . "$PIIMAGE_LIB"
 
-head=$PIIMAGE_KUBEADM_HEAD_ADDRESS
-pki=$root/etc/kubernetes/pki
-# The form of kubeadm's own files changed with 1.31.
-form=v1beta4
-[ "${PIIMAGE_KUBEADM_VERSION#1.}" -ge 31 ] || form=v1beta3
+kubernetes=$root/etc/kubernetes
+settings=$root/etc/piimage/kubeadm.yaml
+# An attempt was begun, the cluster was made: kubeadm itself can't tell a half one from a whole one.
+begun=$state/kubeadm.begun
+made=$state/kubeadm.made
 
-[ "$(dpkg --print-architecture)" != armhf ] || impossible 'Kubernetes left 32-bit ARM with 1.27: this node needs an arm64 image'
-
-# Kubernetes counts memory by this controller, and kubelet does not start without it.
-controllers=$root/sys/fs/cgroup/cgroup.controllers
-if [ -e "$controllers" ]; then
-  grep -qw memory "$controllers" || fail 'the kernel has no memory control group: is the overlay cgroups on, and did the node boot since?'
-fi
-
-# Raspberry Pi OS has two ways of swapping, by release.
-no_swap() {
-  for unit in dphys-swapfile.service rpi-swap.service; do disable_unit "$unit"; done
-  if [ -f "$root/etc/fstab" ] && awk '$3 == "swap" && $1 !~ /^#/ { found = 1 } END { exit !found }' "$root/etc/fstab"; then
-    awk '$3 == "swap" && $1 !~ /^#/ { print "#" $0; next } { print }' "$root/etc/fstab" | put 644 root:root "$root/etc/fstab"
+# The kubelet does not start on a system that swaps. Since trixie a generator
+# makes swap in memory, and its settings lie ready.
+swap_off() {
+  disable_unit dphys-swapfile.service
+  table=$root/etc/fstab
+  if [ -f "$table" ] && awk '$1 !~ /^#/ && $3 == "swap" { found = 1 } END { exit !found }' "$table"; then
+    awk '$1 !~ /^#/ && $3 == "swap" { printf "#" } { print }' "$table" | put 644 root:root "$table"
   fi
   if is_running; then swapoff -a; fi
 }
 
-# A key is armoured in the archive, and apt takes it so.
-put_archive() {
-  folder=$PIIMAGE_KUBEADM_MIRROR/v$PIIMAGE_KUBEADM_VERSION/deb
-  new=$root/run/piimage/kubernetes.asc
-  mkdir -p "${new%/*}"
-  rm -f "$new"
-  if [ -f "$payload/kubernetes/key.asc" ]; then
-    cp "$payload/kubernetes/key.asc" "$new"
+install_packages() {
+  if command -v kubeadm >/dev/null && command -v kubelet >/dev/null && command -v containerd >/dev/null; then return 0; fi
+  need_room 1500 Kubernetes
+  if [ -d "$payload/kubeadm/debs" ]; then
+    install_debs "$payload/kubeadm/debs"
   else
-    "$root/usr/lib/apt/apt-helper" download-file "$folder/Release.key" "$new" ||
-      fail "the key of $folder could not be fetched: is there a network, and is it $(date -u +%Y-%m-%d)?"
-  fi
-  if [ -n "${PIIMAGE_KUBEADM_FINGERPRINT:-}" ]; then check_key "$new" "$PIIMAGE_KUBEADM_FINGERPRINT"; fi
-  put 644 root:root "$root/etc/apt/keyrings/kubernetes.asc" <"$new"
-  put 644 root:root "$root/etc/apt/sources.list.d/kubernetes.sources" <<SOURCE
+    archive=$PIIMAGE_KUBEADM_MIRROR/$PIIMAGE_KUBEADM_MINOR/deb
+    put_key kubernetes "$PIIMAGE_KUBEADM_FINGERPRINT" "$payload/kubeadm/key.asc" "$archive/Release.key"
+    put 644 root:root "$root/etc/apt/sources.list.d/kubernetes.sources" <<SOURCE
 Types: deb
-URIs: $folder/
+URIs: $archive/
 Suites: /
 Signed-By: /etc/apt/keyrings/kubernetes.asc
 SOURCE
+    apt_get update
+    # Docker's own containerd.io excludes the distribution's.
+    runtime=containerd
+    if command -v containerd >/dev/null; then runtime=; fi
+    # shellcheck disable=SC2086 # no argument where there is one already
+    apt_get install --no-install-recommends $runtime kubelet kubeadm kubectl
+  fi
+  # A cluster is brought to another version on purpose, node by node.
+  apt-mark hold kubelet kubeadm kubectl
 }
 
-install_kubernetes() {
-  if command -v kubeadm >/dev/null && command -v kubelet >/dev/null && command -v containerd >/dev/null; then return 0; fi
-  put_archive
-  apt_get update
-  # Docker brings a containerd of its own, which excludes the distribution's.
-  runtime=containerd
-  if command -v containerd >/dev/null; then runtime=; fi
-  # shellcheck disable=SC2086 # no argument where there is one already
-  apt_get install --no-install-recommends $runtime kubelet kubeadm kubectl cri-tools conntrack
-  apt-mark hold kubelet kubeadm kubectl >/dev/null
-}
-
-# systemd owns the control groups; two owners would take memory from each other.
+# Kubelet and containerd must agree on who keeps the control groups.
 configure_containerd() {
-  settings=$root/etc/containerd/config.toml
-  mkdir -p "$root/run/piimage"
-  containerd config default | sed 's/SystemdCgroup = false/SystemdCgroup = true/' >"$root/run/piimage/containerd.toml"
-  grep -q 'SystemdCgroup = true' "$root/run/piimage/containerd.toml" || fail 'this containerd has no setting SystemdCgroup'
-  if cmp -s "$settings" "$root/run/piimage/containerd.toml"; then return 0; fi
-  put 644 root:root "$settings" <"$root/run/piimage/containerd.toml"
-  is_running || return 0
-  systemctl restart containerd.service
+  new=$root/run/piimage/containerd.toml
+  mkdir -p "${new%/*}"
+  containerd config default | sed 's/^\( *SystemdCgroup *= *\)false/\1true/' >"$new"
+  grep -q '^ *SystemdCgroup *= *true' "$new" || fail 'containerd has no setting SystemdCgroup: which version is it?'
+  if cmp -s "$new" "$root/etc/containerd/config.toml"; then return 0; fi
+  put 644 root:root "$root/etc/containerd/config.toml" <"$new"
+  if is_running; then systemctl restart containerd.service || fail 'containerd does not start: journalctl -u containerd says why'; fi
 }
 
-# The token goes through a file of root's: arguments can be read by every process.
-init() {
-  if [ ! -e "$root/etc/kubernetes/admin.conf" ]; then
-    [ -n "$root" ] || has_address "$head" || later "this node's address $head is not there yet"
-    put 644 root:root "$pki/ca.crt" <"$payload/material/cluster-ca"
-    put 600 root:root "$pki/ca.key" <"$secrets/cluster-ca-key"
-    token=$(cat "$secrets/kubeadm-token")
-    put 600 root:root "$root/etc/piimage/kubeadm.yaml" <<SETTINGS
-apiVersion: kubeadm.k8s.io/$form
+# registration: what this node says about itself; part of both kinds of settings.
+registration() {
+  cat <<NODE
+nodeRegistration:
+  name: "$PIIMAGE_NODE"
+  criSocket: unix:///run/containerd/containerd.sock
+  ignorePreflightErrors: [$(printf '%s' "${PIIMAGE_KUBEADM_IGNORE_PREFLIGHT:-}" | sed 's/  */, /g')]
+  kubeletExtraArgs:
+NODE
+  # Beside the router's uplink, the kubelet would take the wrong address.
+  if [ -n "${PIIMAGE_KUBEADM_ADDRESS:-}" ]; then printf '    - { name: node-ip, value: "%s" }\n' "$PIIMAGE_KUBEADM_ADDRESS"; fi
+  if [ -n "${PIIMAGE_KUBEADM_LABELS:-}" ]; then printf '    - { name: node-labels, value: "%s" }\n' "$PIIMAGE_KUBEADM_LABELS"; fi
+}
+
+# Both have the token in them.
+init_settings() {
+  cat <<INIT
+apiVersion: kubeadm.k8s.io/v1beta4
 kind: InitConfiguration
 bootstrapTokens:
-  - token: $token
+  - token: "$(cat "$secrets/kubeadm-token")"
     ttl: 24h0m0s
 localAPIEndpoint:
-  advertiseAddress: $head
-nodeRegistration:
-  criSocket: unix:///run/containerd/containerd.sock
-  ignorePreflightErrors: [$(printf '%s' "${PIIMAGE_KUBEADM_IGNOREPREFLIGHT:-}" | tr ' ' ',')]
+  advertiseAddress: "$PIIMAGE_KUBEADM_HEAD_ADDRESS"
+  bindPort: 6443
+$(registration)
 ---
-apiVersion: kubeadm.k8s.io/$form
+apiVersion: kubeadm.k8s.io/v1beta4
 kind: ClusterConfiguration
+clusterName: "$PIIMAGE_CLUSTER"
+kubernetesVersion: "$(kubeadm version -o short)"
 networking:
-  podSubnet: $PIIMAGE_KUBEADM_PODNETWORK
-SETTINGS
-    kubeadm init --config "$root/etc/piimage/kubeadm.yaml" || fail 'kubeadm init failed: its last lines are in the log'
-  fi
-  pod_network
-  rm -f "$root/etc/piimage/kubeadm.yaml" "$secrets/kubeadm-token" "$secrets/cluster-ca-key"
+  podSubnet: $PIIMAGE_KUBEADM_POD_NETWORK
+  serviceSubnet: 10.96.0.0/12
+---
+apiVersion: kubelet.config.k8s.io/v1beta1
+kind: KubeletConfiguration
+cgroupDriver: systemd
+INIT
 }
 
-# Only what has the digest, or came on the card, is applied.
-pod_network() {
-  manifest=$payload/kubernetes/flannel.yml
-  if [ -n "${PIIMAGE_KUBEADM_FLANNELURL:-}" ]; then
-    [ -n "${PIIMAGE_KUBEADM_FLANNELSHA256:-}" ] || impossible 'kubeadm: flannelUrl needs flannelSha256'
-    manifest=$root/var/lib/piimage/flannel.yml
-    rm -f "$manifest"
-    "$root/usr/lib/apt/apt-helper" download-file "$PIIMAGE_KUBEADM_FLANNELURL" "$manifest" || fail "$PIIMAGE_KUBEADM_FLANNELURL could not be fetched"
-    found=$(sha256sum "$manifest" | cut -d ' ' -f 1)
-    [ "$found" = "$PIIMAGE_KUBEADM_FLANNELSHA256" ] || fail "$PIIMAGE_KUBEADM_FLANNELURL has the digest $found, not the one in the cluster file"
-  fi
-  [ -f "$manifest" ] || return 0
-  KUBECONFIG=$root/etc/kubernetes/admin.conf kubectl apply -f "$manifest" || fail 'the pod network could not be applied'
-}
-
-join() {
-  if [ ! -e "$root/etc/kubernetes/kubelet.conf" ]; then
-    token=$(cat "$secrets/kubeadm-token")
-    digest=$(cat "$payload/material/cluster-ca-digest")
-    put 600 root:root "$root/etc/piimage/kubeadm.yaml" <<SETTINGS
-apiVersion: kubeadm.k8s.io/$form
+join_settings() {
+  cat <<JOIN
+apiVersion: kubeadm.k8s.io/v1beta4
 kind: JoinConfiguration
 discovery:
   bootstrapToken:
-    token: $token
-    apiServerEndpoint: $head:6443
-    caCertHashes: ["$digest"]
-nodeRegistration:
-  criSocket: unix:///run/containerd/containerd.sock
-  ignorePreflightErrors: [$(printf '%s' "${PIIMAGE_KUBEADM_IGNOREPREFLIGHT:-}" | tr ' ' ',')]
-SETTINGS
-    kubeadm join --config "$root/etc/piimage/kubeadm.yaml" || later "the head at $head does not take this node yet"
-  fi
-  rm -f "$root/etc/piimage/kubeadm.yaml" "$secrets/kubeadm-token"
+    apiServerEndpoint: "$PIIMAGE_KUBEADM_HEAD_ADDRESS:6443"
+    token: "$(cat "$secrets/kubeadm-token")"
+    caCertHashes: ["$(cat "$payload/material/cluster-ca-digest")"]
+timeouts:
+  discovery: 1m0s
+$(registration)
+JOIN
 }
 
-no_swap
-install_kubernetes
-if is_running; then
-  modprobe -a overlay br_netfilter
-  sysctl -q -p /etc/sysctl.d/90-piimage-kubernetes.conf
-fi
+# start_over: kubeadm refuses what an attempt that was cut off left behind.
+start_over() {
+  if [ -e "$begun" ]; then
+    kubeadm reset --force --cri-socket unix:///run/containerd/containerd.sock || fail 'what is left of the last attempt could not be cleared'
+  fi
+  : >"$begun"
+  sync
+}
+
+make_cluster() {
+  [ ! -e "$made" ] || return 0
+  has_address "$PIIMAGE_KUBEADM_HEAD_ADDRESS" || later "this node does not have its address $PIIMAGE_KUBEADM_HEAD_ADDRESS yet"
+  start_over
+  # Clearing took them away, so each attempt brings its own.
+  put 600 root:root "$kubernetes/pki/ca.key" <"$secrets/cluster-ca-key"
+  put 644 root:root "$kubernetes/pki/ca.crt" <"$payload/material/cluster-ca"
+  init_settings | put 600 root:root "$settings"
+  kubeadm init --config "$settings" || fail 'kubeadm could not make the cluster: its last lines in the log say why'
+  : >"$made"
+  sync
+}
+
+# Pods reach each other by the interface of the cluster's network; left alone,
+# flannel takes that of the default route, on a router the wrong one. Nobody has
+# the network's own address, so the way to it is the same on each node.
+put_flannel() {
+  manifest=$payload/kubeadm/flannel.yml
+  if [ -f "$manifest" ]; then
+    check_digest "$manifest"
+  else
+    read -r wanted url <"$root/etc/piimage/flannel.sha256"
+    manifest=$root/run/piimage/flannel.yml
+    fetch_file "$url" "$manifest"
+    found=$(sha256sum "$manifest" | cut -d ' ' -f 1)
+    [ "$found" = "$wanted" ] || fail "the manifest of flannel that was fetched is not the one with the digest $wanted: it has $found"
+  fi
+  applied=$root/run/piimage/flannel-applied.yml
+  reach=
+  if [ -n "${PIIMAGE_KUBEADM_NETWORK:-}" ]; then reach="\n\1- --iface-can-reach=${PIIMAGE_KUBEADM_NETWORK%/*}"; fi
+  sed "s|^\( *\)- --kube-subnet-mgr\$|&$reach|; s|\(\"Network\": *\"\)[0-9./]*|\1$PIIMAGE_KUBEADM_POD_NETWORK|" "$manifest" >"$applied"
+  grep -q -e --kube-subnet-mgr "$applied" || fail "flannel's manifest has no --kube-subnet-mgr: is it kube-flannel.yml?"
+  kubectl --kubeconfig "$kubernetes/admin.conf" apply -f "$applied" || fail 'flannel could not be set up: does the API answer?'
+}
+
+join_cluster() {
+  [ ! -e "$made" ] || return 0
+  start_over
+  join_settings | put 600 root:root "$settings"
+  kubeadm join --config "$settings" || later "the head ($PIIMAGE_KUBEADM_HEAD_ADDRESS) has not taken this node in yet"
+  : >"$made"
+  sync
+}
+
+[ "$(dpkg --print-architecture)" = arm64 ] || impossible 'Kubernetes left 32-bit ARM with 1.27: kubeadm needs a 64-bit image; k3s runs on ARMv7'
+has_memory_cgroup ||
+  impossible 'the kernel has no memory control group, without which the kubelet does not start: is cgroup_enable=memory in cmdline.txt?'
+swap_off
+install_packages
 configure_containerd
-for unit in containerd.service kubelet.service; do if has_unit "$unit"; then enable_unit "$unit"; fi; done
-if [ "$PIIMAGE_ROLE" = head ]; then init; else join; fi
+enable_unit containerd.service
+enable_unit kubelet.service
+is_running || exit 0
+
+modprobe -a overlay br_netfilter || fail 'the kernel has no overlay or br_netfilter'
+sysctl -q -p /etc/sysctl.d/90-piimage-kubernetes.conf
+if [ "$PIIMAGE_ROLE" = head ]; then
+  make_cluster
+  put_flannel
+else
+  join_cluster
+fi
+rm -f "$settings" "$begun" "$secrets/kubeadm-token" "$secrets/cluster-ca-key"
+say 'this node is in the cluster'

@@ -5,8 +5,14 @@ set -eu
 # shellcheck source=../lib.sh
 . "$PIIMAGE_LIB"
 
-[ "$(docker info -f '{{.Swarm.ControlAvailable}}' 2>/dev/null)" = true ] || fail 'this node is no manager of a swarm'
+case $(uname -m) in
+  armv6*) impossible 'Portainer has no image for ARMv6: make another board the head' ;;
+esac
+state_of_swarm=$(docker info -f '{{.Swarm.LocalNodeState}}/{{.Swarm.ControlAvailable}}' 2>/dev/null) || state_of_swarm=
+[ "$state_of_swarm" = active/true ] || later 'this node is no manager of a swarm yet'
 if ! docker secret inspect portainer-admin >/dev/null 2>&1; then
-  docker secret create portainer-admin - <"$secrets/portainer-password" >/dev/null
+  docker secret create portainer-admin - <"$secrets/portainer-password" >/dev/null ||
+    fail 'the swarm did not take the secret portainer-admin'
 fi
-docker stack deploy -c "$root/etc/piimage/portainer.yaml" portainer
+docker stack deploy -c "$root/etc/piimage/portainer.yaml" portainer ||
+  fail 'the stack could not be deployed: docker stack ps portainer says why'

@@ -1,22 +1,26 @@
 #!/bin/sh
-# The way out for the cluster: dnsmasq for addresses and names, and rules that
-# let packets through. Its settings lie ready before dnsmasq is installed, so
-# that it never answers with anybody else's.
+# The cluster's way out: dnsmasq for addresses and names, and rules that let
+# packets through. dnsmasq's settings lie ready before it is installed, so that
+# it never answers with anybody else's.
 set -eu
 # shellcheck source=../lib.sh
 . "$PIIMAGE_LIB"
 
-put 644 root:root "$root/etc/dnsmasq.d/piimage-router.conf" <"$payload/material/router-dnsmasq"
+settings=$root/etc/dnsmasq.d/piimage-router.conf
+put 644 root:root "$settings" <"$payload/material/router-dnsmasq"
 
+# dnsmasq-base alone has no unit: images that bring it for NetworkManager lack one.
 wanted=
-command -v dnsmasq >/dev/null && has_unit dnsmasq.service || wanted=dnsmasq
+if ! command -v dnsmasq >/dev/null || ! has_unit dnsmasq.service; then wanted=dnsmasq; fi
 command -v iptables >/dev/null || wanted="$wanted iptables"
-if [ -n "$wanted" ]; then
+if [ -n "$wanted" ] && [ -d "$payload/router/debs" ]; then
+  install_debs "$payload/router/debs"
+elif [ -n "$wanted" ]; then
   apt_get update
   # shellcheck disable=SC2086 # one or two names
   apt_get install --no-install-recommends $wanted
 fi
-dnsmasq --test -C "$root/etc/dnsmasq.d/piimage-router.conf" >/dev/null 2>&1 || fail 'dnsmasq does not take its settings: dnsmasq --test says why'
+dnsmasq --test -C "$settings" || fail "dnsmasq does not take its settings: sudo dnsmasq --test -C $settings says why"
 
 enable_unit piimage-nat.service
 enable_unit dnsmasq.service

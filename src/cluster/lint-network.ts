@@ -189,7 +189,7 @@ const containerNetworks: {
 }[] = [
   { overlay: 'docker', what: "Docker's address pool", range: '172.30.0.0/16', parameter: 'address-pool' },
   { overlay: 'swarm', what: "Swarm's address pool", range: '172.31.0.0/16', parameter: 'address-pool' },
-  { overlay: 'kubeadm', what: 'the pod network', range: '10.244.0.0/16', parameter: 'podNetwork' },
+  { overlay: 'kubeadm', what: 'the pod network', range: '10.244.0.0/16', parameter: 'pod-network' },
   { overlay: 'kubeadm', what: 'the service network', range: '10.96.0.0/12' },
   { overlay: 'k3s', what: 'the pod network', range: '10.42.0.0/16' },
   { overlay: 'k3s', what: 'the service network', range: '10.43.0.0/16' },

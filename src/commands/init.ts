@@ -112,9 +112,10 @@ export const initCommand = defineCommand<InitArgs>({
 })
 
 /** From nothing to the first card. */
-function nextCommands({ lockCommands, firstNode }: Template): string[] {
-  const look = lockCommands.length > 0 ? [] : ['piimage drives']
-  return [...lockCommands, 'piimage plan --all', ...look, `piimage flash --node ${firstNode} DRIVE`]
+function nextCommands({ fetchCommands, lockCommands, firstNode }: Template): string[] {
+  const first = [...fetchCommands, ...lockCommands]
+  const look = first.length > 0 ? [] : ['piimage drives']
+  return [...first, 'piimage plan --all', ...look, `piimage flash --node ${firstNode} DRIVE`]
 }
 
 async function prepare(args: GlobalArgs & InitArgs, folder: string, context: Context): Promise<Start> {

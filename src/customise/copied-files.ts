@@ -2,7 +2,8 @@
  * `copy:` in overlay.yaml: files that lie beside the cluster file and travel in
  * the payload (packages for a cluster without internet, a repository's key).
  *
- * Of a folder, `SHA256SUMS` travels with the files: an SD card loses bits, and
+ * Their digests travel with them, as `NAME.sha256`, of a folder as `SHA256SUMS`:
+ * an SD card loses bits, and
  * what is installed as root is checked on the node before it is.
  */
 import { createHash } from 'node:crypto'
@@ -20,6 +21,8 @@ export interface RawCopy {
   names?: string
 }
 
+const digestOf = (content: Uint8Array): string => createHash('sha256').update(content).digest('hex')
+
 /** Names that a FAT and a shell take without a thought. */
 const plainName = /^[A-Za-z0-9][A-Za-z0-9.+_~%-]*$/
 
@@ -36,7 +39,11 @@ export async function copiedFiles(
   if (from === null) return files
   const path = resolve(cluster.folder, String(from))
   try {
-    if (!(await stat(path)).isDirectory()) return files.set(to, new Uint8Array(await readFile(path)))
+    if (!(await stat(path)).isDirectory()) {
+      const content = new Uint8Array(await readFile(path))
+      const name = to.slice(to.lastIndexOf('/') + 1)
+      return files.set(to, content).set(`${to}.sha256`, bytesOf(`${digestOf(content)}  ${name}\n`))
+    }
     const found = (await readdir(path, { withFileTypes: true }))
       .filter((entry) => entry.isFile() && new RegExp(names).test(entry.name))
       .map(({ name }) => name)
@@ -52,7 +59,7 @@ export async function copiedFiles(
           hint: 'Use letters, digits and . + _ ~ % - only.',
         })
       const content = new Uint8Array(await readFile(join(path, name)))
-      sums += `${createHash('sha256').update(content).digest('hex')}  ${name}\n`
+      sums += `${digestOf(content)}  ${name}\n`
       files.set(`${to}/${name}`, content)
     }
     return files.set(`${to}/SHA256SUMS`, bytesOf(sums))

@@ -65,7 +65,7 @@ This page is made by the function \`formatOverlayDocs\` from the overlays themse
 `
 
 function describe(overlay: Overlay): string {
-  const { name, summary, description, parameters, needs, requires, conflicts } = overlay
+  const { name, summary, description, parameters, choice, needs, requires, conflicts } = overlay
   const lines = [`## ${name}`, '', `${summary}.`, '']
   if (description !== undefined) lines.push(description.trimEnd(), '')
   const rows = Object.entries(parameters)
@@ -78,6 +78,8 @@ function describe(overlay: Overlay): string {
       '',
     )
   }
+  for (const names of choice)
+    lines.push(`Give exactly one of ${names.map((name) => `\`${name}\``).join(' and ')}.`, '')
   if (needs.length > 0) lines.push(`Needs: ${needs.join(', ')}.`, '')
   if (requires.length > 0) lines.push(`Requires the overlays: ${requires.join(', ')}.`, '')
   if (conflicts.length > 0) lines.push(`Excludes the overlays: ${conflicts.join(', ')}.`, '')
@@ -122,8 +124,9 @@ edits:
 \`\`\`
 
 \`parameters:\` are JSON Schemas by name. One without \`default\` must be given; \`default: null\` means it may be left
-out. \`requires:\` and \`conflicts:\` name other overlays, \`needs:\` what node or image must have (\`arm64\`, \`cloud-init\`,
-\`user\`, \`wifi\`, \`address\`, \`usb-device-port\`). The form in full: \`schema/overlay.v1.json\`.
+out. \`choice:\` lists parameters of which exactly one is given, \`requires:\` and \`conflicts:\` other overlays,
+\`needs:\` what node or image must have (\`arm64\`, \`cloud-init\`, \`user\`, \`wifi\`, \`address\`, \`usb-device-port\`,
+\`kernel-6\`). The form in full: \`schema/overlay.v1.json\`.
 
 \`edits:\` is a list; each entry has one of these keys, and may have \`when:\` with paths and the values they must have
 (\`when: { os.kernel: [4, 5], node.role: head }\`).
@@ -145,7 +148,7 @@ ${table(
     ['`materials`', 'texts that piimage makes, by name; see below'],
     [
       '`copy`',
-      'a file or a folder of files `from` beside the cluster file `to` a place in the payload; of a folder also `SHA256SUMS`',
+      'a file or a folder of files `from` beside the cluster file `to` a place in the payload; with its digest (`NAME.sha256`, of a folder `SHA256SUMS`)',
     ],
     [
       '`firstboot`',

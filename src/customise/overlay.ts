@@ -17,7 +17,7 @@ import { packageRoot } from '../package-root.ts'
 /** An edit as overlay.yaml says it: one key for its kind, placeholders not filled in. */
 export type RawEdit = { when?: Record<string, unknown> } & Record<string, unknown>
 
-export type Need = 'arm64' | 'cloud-init' | 'user' | 'wifi' | 'address' | 'usb-device-port'
+export type Need = 'arm64' | 'cloud-init' | 'user' | 'wifi' | 'address' | 'usb-device-port' | 'kernel-6'
 
 export interface Overlay {
   name: string
@@ -29,6 +29,8 @@ export interface Overlay {
   file: string
   /** JSON Schema of each parameter, with description. */
   parameters: Record<string, ParameterSchema>
+  /** Lists of parameters; of each list exactly one is given. */
+  choice: string[][]
   requires: string[]
   conflicts: string[]
   needs: Need[]
@@ -151,6 +153,7 @@ function parseOverlay(
     folder,
     file,
     parameters,
+    choice: (value.choice ?? []) as string[][],
     requires: (value.requires ?? []) as string[],
     conflicts: (value.conflicts ?? []) as string[],
     needs: (value.needs ?? []) as Need[],

@@ -87,8 +87,10 @@ function completeParameters(overlay: Overlay, use: OverlayUse, node: string): Re
     if ('default' in schema) parameters[name] = structuredClone(schema.default)
   }
   Object.assign(parameters, use.parameters)
-  if (overlay.validateParameters(parameters)) return parameters
-  const messages = explain(overlay.validateParameters.errors ?? [])
+  const messages = overlay.validateParameters(parameters)
+    ? wrongChoice(overlay, parameters)
+    : explain(overlay.validateParameters.errors ?? [])
+  if (messages.length === 0) return parameters
   const known = Object.keys(overlay.parameters)
   const hint =
     known.length === 0 ? `${overlay.name} takes no parameters` : `${overlay.name} takes ${known.join(', ')}`
@@ -108,6 +110,14 @@ function completeParameters(overlay: Overlay, use: OverlayUse, node: string): Re
   )
 }
 
+function wrongChoice({ choice }: Overlay, parameters: Record<string, unknown>): { message: string }[] {
+  return choice.flatMap((names) => {
+    const given = names.filter((name) => parameters[name] !== null && parameters[name] !== undefined)
+    if (given.length === 1) return []
+    return [{ message: `must have ${given.length === 0 ? '' : 'only '}one of ${names.join(', ')}` }]
+  })
+}
+
 /** Boards whose USB socket can be the device's end of the cable. On compute modules the carrier decides. */
 const withDevicePort: readonly Model[] = ['zero', 'zerow', 'zero2w', 'pi3a+', 'pi4', 'pi400', 'pi5', 'pi500']
 
@@ -119,6 +129,7 @@ function checkNeeds(overlay: Overlay, { node, os, image }: Subject): void {
     wifi: node.wifi !== undefined,
     address: node.interfaces.some(({ address }) => address !== undefined),
     'usb-device-port': withDevicePort.includes(node.model) && node.clusterHat === undefined,
+    'kernel-6': os.traits.kernel >= 6,
   }
   const hints: Record<Overlay['needs'][number], string> = {
     arm64: 'Use a 64-bit image (arm64) for this node.',
@@ -127,6 +138,7 @@ function checkNeeds(overlay: Overlay, { node, os, image }: Subject): void {
     wifi: 'Give the node or the cluster a wifi:.',
     address: 'Give the node an address:.',
     'usb-device-port': `Of the boards, ${withDevicePort.join(', ')} have one; a ClusterCTRL image sets its own up.`,
+    'kernel-6': 'Raspberry Pi OS has Linux 6 since Bookworm; HypriotOS ended with Linux 4.',
   }
   for (const need of overlay.needs) {
     if (met[need]) continue

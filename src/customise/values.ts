@@ -67,6 +67,11 @@ export const valueRows: readonly ValueRow[] = [
   { path: 'node.interfaces', meaning: 'all interfaces', systemOnly: true, of: (s) => s.node.interfaces },
   { path: 'node.wifi', meaning: 'Wi-Fi name, key and country', systemOnly: true, of: (s) => s.node.wifi },
   { path: 'node.locale', meaning: 'time zone, keymap, locale', systemOnly: true, of: (s) => s.node.locale },
+  {
+    path: 'node.labels',
+    meaning: 'list of its labels, as key=value',
+    of: (s) => Object.entries(s.node.labels).map(([key, value]) => `${key}=${value}`),
+  },
   { path: 'cluster.name', meaning: "the cluster's name", of: (s) => s.cluster.name },
   { path: 'cluster.head', meaning: 'name of the head node', of: (s) => s.cluster.join.head },
   { path: 'cluster.headIp', meaning: "the head's address", of: (s) => headAddress(s) },
@@ -111,6 +116,17 @@ export function lookupIn(
     if (path.startsWith('param.')) {
       const name = path.slice('param.'.length)
       if (Object.hasOwn(parameters, name)) return parameters[name]
+      // param.sha256.arm64: inside a parameter that is a mapping.
+      const dot = name.indexOf('.')
+      const [outer, key] = [name.slice(0, dot), name.slice(dot + 1)]
+      if (dot > 0 && Object.hasOwn(parameters, outer)) {
+        const map = new Map(Object.entries((parameters[outer] ?? {}) as object))
+        if (map.has(key)) return map.get(key)
+        if (use === 'condition') return null
+        throw new UsageError(`overlay ${overlay} needs ${key} under its parameter ${outer}`, {
+          hint: `Write ${overlay}: { ${outer}: { ${key}: … } } in the cluster file.`,
+        })
+      }
       throw new UsageError(`overlay ${overlay} uses ${path}, but declares no parameter ${name}`, {
         hint: `Declare it under parameters: in ${overlay}/overlay.yaml.`,
       })

@@ -83,11 +83,11 @@ for (const name of templateNames())
     assert.ok(ignored.includes('cluster.key'))
     assert.equal(ignored.includes('wifi.passphrase'), hasWifi(name))
     assert.equal(statSync(join(cwd, 'pis', 'cluster.key')).mode & 0o777, 0o600)
-    assert.match(said.stderr, /\n {2}cd pis\n {2}piimage /)
+    assert.match(said.stderr, /\n {2}cd pis\n {2}(?:piimage|curl) /)
     assert.match(said.stderr, new RegExp(`piimage flash --node ${cluster.nodes[0]?.name} DRIVE`))
     assert.equal(
       /images lock/.test(said.stderr),
-      !(name in { demo: 1, 'feeder-diskless': 1, magi: 1 }),
+      !(name in { demo: 1, 'feeder-diskless': 1, 'hypriot-k8s': 1, magi: 1 }),
       'images that nobody could pin are locked first',
     )
   })

@@ -26,7 +26,7 @@ export interface Example {
 
 export const examples: readonly Example[] = [
   { name: 'clusterhat', boot: 'clusterctrl-bookworm', family: 'clusterctrl' },
-  { name: 'hypriot-k8s', boot: 'hypriotos-arm64', family: 'hypriotos' },
+  { name: 'hypriot-k8s', boot: 'trixie', family: 'raspios' },
   { name: 'feeder-diskless', boot: 'bookworm', family: 'raspios' },
   { name: 'magi', boot: 'trixie', family: 'raspios' },
   { name: 'mixed-arch', boot: 'clusterctrl-buster', family: 'clusterctrl' },
@@ -47,6 +47,8 @@ export async function startExample(t: TestContext, { name }: Example): Promise<E
   writeFileSync(file('.ssh/id_ed25519.pub'), `${publicLine}\n`)
   writeFileSync(file('wifi.passphrase'), 'eight or more\n', { mode: 0o600 })
   writeFileSync(file('cluster.key'), `${createHash('sha256').update(name).digest('hex')}\n`, { mode: 0o600 })
+  // What two of them say to fetch first.
+  for (const name of ['k3s-arm64', 'kube-flannel.yml']) writeFileSync(file(name), `${name}\n`)
   const made = await runPiimage(folder, ['init', '--template', name, '--yes', '--wifi', 'attic'])
   if (made.status !== 0) throw new Error(made.stderr)
   return {

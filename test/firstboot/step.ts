@@ -52,7 +52,7 @@ export function readyPi(
 
 export function runStep(pi: FakePi, name: string, env: Record<string, string> = {}): Ended {
   // busybox runs applets of its own for these, whatever PATH says; a function goes before them.
-  const functions = ['uname', 'dpkg', 'df', 'sleep', 'ip'].map(
+  const functions = ['uname', 'dpkg', 'df', 'sleep', 'ip', 'modprobe', 'sysctl', 'swapoff'].map(
     (tool) =>
       `${tool}() { if [ -x '${pi.bin}/${tool}' ]; then '${pi.bin}/${tool}' "$@"; else command ${tool} "$@"; fi; }\n`,
   )
@@ -80,3 +80,10 @@ export const bringsProgram = (pi: FakePi, packageName: string, ...programs: stri
         `case " $* " in *" ${packageName} "*) printf '#!/bin/sh\\n' >'${pi.bin}/${name}'; chmod 755 '${pi.bin}/${name}' ;; esac`,
     )
     .join('\n')
+
+/** The environment of a step on a Pi that has come up, so that it starts its services: those are stand-ins. */
+export function runningLib(pi: FakePi): Record<string, string> {
+  const lib = join(pi.root, 'opt/piimage/lib.sh')
+  lay(pi.folder, { 'running-lib.sh': `. '${lib}'\nis_running() { return 0; }\n` })
+  return { PIIMAGE_LIB: join(pi.folder, 'running-lib.sh') }
+}

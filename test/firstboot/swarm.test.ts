@@ -4,7 +4,7 @@
  * test/swarm/ has the real ones.
  */
 import assert from 'node:assert/strict'
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import {
@@ -271,27 +271,3 @@ for (const shell of shells)
     assert.equal(runStep(pi, 'swarm-gather', head).status, 0)
     assert.deepEqual(snapshot(pi.root), before)
   })
-
-test('portainer: the password is a secret of the swarm before the page is there, and no argument', (t) => {
-  const pi = swarmPi(t, { states: ['active'] })
-  if (pi === undefined) return
-  lay(pi.root, { 'etc/piimage/secrets/portainer-password': 'PORTAINER-PASSWORD' })
-  stub(
-    pi,
-    'docker',
-    `${note(pi)}
-case "$*" in
-  info*) echo true ;;
-  'secret inspect '*) [ -e '${pi.folder}/made' ] ;;
-  'secret create '*) cat >'${pi.folder}/made' ;;
-esac`,
-  )
-  for (let turn = 0; turn < 2; turn++) assert.equal(runStep(pi, 'portainer').status, 0)
-  assert.equal(readFileSync(join(pi.folder, 'made'), 'utf8'), 'PORTAINER-PASSWORD')
-  const asked = calls(pi).filter((call) => /^docker (secret create|stack)/.test(call))
-  assert.deepEqual(asked, [
-    'docker secret create portainer-admin -',
-    `docker stack deploy -c ${pi.root}/etc/piimage/portainer.yaml portainer`,
-    `docker stack deploy -c ${pi.root}/etc/piimage/portainer.yaml portainer`,
-  ])
-})

@@ -17,6 +17,8 @@ export interface Template {
   wifi?: { country: string }
   /** What must be run once before its images can be had; a comment in it says so. */
   lockCommands: string[]
+  /** What fetches and checks the files that travel on its cards; in a comment too. */
+  fetchCommands: string[]
   /** The node to start with. */
   firstNode: string
 }
@@ -51,6 +53,7 @@ export function readTemplate(name: string): Template {
     user: String(document.getIn(['user', 'name'])),
     ...(wifi === undefined ? {} : { wifi: { country: String(document.getIn([...wifi, 'country'])) } }),
     lockCommands: [...text.matchAll(/^#\s+(piimage images lock .*)$/gm)].map(([, command = '']) => command),
+    fetchCommands: [...text.matchAll(/^#\s+((?:curl|sha256sum) .*)$/gm)].map(([, command = '']) => command),
     firstNode: String(isMap(nodes) ? nodes.items[0]?.key : undefined),
   }
 }
