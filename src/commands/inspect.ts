@@ -23,6 +23,7 @@ import { OS_FLAG } from './support/one-off.ts'
 import { openCard } from './support/open-card.ts'
 import { describePacked, lookIntoPacked, type PackedContent } from './support/packed-file.ts'
 import { findNode, openProject, withOs } from './support/project.ts'
+import { differsInLayoutOnly } from './support/same-boot-files.ts'
 
 interface InspectArgs {
   path: string
@@ -174,6 +175,12 @@ async function check(
     const differences = await listDifferences(card, image.changes, image.ranges, name, task)
     for (const { offset, length } of differences) output.event('difference', { offset, length })
     const [first] = differences
+    if (first !== undefined && (await differsInLayoutOnly(card, image.changes, differences))) {
+      output.print(
+        `equal to the plan for ${nodeName}: every file, though customise laid them out otherwise than flash`,
+      )
+      return
+    }
     if (first !== undefined) {
       throw new DriveError(
         `${name} differs from the plan for ${nodeName} in ${differences.length} places, first in ${first.length} bytes at ${first.offset}`,

@@ -5,7 +5,7 @@ import { findDifference } from './difference.ts'
 import { planRequests } from './requests.ts'
 
 /** A card that is another node's, or was booted, differs in many places: these are enough to see that. */
-const MOST_DIFFERENCES = 1000
+export const MOST_DIFFERENCES = 1000
 
 /**
  * @param ranges of `image`; nothing else is compared

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
-import { runPiimage } from '../support/project.ts'
+import { DEMO_LAYOUT, demoProject, runPiimage } from '../support/project.ts'
 import { tempFolder } from '../support/temp.ts'
 import { needTool, run } from '../support/tools.ts'
 
@@ -75,4 +75,26 @@ test('inspect: a card of an unknown system says what lies there', async (t) => {
   const said = await runPiimage(folder, ['inspect', join(folder, 'card.img')])
   assert.equal(said.status, 0, said.stderr)
   assert.match(said.stdout, /system: no known system lies on this boot partition: it holds photo\.jpg/)
+})
+
+test('inspect --check: a customised card holds the files of its plan; one byte of one file more is a difference', async (t) => {
+  const mcopy = needTool(t, 'mcopy', 'mtools')
+  if (mcopy === undefined) return
+  const project = demoProject(t)
+  for (const words of [
+    ['flash', '--node', 'oneil=card.img'],
+    ['customise', 'card.img', '--node', 'carter', '--yes'],
+  ]) {
+    const said = await project.piimage(...words)
+    assert.equal(said.status, 0, said.stderr)
+  }
+  const checked = await project.piimage('inspect', 'card.img', '--check')
+  assert.equal(checked.status, 0, checked.stderr)
+  assert.match(checked.stdout, /equal to the plan for carter/)
+
+  const volume = `${project.file('card.img')}@@${DEMO_LAYOUT.boot.offset}`
+  assert.equal(run(mcopy, ['-o', '-i', volume, '-', '::issue.txt'], { input: 'another\n' }).status, 0)
+  const changed = await project.piimage('inspect', 'card.img', '--check')
+  assert.equal(changed.status, 5, changed.stdout)
+  assert.match(changed.stderr, /differs from the plan for carter/)
 })

@@ -1,0 +1,43 @@
+/**
+ * Whether two boot partitions hold the same files. `customise` edits what is
+ * there, so it lays them out otherwise than `flash`, with the same outcome.
+ */
+import type { BlockReader } from '../../disk/blocks.ts'
+import type { FatVolume } from '../../disk/fat/volume.ts'
+import { MOST_DIFFERENCES } from '../../flash/compare.ts'
+import { openBootVolume } from './node-image.ts'
+
+/** @returns the first path, in order, that is not the same on both; undefined: they hold the same */
+export async function findOtherFile(a: FatVolume, b: FatVolume): Promise<string | undefined> {
+  const [left, right] = [await contents(a), await contents(b)]
+  const paths = [...new Set([...left.keys(), ...right.keys()])].sort()
+  for (const path of paths) {
+    const [one, other] = [left.get(path), right.get(path)]
+    if (one === undefined || other === undefined || one.isDirectory !== other.isDirectory) return path
+    if (one.isDirectory) continue
+    const [was, is] = [await a.readFile(path), await b.readFile(path)]
+    if (!Buffer.from(was).equals(is)) return path
+  }
+  return undefined
+}
+
+async function contents(volume: FatVolume): Promise<Map<string, { isDirectory: boolean }>> {
+  const entries = new Map<string, { isDirectory: boolean }>()
+  for await (const entry of volume.walk()) entries.set(entry.path, entry)
+  return entries
+}
+
+/** Whether everything in which the card differs from the image is how the boot partition is laid out. */
+export async function differsInLayoutOnly(
+  card: BlockReader,
+  image: BlockReader,
+  differences: readonly { offset: number; length: number }[],
+): Promise<boolean> {
+  // The list was cut off: what comes after it was not looked at.
+  if (differences.length >= MOST_DIFFERENCES) return false
+  const { volume, partition } = await openBootVolume(image)
+  const end = partition.offset + partition.length
+  if (!differences.every(({ offset, length }) => offset >= partition.offset && offset + length <= end))
+    return false
+  return (await findOtherFile((await openBootVolume(card)).volume, volume)) === undefined
+}
