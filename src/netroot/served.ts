@@ -1,0 +1,75 @@
+/**
+ * What a netboot server serves, as plain values: the meeting point between
+ * laying trees out, writing the servers' files and rehearsing a boot. Paths are
+ * the server's own, absolute, without `--prefix`.
+ */
+import type { Model, Network } from '../cluster/node.ts'
+
+/**
+ * How a node's root was made of its generation's.
+ *
+ * - `reflink`, `btrfs`: a clone that shares blocks until one of them is written.
+ * - `overlay`: an overlay mount of the generation's root and a folder of the node's own.
+ * - `copy`: every file again.
+ * - `shared`: the generation's root itself, read-only; what is the node's own comes with its initramfs.
+ */
+export type RootMode = 'reflink' | 'btrfs' | 'overlay' | 'copy' | 'shared'
+
+/** An overlay that the server must have mounted before it exports it. */
+export interface OverlayMount {
+  lower: string
+  upper: string
+  work: string
+  /** The mount point; it is what is exported. */
+  merged: string
+}
+
+/** A folder that one node, or all of them, may mount. */
+export interface Export {
+  folder: string
+  /** An address, or the cluster's network for what is shared read-only; never `*`. */
+  client: string
+  writable: boolean
+  /** Unique on the server and the same on every run: a changed one cuts off nodes that are up. */
+  fsid: string
+}
+
+export interface ServedNode {
+  name: string
+  model: Model
+  /** Dotted quad. */
+  ip: string
+  /** Lower case, with colons; undefined while the board isn't known. */
+  mac?: string
+  /** The low 32 bits, 8 lower-case hex digits; undefined while the board isn't known. */
+  serial?: string
+  /** The generation it gets at its next boot. */
+  generation: string
+  /** Everything that TFTP gives this node. */
+  bootFolder: string
+  /** What `nfsroot=` names. */
+  rootFolder: string
+  rootMode: RootMode
+  overlay?: OverlayMount
+  /** Folder with the node's volume file for containers, an export of its own. */
+  volumeFolder?: string
+  /** All that it may mount: its root, its volume, the root it may still be running on. */
+  exports: Export[]
+  /** Links in the TFTP root that lead to bootFolder: a serial number, or a MAC address with dashes. */
+  tftpNames: string[]
+}
+
+export interface ServedCluster {
+  cluster: string
+  /** Holds everything piimage may remove: generations, nodes, TFTP root. */
+  stateFolder: string
+  tftpRoot: string
+  server: {
+    ip: string
+    prefix: number
+    /** The interface that faces the cluster; the servers listen on no other. */
+    interface: string
+  }
+  network: Network
+  nodes: ServedNode[]
+}
