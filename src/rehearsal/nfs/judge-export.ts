@@ -90,11 +90,13 @@ async function mount(
   const exports = (await listExports(ip, port)) ?? []
   const clients = exports.filter((entry) => entry.folder === folder).flatMap((entry) => entry.clients)
   const listed = exports.some((entry) => entry.folder === folder)
-  const to = listed ? `exported to ${clients.join(', ') || 'everybody'}` : 'not exported'
+  const to = listed
+    ? `the server exports it to ${clients.join(', ') || 'everybody'}`
+    : 'the server’s list of exports has it not for this node'
   findings.fault(
     'nfs',
     `export ${folder}`,
-    `${node.name} (${node.ip}) can’t mount it: ${MOUNT_STATUS[mounted.status] ?? `status ${mounted.status}`}; it is ${to}`,
+    `${node.name} (${node.ip}) can’t mount it: ${MOUNT_STATUS[mounted.status] ?? `status ${mounted.status}`}; ${to}`,
     listed ? `Correct the address in the export. ${applyAgain}` : applyAgain,
   )
   return undefined

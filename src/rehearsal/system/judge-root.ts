@@ -2,7 +2,7 @@
  * Judges a node's root file system where it lies on the server: does it start
  * there, and has it lost what belongs to a card?
  */
-import { lstat, open, readdir, readFile } from 'node:fs/promises'
+import { lstat, open, readdir, readFile, realpath } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { ServedNode } from '../../netroot/served.ts'
 import type { Findings } from '../fault.ts'
@@ -125,6 +125,7 @@ async function judgeVolume(folder: string, findings: Findings): Promise<void> {
 }
 
 async function isMounted(folder: string): Promise<boolean> {
+  const place = await realpath(folder).catch(() => folder)
   const mounts = await readFile('/proc/self/mountinfo', 'utf8').catch(() => '')
-  return mounts.split('\n').some((line) => line.split(' ')[4]?.replaceAll('\\040', ' ') === folder)
+  return mounts.split('\n').some((line) => line.split(' ')[4]?.replaceAll('\\040', ' ') === place)
 }

@@ -48,13 +48,14 @@ export function fetchByTftp(server: TftpServer, path: string, how: 'probe' | 're
       timer.refresh()
       send()
     }
+    // A server that misses the last word keeps the transfer open, and has only so many.
+    const finishWith = (packet: Uint8Array, result: Answer) =>
+      socket.send(packet, peer ?? server.port, server.address, () => finish(result))
     const giveUp = () =>
-      socket.send(
-        formatTftpError(TFTP_ERROR.notDefined, 'Early terminate'),
-        peer ?? server.port,
-        server.address,
-        () => finish({ kind: 'file', bytes: new Uint8Array() }),
-      )
+      finishWith(formatTftpError(TFTP_ERROR.notDefined, 'Early terminate'), {
+        kind: 'file',
+        bytes: new Uint8Array(),
+      })
     socket.on('error', () => finish({ kind: 'silent' }))
     socket.on('message', (bytes, from) => {
       if (from.address !== server.address || (peer !== undefined && from.port !== peer)) return
@@ -70,8 +71,9 @@ export function fetchByTftp(server: TftpServer, path: string, how: 'probe' | 're
         if (how === 'probe') return giveUp()
         pieces.push(packet.bytes)
         next += 1
-        answer(formatAck(packet.block))
-        if (packet.bytes.length < blockBytes) finish({ kind: 'file', bytes: Buffer.concat(pieces) })
+        const ack = formatAck(packet.block)
+        if (packet.bytes.length === blockBytes) answer(ack)
+        else finishWith(ack, { kind: 'file', bytes: Buffer.concat(pieces) })
       }
     })
     socket.bind(0, send)

@@ -20,7 +20,7 @@ export function readTftpPacket(bytes: Uint8Array): TftpPacket {
   const kind = packet.length >= 4 ? packet.readUInt16BE(0) : 0
   if (kind === 3) return { kind: 'data', block: packet.readUInt16BE(2), bytes: packet.subarray(4) }
   if (kind === 5) {
-    const message = packet.toString('utf8', 4).replace(/\0[^]*$/, '')
+    const message = packet.toString('utf8', 4).split('\0', 1)[0] ?? ''
     return { kind: 'error', code: packet.readUInt16BE(2), message }
   }
   if (kind === 6) {
