@@ -33,8 +33,9 @@ export function editionRecord(
   const lower = `${generationFolder(state, facts.generation)}/root`
   const bootFolder = `${own}/boot`
   if (facts.rootMode === 'shared') return { ...facts, bootFolder, rootFolder: lower }
-  if (facts.rootMode !== 'overlay') return { ...facts, bootFolder, rootFolder: `${own}/root` }
-  const overlay = { lower, upper: `${own}/upper`, work: `${own}/work`, merged: `${own}/merged` }
+  if (facts.rootMode !== 'overlay') return { ...facts, bootFolder, rootFolder: `${own}/private/root` }
+  const inner = `${own}/private`
+  const overlay = { lower, upper: `${inner}/upper`, work: `${inner}/work`, merged: `${inner}/merged` }
   return { ...facts, bootFolder, rootFolder: overlay.merged, overlay }
 }
 

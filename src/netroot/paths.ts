@@ -6,11 +6,11 @@
  *   lock                              who is changing it
  *   served.json                       what was laid out: what verify and status read
  *   generations/<generation>/         an image's two file systems; never changed once there
- *     boot/ root/ manifest generation.json
+ *     boot/ root/ boot.manifest root.manifest generation.json
  *   nodes/<name>/
  *     <edition>/                      a node's own trees over one generation
  *       boot/                         what TFTP gives it
- *       root/                         its root; in overlay mode upper/ work/ merged/
+ *       private/root/                 its root; in overlay mode upper/ work/ merged/
  *       edition.json
  *     current                         link → the edition of the next boot: all that a switch changes
  *     history                         editions, oldest first
@@ -19,6 +19,10 @@
  *     bootcode.bin
  *   volumes/<name>/storage.ext4       a node's containers; survives every switch
  * ```
+ *
+ * The folders above what TFTP reads can be passed through and not listed (0711);
+ * those with roots in them are closed to everybody but root (0700), for a root
+ * holds programs with set-id bits, and what a node wrote.
  *
  * Names that start with a dot are unfinished. Paths here are the server's own;
  * `--prefix` goes before them (./place.ts).
