@@ -51,6 +51,8 @@ export interface ServedNode {
   rootFolder: string
   rootMode: RootMode
   overlay?: OverlayMount
+  /** The overlay it may still be running on, where that is another one: it stays mounted. */
+  formerOverlay?: OverlayMount
   /** Folder with the node's volume file for containers, an export of its own. */
   volumeFolder?: string
   /** All that it may mount: its root, its volume, the root it may still be running on. */
