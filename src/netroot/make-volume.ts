@@ -40,7 +40,7 @@ export async function makeVolume(path: string, bytes: number, uuid: string): Pro
       chmodSync(join(folders, name), mode)
     }
     chmodSync(folders, 0o711)
-    const options = `hash_seed=${uuid},root_owner=0:0,lazy_itable_init=1,nodiscard`
+    const options = `hash_seed=${uuid},root_owner=0:0,lazy_itable_init=1,lazy_journal_init=1,nodiscard`
     await runTool('mkfs.ext4', ['-q', '-F', '-m', '0', '-U', uuid, '-E', options, '-d', folders, part])
   } finally {
     rmSync(folders, { recursive: true })
