@@ -48,7 +48,7 @@ export class PartialError extends PiimageError {
   readonly exitCode = 6
 }
 
-/** Netboot could not be set up, or what is served would not boot a node. */
+/** A netboot server could not be set up, or does not serve what its nodes need. */
 export class NetrootError extends PiimageError {
   readonly exitCode = 7
 }
