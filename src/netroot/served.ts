@@ -51,6 +51,8 @@ export interface ServedNode {
   rootFolder: string
   rootMode: RootMode
   overlay?: OverlayMount
+  /** Of editions that it had before, and may still be running on. */
+  earlierOverlays?: OverlayMount[]
   /** Folder with the node's volume file for containers, an export of its own. */
   volumeFolder?: string
   /** All that it may mount: its root, its volume, the root it may still be running on. */
