@@ -1,6 +1,14 @@
 /** Every parser that is fuzzed, by name. */
 import type { FuzzTarget } from './target.ts'
 import { ext4Target, fatTarget, partitionTarget } from './targets/disk.ts'
+import {
+  bootFileTarget,
+  initramfsTarget,
+  manifestTarget,
+  netbootTextTarget,
+  packetTarget,
+  tarTarget,
+} from './targets/netboot.ts'
 import { gzipTarget, xzTarget, zipTarget } from './targets/packed.ts'
 import {
   cardTextTarget,
@@ -38,6 +46,12 @@ export const targets: readonly FuzzTarget[] = [
   clusterKeyTarget,
   cardTextTarget,
   systemTextTarget,
+  tarTarget,
+  manifestTarget,
+  initramfsTarget,
+  bootFileTarget,
+  packetTarget,
+  netbootTextTarget,
 ]
 
 export function findTarget(name: string): FuzzTarget {
