@@ -191,6 +191,7 @@ async function readSparseMap(
     text += (await feed.read(TAR_BLOCK_BYTES)).toString('latin1')
     mapBytes += TAR_BLOCK_BYTES
     const lines = text.split('\n').slice(0, -1)
+    if (!lines.every((line) => /^\d{1,16}$/.test(line))) throw bad('the map of its holes has no numbers')
     numbers = lines.map(Number)
   } while (numbers.length === 0 || numbers.length < 1 + (numbers[0] as number) * 2)
   const [count = 0, ...places] = numbers

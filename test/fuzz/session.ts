@@ -4,7 +4,7 @@
  * (thread.ts), so that one that never ends can be ended.
  */
 import { PiimageError } from '../../src/errors.ts'
-import { MiB } from '../../src/units.ts'
+import { KiB, MiB } from '../../src/units.ts'
 import { Coverage } from './coverage.ts'
 import { mutate } from './mutate.ts'
 import { Random } from './random.ts'
@@ -78,18 +78,22 @@ export async function runSession(
 
 /** @returns undefined: accepted; '': refused as it should be; else what went wrong */
 export async function tryInput(target: FuzzTarget, input: Uint8Array): Promise<string | undefined> {
-  const before = process.memoryUsage.rss()
   try {
     await target.run(input)
-    return tooMuchMemory(before)
+    return tooMuchMemory()
   } catch (error) {
-    if (error instanceof PiimageError) return tooMuchMemory(before) ?? messageProblem(error)
+    if (error instanceof PiimageError) return tooMuchMemory() ?? messageProblem(error)
     return error instanceof Error ? (error.stack ?? error.message) : `threw ${String(error)}`
   }
 }
 
-function tooMuchMemory(before: number): string | undefined {
-  const grown = process.memoryUsage.rss() - before
+let mostSeen = process.resourceUsage().maxRSS
+
+/** More than any input before it. */
+function tooMuchMemory(): string | undefined {
+  const most = process.resourceUsage().maxRSS
+  const grown = (most - mostSeen) * KiB
+  mostSeen = most
   return grown > MOST_MEMORY ? `memory grew by ${Math.round(grown / MiB)} MiB` : undefined
 }
 
