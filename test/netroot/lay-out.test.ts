@@ -51,7 +51,9 @@ for (const mode of ['copy', 'overlay'] as const) {
       }
       roots.set(name, (path) => join(root, path))
     }
-    const [oneil, carter] = ['oneil', 'carter'].map((name) => roots.get(name) ?? assert.fail(name))
+    const rootOf = (name: string) => roots.get(name) ?? assert.fail(name)
+    const oneil = rootOf('oneil')
+    const carter = rootOf('carter')
     for (const path of ['etc/machine-id', 'etc/ssh/ssh_host_ed25519_key', 'etc/hostname'])
       assert.notEqual(read(oneil(path)), read(carter(path)), path)
     assert.equal(read(oneil('etc/hostname')), 'oneil\n')

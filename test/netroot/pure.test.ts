@@ -52,7 +52,7 @@ const lines: { name: string; card: string; left: string }[] = [
   {
     name: 'clusterctrl',
     card: 'console=tty1 root=PARTUUID=1 init=/usr/sbin/reconfig-clusterctrl p3',
-    left: 'console=tty1 p3',
+    left: 'console=tty1',
   },
 ]
 for (const { name, card, left } of lines) {
