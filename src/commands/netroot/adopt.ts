@@ -11,8 +11,8 @@ import { MistakesError, UsageError } from '../../errors.ts'
 import { writeFileAtomically } from '../../io/atomic-file.ts'
 import { adoptInto } from '../../rehearsal/adopt.ts'
 import { listenForBoards } from '../../rehearsal/live/listen.ts'
-import { lookAround } from '../../rehearsal/live/look.ts'
-import { describeBoard, type UnknownBoard } from '../../rehearsal/live/node-state.ts'
+import { readBoots } from '../../rehearsal/live/look.ts'
+import { describeBoard, type UnknownBoard, unknownBoards } from '../../rehearsal/live/node-state.ts'
 import type { Context, GlobalArgs } from '../command.ts'
 import { findNode, openProject } from '../support/project.ts'
 import type { NetrootAction, NetrootArgs } from './args.ts'
@@ -75,13 +75,10 @@ async function findBoard(
 ): Promise<UnknownBoard> {
   const { world, output } = context
   const listener = await listenForBoards()
-  const nowhere = { cluster: '', stateFolder: '', tftpRoot: '', server: { ip: '', prefix: 0, interface: '' } }
-  const served = { ...nowhere, network: { cidr: '', dns: [] }, nodes: [] }
   const isWanted = ({ mac, serial }: UnknownBoard) => mac === wanted || serial === wanted.slice(-8)
   try {
     for (let waited = 0; ; waited += 500) {
-      const { unknown } = await lookAround(served, args.log, listener.heard, world.now())
-      const found = unknown.find(isWanted)
+      const found = unknownBoards([], await readBoots([], args.log, listener.heard)).find(isWanted)
       if (found !== undefined) return found
       if (waited === 0) output.note('waiting for the board to ask for an address')
       if (waited >= LISTEN_MS) break

@@ -1,6 +1,6 @@
 /** One look at all that a server knows of its nodes. */
 import { readFile } from 'node:fs/promises'
-import type { ServedCluster } from '../../netroot/served.ts'
+import type { ServedCluster, ServedNode } from '../../netroot/served.ts'
 import { runTool } from '../wire/tools.ts'
 import { type Boot, foldBoots } from './boots.ts'
 import { findAnsweringSsh, listMounters } from './connections.ts'
@@ -15,29 +15,39 @@ export interface Look {
 /** Where piimage's own dnsmasq settings put what it says. */
 export const SERVER_LOG = '/var/log/piimage-netroot.log'
 
-/**
- * @param log file with dnsmasq's words; undefined: its own file, else the journal
- * @param heard boards that were heard asking for an address
- */
+/** @param log file with dnsmasq's words; undefined: its own file, else the journal */
 export async function lookAround(
   served: ServedCluster,
   log: string | undefined,
   heard: ReadonlyMap<string, Boot>,
   now: Date,
 ): Promise<Look> {
-  const boots = foldBoots(parseDnsmasqLog(await readLog(log)), served.nodes)
-  for (const boot of heard.values()) {
-    const told = boots.get(boot.mac)
-    if (told === undefined) boots.set(boot.mac, boot)
-    else Object.assign(told, { revision: boot.revision ?? told.revision, serial: boot.serial ?? told.serial })
-  }
+  const boots = await readBoots(served.nodes, log, heard)
   const seen: Seen = {
     boots,
     mounted: await listMounters(),
     answering: await findAnsweringSsh(served.nodes.map(({ ip }) => ip)),
     now,
   }
-  return { nodes: statesOf(served.nodes, seen), unknown: unknownBoards(served.nodes, seen) }
+  return { nodes: statesOf(served.nodes, seen), unknown: unknownBoards(served.nodes, boots) }
+}
+
+/**
+ * Boots by MAC address.
+ * @param heard boards that were heard asking for an address
+ */
+export async function readBoots(
+  nodes: readonly ServedNode[],
+  log: string | undefined,
+  heard: ReadonlyMap<string, Boot>,
+): Promise<Map<string, Boot>> {
+  const boots = foldBoots(parseDnsmasqLog(await readLog(log)), nodes)
+  for (const boot of heard.values()) {
+    const told = boots.get(boot.mac)
+    if (told === undefined) boots.set(boot.mac, boot)
+    else Object.assign(told, { revision: boot.revision ?? told.revision, serial: boot.serial ?? told.serial })
+  }
+  return boots
 }
 
 /** Enough for the last boots of a large cluster. */

@@ -45,7 +45,7 @@ export function statesOf(nodes: readonly ServedNode[], seen: Seen): NodeState[] 
   })
 }
 
-export function unknownBoards(nodes: readonly ServedNode[], { boots }: Seen): UnknownBoard[] {
+export function unknownBoards(nodes: readonly ServedNode[], boots: Map<string, Boot>): UnknownBoard[] {
   const known = new Set(nodes.flatMap((node) => bootOf(node, boots) ?? []))
   return [...boots.values()]
     .filter((boot) => !known.has(boot))
