@@ -49,10 +49,12 @@ export interface Wire {
 /** Blocks as the model's boot loader asks for them. */
 const blockBytesOf = (model: Model): number => (boards[model].loader === 'direct' ? 1468 : 1024)
 
+/** @param prefix folder that the server's paths lie under, where they aren't this machine's own */
 export async function rehearseNode(
   served: ServedCluster,
   node: ServedNode,
   wire: Wire | undefined,
+  prefix = '',
 ): Promise<Rehearsed> {
   const findings = new Findings()
   const serial = serialOf(node)
@@ -81,7 +83,7 @@ export async function rehearseNode(
     offered = judgeOffers(served, node, await askForOffers(discover), findings).offered
   }
   await wire?.takeAddress()
-  const files = await rehearseFiles(served, node, serial, wire !== undefined, findings)
+  const files = await rehearseFiles(served, node, serial, wire === undefined ? prefix : undefined, findings)
   if (files.cmdline?.asksDhcp && offered !== undefined && offered !== node.ip)
     findings.fault(
       'dhcp',
@@ -90,8 +92,8 @@ export async function rehearseNode(
       `Reserve ${node.ip} for ${node.mac} in that server.`,
     )
   if (wire !== undefined) await judgeExports(served, node, files.cmdline?.nfsVersion, findings)
-  await judgeRoot(node, files.kernel, files.cmdline?.init, findings)
-  await judgeIdentity(node, findings)
+  await judgeRoot(node, prefix, files.kernel, files.cmdline?.init, findings)
+  await judgeIdentity(node, prefix, findings)
   return {
     node: node.name,
     model: node.model,
@@ -113,11 +115,13 @@ async function rehearseFiles(
   served: ServedCluster,
   node: ServedNode,
   serial: string,
-  onWire: boolean,
+  /** undefined: from the server, by TFTP. */
+  prefix: string | undefined,
   findings: Findings,
 ): Promise<Fetched> {
   const board = boards[node.model]
-  const source = onWire ? openTftp(served, node) : openBootFolder(ownFolder(served, node))
+  const source =
+    prefix === undefined ? openTftp(served, node) : openBootFolder(prefix + ownFolder(served, node))
   const layOut = `Lay the trees out again: piimage netroot --node ${node.name}.`
   const requests = openRequests(source, findings, board.loader === 'start4', layOut)
   const fetched = (rest: Omit<Fetched, 'requests' | 'bytes'>) => ({
@@ -130,7 +134,7 @@ async function rehearseFiles(
     const settings = await loadFirmware(loading)
     if (settings === undefined) return fetched({ kernel: {} })
     const system = await loadSystem(loading, settings, node.model)
-    const root = openRootTree(node.rootFolder)
+    const root = openRootTree((prefix ?? '') + node.rootFolder)
     const kernel = await judgeKernel(system, node, root, requests.placeOf, findings)
     if (system.cmdline === undefined) return fetched({ kernel })
     const text = Buffer.from(system.cmdline.bytes).toString('latin1')

@@ -18,6 +18,8 @@ export interface RehearsalOptions {
   only?: readonly string[]
   /** Look at files only: no server is asked, no root needed. */
   offline: boolean
+  /** Folder that the server's paths lie under; for looking at files only. */
+  prefix?: string
   signal: AbortSignal
   /** Called with each node as soon as it is known. */
   onNode?: (rehearsed: Rehearsed) => void
@@ -31,13 +33,13 @@ const AT_ONCE = 4
  * @throws {UsageError} this machine can't rehearse it
  */
 export async function rehearse(served: ServedCluster, options: RehearsalOptions): Promise<Rehearsed[]> {
-  const { only, offline, signal } = options
+  const { only, offline, signal, prefix = '' } = options
   const nodes = served.nodes.filter(({ name }) => only?.includes(name) ?? true)
   const addresses = nodes.map(({ ip }) => ip)
   const serverInterface = served.server.interface
   if (!offline) await checkServer(served)
   const up = offline ? new Set<string>() : await findAnswering(addresses, serverInterface)
-  const shared = await findShared(served.nodes)
+  const shared = await findShared(served.nodes, prefix)
   const results: Rehearsed[] = new Array(nodes.length)
   const waiting = nodes.entries()
   const lane = async (slot: number) => {
@@ -46,7 +48,7 @@ export async function rehearse(served: ServedCluster, options: RehearsalOptions)
       const onWire = !offline && !up.has(node.ip) && models[node.model].netboot !== 'usb'
       const rehearsed = onWire
         ? await rehearseOnWire({ served, node, mac: macOf(node) }, slot, signal)
-        : await rehearseNode(served, node, undefined)
+        : await rehearseNode(served, node, undefined, prefix)
       if (up.has(node.ip))
         rehearsed.notes.push({
           place: node.ip,

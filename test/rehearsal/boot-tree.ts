@@ -7,7 +7,11 @@ import { chmodSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 
-export const RELEASE = { kernel8: '6.12.34+rpt-rpi-v8', kernel2712: '6.12.34+rpt-rpi-2712' }
+export const RELEASE = {
+  kernel8: '6.12.34+rpt-rpi-v8',
+  kernel2712: '6.12.34+rpt-rpi-2712',
+  kernel7: '6.12.34+rpt-rpi-v7',
+}
 
 /** A 64-bit Image whose text names its release. */
 export function arm64Kernel(release: string, bytes = 200_000): Buffer {
@@ -17,6 +21,15 @@ export function arm64Kernel(release: string, bytes = 200_000): Buffer {
   // Something that gzip doesn't pack away.
   for (let at = 100_000; at + 4 <= bytes; at += 4) image.writeUInt32LE((at * 2654435761) % 2 ** 32, at)
   return image
+}
+
+/** A 32-bit kernel, which unpacks itself. */
+export function zImage(release: string): Buffer {
+  const header = Buffer.alloc(256)
+  const packed = gzipSync(Buffer.from(`\0Linux version %s\0Linux version ${release} (builder@host) #1 SMP\n`))
+  header.writeUInt32LE(0x016f2818, 36)
+  header.writeUInt32LE(header.length + packed.length, 44)
+  return Buffer.concat([header, packed])
 }
 
 /** A cpio archive in the form the kernel unpacks. */
@@ -67,6 +80,10 @@ export const bootFiles = (): Files => ({
   'overlays/overlay_map.dtb': deviceTree,
   'kernel8.img': gzipSync(arm64Kernel(RELEASE.kernel8)),
   'kernel_2712.img': arm64Kernel(RELEASE.kernel2712),
+  'kernel7.img': zImage(RELEASE.kernel7),
+  initramfs7: initramfs(RELEASE.kernel7),
+  'bcm2709-rpi-2-b.dtb': deviceTree,
+  'bcm2710-rpi-2-b.dtb': deviceTree,
   initramfs8: initramfs(RELEASE.kernel8),
   initramfs_2712: initramfs(RELEASE.kernel2712),
 })
@@ -81,6 +98,7 @@ export const rootFiles = (name: string): Files => ({
   'usr/lib/systemd/systemd': elf(183),
   [`usr/lib/modules/${RELEASE.kernel8}/modules.dep`]: '',
   [`usr/lib/modules/${RELEASE.kernel2712}/modules.dep`]: '',
+  [`usr/lib/modules/${RELEASE.kernel7}/modules.dep`]: '',
 })
 
 export function writeFiles(folder: string, files: Files): void {

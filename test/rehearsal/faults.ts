@@ -128,7 +128,7 @@ export const spoilt: Spoilt[] = [
     model: 'pi4',
     spoil: (node) => rmSync(root(node, `usr/lib/modules/${RELEASE.kernel8}`), { recursive: true }),
     says: [
-      /^kernel .*the kernel is 6\.12\.34\+rpt-rpi-v8, and .*\/lib\/modules has only 6\.12\.34\+rpt-rpi-2712/,
+      /^kernel .*the kernel is 6\.12\.34\+rpt-rpi-v8, and .*\/lib\/modules has only 6\.12\.34\+rpt-rpi-2712, 6\.12\.34\+rpt-rpi-v7/,
     ],
   },
   {

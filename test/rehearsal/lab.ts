@@ -10,9 +10,11 @@ import type { TestContext } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import type { Model } from '../../src/cluster/node.ts'
 import type { ServedCluster, ServedNode } from '../../src/netroot/served.ts'
+import type { Look } from '../../src/rehearsal/live/look.ts'
 import type { Rehearsed } from '../../src/rehearsal/rehearse-node.ts'
 import { tempFolder } from '../support/temp.ts'
 import { needRoot, needTool, run } from '../support/tools.ts'
+import type { BoardStory } from './board.ts'
 import { bootFiles, writeFiles, writeRoot } from './boot-tree.ts'
 
 const NETWORK = '10.81.0'
@@ -30,6 +32,10 @@ export interface Lab {
   startNfs(exports: readonly NfsExport[]): Promise<void>
   /** `rehearse` on the server. */
   rehearse(served?: ServedCluster): Rehearsed[]
+  /** A board on the wire, until the test ends. @returns once it has done what it was told */
+  startBoard(story: BoardStory): Promise<void>
+  /** What the server sees, after it has heard one more board. */
+  look(board: BoardStory): Promise<Look>
   /** Any program on the server. */
   onServer(command: string, ...args: string[]): { status: number; stdout: string; stderr: string }
   dnsmasqLog(): string
@@ -52,9 +58,10 @@ export function openLab(t: TestContext, layout: 'serial' | 'mac'): Lab | undefin
   const children: ChildProcess[] = []
   const server = `rehearsal-${process.pid}-${layout}`
   const other = `${server}-other`
+  const namespaces = [server, other]
   const folder = tempFolder(t, () => {
     for (const child of children) child.kill('SIGKILL')
-    for (const name of [server, other]) run('ip', ['netns', 'del', name])
+    for (const name of namespaces) run('ip', ['netns', 'del', name])
   })
   chmodSync(folder, 0o755)
   const ip = (...args: string[]) => {
@@ -120,6 +127,24 @@ export function openLab(t: TestContext, layout: 'serial' | 'mac'): Lab | undefin
       `${name}.log`,
     )
     await waitFor(name, () => readFileSync(join(folder, `${name}.log`), 'utf8').includes('started'))
+  }
+  const startBoard = async (story: BoardStory) => {
+    const number = namespaces.length
+    const board = `${server}-${number}`
+    ip('netns', 'add', board)
+    namespaces.push(board)
+    ip(
+      ...['-n', server, 'link', 'add', `port${number}`, 'type', 'veth'],
+      ...['peer', 'name', 'eth0', 'address', story.mac, 'netns', board],
+    )
+    ip('-n', server, 'link', 'set', `port${number}`, 'master', 'lan0', 'up')
+    ip('-n', board, 'link', 'set', 'lo', 'up')
+    ip('-n', board, 'link', 'set', 'eth0', 'up')
+    ip('-n', board, 'route', 'add', 'default', 'dev', 'eth0', 'scope', 'link')
+    const log = `board${number}.log`
+    const program = fileURLToPath(new URL('./board.js', import.meta.url))
+    start(board, process.execPath, [program, JSON.stringify(story)], log)
+    await waitFor(`the board ${story.mac}`, () => readFileSync(join(folder, log), 'utf8').includes('done'))
   }
   return {
     folder,
@@ -187,6 +212,24 @@ export function openLab(t: TestContext, layout: 'serial' | 'mac'): Lab | undefin
       if (ran.status !== 0) throw new Error(ran.stderr)
       rmSync(input)
       return JSON.parse(ran.stdout) as Rehearsed[]
+    },
+    startBoard,
+    async look(board) {
+      const input = join(folder, 'look.json')
+      writeFileSync(input, JSON.stringify(served))
+      const program = fileURLToPath(new URL('./drive-look.js', import.meta.url))
+      const looking = start(
+        server,
+        process.execPath,
+        [program, input, join(folder, 'dnsmasq.log')],
+        'look.log',
+      )
+      const said = () => readFileSync(join(folder, 'look.log'), 'utf8').replace('listening\n', '')
+      await waitFor('the listener', () => readFileSync(join(folder, 'look.log'), 'utf8') !== '')
+      await startBoard(board)
+      looking.kill('SIGUSR1')
+      await new Promise((resolve) => looking.once('exit', resolve))
+      return JSON.parse(said()) as Look
     },
     onServer: inServer,
     dnsmasqLog: () => readFileSync(join(folder, 'dnsmasq.log'), 'utf8'),

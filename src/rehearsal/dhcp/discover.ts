@@ -1,8 +1,9 @@
 /**
  * The DHCPDISCOVER of each board's boot loader.
  *
- * One bit differs from the real packet: a ROM takes an answer sent to an address
- * that it doesn't have yet, a socket can't, so ours asks for a broadcast.
+ * Two things differ from the real packet: a ROM takes an answer sent to an
+ * address that it doesn't have yet, a socket can't, so ours asks for a broadcast;
+ * and a user class says in the server's log that no board is booting.
  *
  * Source: Raspberry Pi documentation, "Network boot flow"; RFC 4578 (options
  * 93, 94 and 97); raspberrypi/firmware about the Pi 3's constant xid.
@@ -15,6 +16,9 @@ import { type DhcpMessage, OPTION } from './packet.ts'
 
 /** Every Pi 3 sends this one, and takes any answer that has it. */
 const PI3_XID = 0x26f30339
+
+/** User class of a rehearsed boot. */
+export const REHEARSAL = 'piimage-rehearsal'
 
 const PARAMETERS = [1, 3, 43, 60, 66, 67, 128, 129, 130, 131, 132, 133, 134, 135]
 
@@ -37,6 +41,8 @@ export function discoverOf(model: Model, mac: string, serial: string, someXid: n
       [OPTION.clientInterface, Buffer.of(1, 2, 1)],
       [OPTION.machineId, formatMachineId(machineId, revision, mac, serial)],
       [OPTION.vendorClass, Buffer.from('PXEClient:Arch:00000:UNDI:002001')],
+      // RFC 3004: each name with its length before it.
+      [OPTION.userClass, Buffer.from(`${String.fromCharCode(REHEARSAL.length)}${REHEARSAL}`)],
     ]),
   }
 }

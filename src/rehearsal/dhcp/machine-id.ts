@@ -54,11 +54,11 @@ export function readMachineId(bytes: Uint8Array): BoardIdentity | undefined {
   }
 }
 
-/** The serial number in the option of a 3B+: four times the same; undefined: something else. */
+/** The serial number in the option of a 3B+: four times the same, of which a log shows three; undefined: something else. */
 export function readRepeatedSerial(bytes: Uint8Array): string | undefined {
   const option = Buffer.from(bytes)
-  if (option.length !== 17) return undefined
-  const words = [1, 5, 9, 13].map((offset) => option.readUInt32LE(offset))
+  if (option.length < 13) return undefined
+  const words = [1, 5, 9].map((offset) => option.readUInt32LE(offset))
   const first = words[0] as number
   return words.every((word) => word === first) && first !== 0x44444444 ? hex8(first) : undefined
 }

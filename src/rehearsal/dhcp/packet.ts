@@ -22,6 +22,7 @@ export const OPTION = {
   parameters: 55,
   vendorClass: 60,
   tftpServer: 66,
+  userClass: 77,
   clientArchitecture: 93,
   clientInterface: 94,
   machineId: 97,

@@ -12,11 +12,11 @@ interface Identity {
 const again = 'Lay the trees out again: piimage netroot.'
 
 /** Values of a shared root come with the initial RAM disk; nothing is looked at then. */
-export async function judgeIdentity(node: ServedNode, findings: Findings): Promise<Identity> {
+export async function judgeIdentity(node: ServedNode, prefix: string, findings: Findings): Promise<Identity> {
   const own: Record<string, string> = {}
   if (node.rootMode === 'shared') return { node: node.name, own }
-  const root = openRootTree(node.rootFolder)
-  const place = (path: string) => node.rootFolder + path
+  const root = openRootTree(prefix + node.rootFolder)
+  const place = (path: string) => root.folder + path
   const read = async (path: string) => (await root.read(path))?.toString('utf8').trim()
   const fault = (path: string, problem: string) => findings.fault('identity', place(path), problem, again)
 
@@ -39,9 +39,12 @@ export async function judgeIdentity(node: ServedNode, findings: Findings): Promi
 }
 
 /** @returns faults by node: every value that two of them share */
-export async function findShared(nodes: readonly ServedNode[]): Promise<Map<string, Fault[]>> {
+export async function findShared(
+  nodes: readonly ServedNode[],
+  prefix: string,
+): Promise<Map<string, Fault[]>> {
   const identities: Identity[] = []
-  for (const node of nodes) identities.push(await judgeIdentity(node, new Findings()))
+  for (const node of nodes) identities.push(await judgeIdentity(node, prefix, new Findings()))
   const rootOf = (name: string) => nodes.find((node) => node.name === name)?.rootFolder ?? ''
   const faults = new Map<string, Fault[]>()
   const holders = new Map<string, string[]>()
@@ -56,7 +59,7 @@ export async function findShared(nodes: readonly ServedNode[]): Promise<Map<stri
       const others = names.filter((other) => other !== node)
       const fault: Fault = {
         step: 'identity',
-        place: rootOf(node) + path,
+        place: prefix + rootOf(node) + path,
         problem: `the same as that of ${others.join(', ')}`,
         mend: again,
       }

@@ -9,6 +9,7 @@
  */
 import { spawnSync } from 'node:child_process'
 import zlib from 'node:zlib'
+import { isGzip, readGzipMember } from './gzip-member.ts'
 import { lengthOfZstdFrame } from './zstd-frame.ts'
 
 export interface Initramfs {
@@ -76,7 +77,7 @@ function readCpio(bytes: Buffer, names: string[]): number | undefined {
 /** undefined: nothing known; text: known, and not to be unpacked here. */
 function unpack(bytes: Buffer): { bytes: Buffer; length: number } | string | undefined {
   if (bytes.length < 6) return undefined
-  if (bytes.readUInt16BE(0) === 0x1f8b) return gunzip(bytes)
+  if (isGzip(bytes)) return readGzipMember(bytes)
   if (bytes.readUInt32LE(0) === 0xfd2fb528) {
     const frame = bytes.subarray(0, lengthOfZstdFrame(bytes))
     const unpacked =
@@ -93,18 +94,6 @@ function unpack(bytes: Buffer): { bytes: Buffer; length: number } | string | und
   }
   if ([0x184c2102, 0x184d2204].includes(bytes.readUInt32LE(0))) return 'it is packed with lz4'
   return undefined
-}
-
-function gunzip(bytes: Buffer): { bytes: Buffer; length: number } | undefined {
-  try {
-    const { buffer, engine } = zlib.gunzipSync(bytes, {
-      maxOutputLength: MAX_UNPACKED_BYTES,
-      info: true,
-    }) as unknown as { buffer: Buffer; engine: { bytesWritten: number } }
-    return { bytes: buffer, length: engine.bytesWritten }
-  } catch {
-    return undefined
-  }
 }
 
 /** What a program of the system makes of it, however it judges what follows; undefined: there is none, or nothing came. */

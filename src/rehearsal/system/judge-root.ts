@@ -17,12 +17,13 @@ const ELF_BYTES = 64
 /** @param init from the kernel command line; undefined: the kernel's own choice */
 export async function judgeRoot(
   node: ServedNode,
+  prefix: string,
   kernel: KernelImage,
   init: string | undefined,
   findings: Findings,
 ): Promise<void> {
-  const root = openRootTree(node.rootFolder)
-  if (node.overlay !== undefined && !(await isMounted(node.overlay.merged)))
+  const root = openRootTree(prefix + node.rootFolder)
+  if (node.overlay !== undefined && prefix === '' && !(await isMounted(node.overlay.merged)))
     findings.fault(
       'root',
       node.overlay.merged,
@@ -30,13 +31,13 @@ export async function judgeRoot(
       'Apply the servers’ files: piimage netroot --apply.',
     )
   if ((await root.list('/')).length === 0) {
-    findings.fault('root', node.rootFolder, 'the root is empty or not there', again)
+    findings.fault('root', root.folder, 'the root is empty or not there', again)
     return
   }
   await judgeInit(root, kernel, init ?? '/sbin/init', findings)
   await judgeFstab(root, findings)
   await judgeFirstBoot(root, findings)
-  if (node.volumeFolder !== undefined) await judgeVolume(node.volumeFolder, findings)
+  if (node.volumeFolder !== undefined) await judgeVolume(prefix + node.volumeFolder, findings)
 }
 
 async function judgeInit(

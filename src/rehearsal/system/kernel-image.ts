@@ -9,7 +9,7 @@
  * arch/arm/boot/compressed/head.S (zImage header); PE/COFF section table for
  * how long an image with an EFI stub must be.
  */
-import { gunzipSync } from 'node:zlib'
+import { isGzip, readGzipMember } from './gzip-member.ts'
 
 export interface KernelImage {
   arch?: 'arm64' | 'arm'
@@ -21,13 +21,11 @@ export interface KernelImage {
 
 const ARM64_MAGIC = 0x644d5241
 const ZIMAGE_MAGIC = 0x016f2818
-/** More than any kernel unpacks to. */
-const MAX_UNPACKED_BYTES = 256 * 1024 * 1024
 
 export function readKernelImage(bytes: Uint8Array): KernelImage {
   const file = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  if (file.length > 2 && file.readUInt16BE(0) === 0x1f8b) {
-    const image = gunzip(file)
+  if (isGzip(file)) {
+    const image = readGzipMember(file)?.bytes
     return image === undefined
       ? { problem: `the gzip file ends or breaks off within its ${file.length} bytes` }
       : readPlain(image)
@@ -49,7 +47,7 @@ function readPlain(image: Buffer): KernelImage {
     if (needed > image.length)
       return { arch: 'arm', problem: `it has ${image.length} bytes and needs ${needed}` }
     const packed = image.indexOf(Buffer.of(0x1f, 0x8b, 8))
-    const unpacked = packed === -1 ? undefined : gunzip(image.subarray(packed))
+    const unpacked = packed === -1 ? undefined : readGzipMember(image.subarray(packed))?.bytes
     return { arch: 'arm', ...releaseIn(unpacked ?? image) }
   }
   return { problem: `its ${image.length} bytes have the header of no ARM kernel` }
@@ -76,13 +74,4 @@ function releaseIn(image: Buffer): { release?: string } {
     if (release !== undefined) return { release }
   }
   return {}
-}
-
-/** undefined: torn or damaged. What follows the packed bytes is ignored. */
-function gunzip(bytes: Buffer): Buffer | undefined {
-  try {
-    return gunzipSync(bytes, { maxOutputLength: MAX_UNPACKED_BYTES })
-  } catch {
-    return undefined
-  }
 }
