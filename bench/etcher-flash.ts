@@ -1,8 +1,10 @@
 /**
  * `etcher-flash.js FOLDER IMAGE DRIVE`: writes and verifies with the etcher-sdk
- * that is installed in FOLDER, as balenaEtcher does out of the box: free blocks
- * of ext file systems left out, past the page cache, one checksum of what was
- * written over all of it.
+ * that is installed in FOLDER, as balenaEtcher does out of the box: unpacked
+ * into a file first, free blocks of ext file systems left out, past the page
+ * cache, verified by a checksum. Unpacking while writing (decompressFirst:
+ * false) is not measured: this image then fails its verification, packed in
+ * one block as well as in many, with zeroes missing on the card.
  */
 import { spawnSync } from 'node:child_process'
 import { createRequire } from 'node:module'
@@ -56,7 +58,8 @@ const { failures } = await multiWrite.decompressThenFlash({
   onProgress: () => {},
   verify: true,
   trim: true,
-  decompressFirst: false,
+  decompressFirst: true,
+  enoughSpaceForDecompression: () => true,
 })
 for (const { message } of failures.values()) process.stderr.write(`etcher-sdk: ${message}\n`)
 if (failures.size > 0) process.exitCode = 1

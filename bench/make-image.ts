@@ -26,8 +26,6 @@ import { alignUp, KiB, MiB, SECTOR_BYTES } from '../src/units.ts'
 export interface BenchImage {
   raw: string
   packed: string
-  /** The same as one block, as single-threaded packers pack. */
-  oneBlock: string
   blockMap: string
 }
 
@@ -45,11 +43,9 @@ export function makeBenchImage(folder: string): BenchImage {
   const image: BenchImage = {
     raw: join(folder, 'bench.img'),
     packed: join(folder, 'bench.img.xz'),
-    oneBlock: join(folder, 'bench-one-block.img.xz'),
     blockMap: join(folder, 'bench.bmap'),
   }
   if (!existsSync(image.packed)) makeImage(folder, image)
-  if (!existsSync(image.oneBlock)) pack(image.raw, image.oneBlock, ['-T1'])
   return image
 }
 
@@ -74,12 +70,8 @@ function makeImage(folder: string, image: BenchImage): void {
   rmSync(boot, { recursive: true })
   rmSync(root, { recursive: true })
   tool('bmaptool', ['create', '-o', image.blockMap, image.raw])
-  pack(image.raw, image.packed, ['-T0', '--block-size=3MiB'])
-}
-
-function pack(raw: string, packed: string, how: string[]): void {
-  tool('xz', ['-1', ...how, '--keep', '--force', '--suffix=.part', raw])
-  renameSync(`${raw}.part`, packed)
+  tool('xz', ['-T0', '-1', '--block-size=3MiB', '--keep', '--force', '--suffix=.part', image.raw])
+  renameSync(`${image.raw}.part`, image.packed)
 }
 
 /** What piimage tells the system by, from the boot partition of the demo image. */

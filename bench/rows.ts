@@ -89,13 +89,6 @@ export function listRows({ image, project, etcher }: Places, card: Rates): Row[]
     { name: 'etcher-sdk, raw image', script: etch(image.raw), check: isImage, etcher: true, ...one },
     { name: 'etcher-sdk, xz', script: etch(image.packed), check: isImage, etcher: true, ...one },
     {
-      name: 'etcher-sdk, xz of one block',
-      script: etch(image.oneBlock),
-      check: isImage,
-      etcher: true,
-      ...one,
-    },
-    {
       name: 'piimage --no-verify, packed',
       script: cold + flash(1, '--no-verify'),
       check: inspect(0),
