@@ -70,10 +70,12 @@ export async function readOverlays(folders: readonly string[]): Promise<Map<stri
   return overlays
 }
 
+/** One for all: each would compile the schema of schemas anew. What it compiles it doesn't keep under its `$id`. */
+const ajv = new Ajv({ allErrors: true, allowUnionTypes: true, verbose: true, addUsedSchema: false })
+
 /** The form of overlay.yaml; shipped, so that editors can complete it. */
 export async function compileOverlaySchema(): Promise<ValidateFunction> {
-  const schema = JSON.parse(await readFile(join(packageRoot(), 'schema/overlay.v1.json'), 'utf8'))
-  return new Ajv({ allErrors: true, allowUnionTypes: true, verbose: true }).compile(schema)
+  return ajv.compile(JSON.parse(await readFile(join(packageRoot(), 'schema/overlay.v1.json'), 'utf8')))
 }
 
 async function listFolders(folder: string): Promise<string[]> {
@@ -187,7 +189,7 @@ function compileParameters(parameters: Record<string, ParameterSchema>): Validat
     else properties[name] = schema
     if (!('default' in schema)) required.push(name)
   }
-  return new Ajv({ allErrors: true, allowUnionTypes: true, verbose: true }).compile({
+  return ajv.compile({
     type: 'object',
     additionalProperties: false,
     properties,

@@ -23,6 +23,8 @@ export interface CardRequest {
   verify: boolean
   /** Read the card first, and write only what differs. Default false. */
   changedOnly?: boolean
+  /** Whole MiB of zeroes are written only where the card holds anything else (./zero-cells.ts). Default true. */
+  skipZeroes?: boolean
   /** How often a range that reads back wrong is written again. Default 2. */
   retries?: number
   /** The most bytes of one request: a power of two, at least 64 KiB. Default 4 MiB. */
@@ -37,6 +39,8 @@ export interface CardReport {
   bytesWritten: number
   /** Bytes of the image that were not written, because nothing needs them or they were there already. */
   bytesSkipped: number
+  /** Of those, what must be zero, and was when it was read. */
+  bytesFoundZero: number
   /** Bytes read back after writing, and found equal. */
   bytesVerified: number
   /** Bytes read before writing, with `changedOnly`. */

@@ -115,6 +115,7 @@ async function writeTo(target: CardTarget, image: NodeChanges, job: FlashJob): P
     verified: () => base.verified(task),
     verify: args.verify,
     changedOnly: args.changedOnly,
+    skipZeroes: !args.full,
     retries: args.retries,
     requestBytes: requestBytesFor(job.cards),
     node: target.node.name,
@@ -132,7 +133,9 @@ function describeReport(drive: string, report: CardReport, args: CardArgs): stri
   if (args.changedOnly && report.bytesWritten === 0)
     return `${drive} holds it already: ${formatBytes(report.bytesCompared)} compared, nothing written`
   const checked = args.verify ? 'read back and equal' : 'not read back (--no-verify)'
-  return `${formatBytes(report.bytesWritten)} written to ${drive}, ${checked}`
+  const { bytesWritten, bytesFoundZero } = report
+  const found = bytesFoundZero === 0 ? '' : ` (${formatBytes(bytesFoundZero)} of zeroes were there already)`
+  return `${formatBytes(bytesWritten)} written to ${drive}${found}, ${checked}`
 }
 
 /**
