@@ -23,6 +23,7 @@ export interface CardArgs {
   verify: boolean
   changedOnly: boolean
   full: boolean
+  probe: boolean
   retries: number
 }
 
@@ -115,6 +116,7 @@ async function writeTo(target: CardTarget, image: NodeChanges, job: FlashJob): P
     verified: () => base.verified(task),
     verify: args.verify,
     changedOnly: args.changedOnly,
+    probe: args.probe,
     retries: args.retries,
     requestBytes: requestBytesFor(job.cards),
     node: target.node.name,
@@ -132,7 +134,8 @@ function describeReport(drive: string, report: CardReport, args: CardArgs): stri
   if (args.changedOnly && report.bytesWritten === 0)
     return `${drive} holds it already: ${formatBytes(report.bytesCompared)} compared, nothing written`
   const checked = args.verify ? 'read back and equal' : 'not read back (--no-verify)'
-  return `${formatBytes(report.bytesWritten)} written to ${drive}, ${checked}`
+  const probed = args.probe ? 'it holds what it announces, ' : ''
+  return `${formatBytes(report.bytesWritten)} written to ${drive}, ${probed}${checked}`
 }
 
 /**
