@@ -25,7 +25,8 @@ export async function clearDeadParts(path: string): Promise<number | undefined> 
   return living
 }
 
-function isAlive(pid: number): boolean {
+/** Whether a process of that number runs, whoever's it is. */
+export function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0)
     return true
