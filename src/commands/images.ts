@@ -17,6 +17,7 @@ import { formatTable } from '../report/table.ts'
 import { formatBytes } from '../units.ts'
 import { type Context, defineCommand, type GlobalArgs } from './command.ts'
 import { openBases } from './support/base-image.ts'
+import { whileFileLocked } from './support/file-lock.ts'
 import { cacheOf, lockPath } from './support/project.ts'
 
 interface ImagesArgs {
@@ -98,7 +99,9 @@ const lockOne: Action = async (args, context) => {
     world.cwd,
     args.lock ?? join(dirname(resolve(world.cwd, args.cluster)), 'images.lock.json'),
   )
-  const before = existsSync(lockFile) ? await readLock(lockFile) : await startLock(lockFile, args, context)
+  const readBefore = () => (existsSync(lockFile) ? readLock(lockFile) : startLock(lockFile, args, context))
+  // What is wrong with it is known before anything is downloaded.
+  await readBefore()
   const cache = await cacheOf(args, context)
   const http = openHttp({ env: world.env })
   const task = taskOf(context)
@@ -118,8 +121,12 @@ const lockOne: Action = async (args, context) => {
     },
     task,
   )
-  const { lock, change } = addToLock(before, image)
-  if (change !== 'same') await writeFileAtomically(lockFile, formatLock(lock))
+  const change = await whileFileLocked(lockFile, context, async () => {
+    // Read again: another piimage may have added to it meanwhile.
+    const { lock, change } = addToLock(await readBefore(), image)
+    if (change !== 'same') await writeFileAtomically(lockFile, formatLock(lock))
+    return change
+  })
   const { sha256, source } = image.download
   output.print(`${image.key}: ${change}; sha256 ${sha256}, says ${source.kind}`)
   output.note(`in ${lockFile}`)

@@ -25,6 +25,8 @@ export interface CardRequest {
   changedOnly?: boolean
   /** Whole MiB of zeroes are written only where the card holds anything else (./zero-cells.ts). Default true. */
   skipZeroes?: boolean
+  /** First find out whether the card holds what it announces (./probe.ts); not with `changedOnly`. Default false. */
+  probe?: boolean
   /** How often a range that reads back wrong is written again. Default 2. */
   retries?: number
   /** The most bytes of one request: a power of two, at least 64 KiB. Default 4 MiB. */
@@ -45,6 +47,8 @@ export interface CardReport {
   bytesVerified: number
   /** Bytes read before writing, with `changedOnly`. */
   bytesCompared: number
+  /** Of marks, with `probe`. */
+  bytesProbed: number
   /** Whether writing and reading back went past the page cache. */
   direct: boolean
   /** Contiguous runs written, the first MiB included. */

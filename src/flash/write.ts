@@ -4,6 +4,8 @@
  *
  *   zero the first MiB, flush        the card no longer boots
  *   everything after the first MiB   only the ranges that hold data; zeroes only where the card has others
+ *   probe its size, where asked      (./probe.ts)
+ *   everything after the first MiB   only the ranges that hold data
  *   flush, read back, compare        past the page cache; bad ranges once more
  *   wait for the image's digests     nothing unverified becomes bootable
  *   the first MiB, last              its first 4 KiB (the partition table) last of all
@@ -27,6 +29,7 @@ import { findStaleGpt } from './backup-gpt.ts'
 import { type CardReport, type CardRequest, LANES } from './card.ts'
 import { VerifyError } from './difference.ts'
 import { inLanes, orAborted } from './lanes.ts'
+import { CapacityError, MARK_BYTES, probeCapacity } from './probe.ts'
 import { laneBuffer, listChanged, readBack, readImage } from './read-back.ts'
 import { planRequests, REQUEST_BYTES, type RequestBounds, streamRequests } from './requests.ts'
 import { ALIGN_BYTES } from './target.ts'
@@ -72,6 +75,7 @@ class CardWriter {
   #bytesFoundZero = 0
   #bytesVerified = 0
   #bytesCompared = 0
+  #bytesProbed = 0
   readonly #repaired: Range[] = []
   #writeSeconds = 0
   #verifySeconds = 0
@@ -83,6 +87,8 @@ class CardWriter {
         `the image has ${formatBytes(image.length)}, ${target.path} only ${formatBytes(target.length)}`,
         { hint: 'Use a larger card.' },
       )
+    if (request.probe === true && request.changedOnly === true)
+      throw new Error('a probe writes where changedOnly keeps what is there')
     this.#request = request
     this.#task = task
     this.#head = Math.min(HEAD_BYTES, target.length)
@@ -115,6 +121,7 @@ class CardWriter {
       bytesFoundZero: this.#bytesFoundZero,
       bytesVerified: this.#bytesVerified,
       bytesCompared: this.#bytesCompared,
+      bytesProbed: this.#bytesProbed,
       direct: target.direct,
       rangesWritten: this.#written.length === 0 ? 0 : mergeRanges(this.#written).length,
       rangesRepaired: this.#repaired,
@@ -158,6 +165,7 @@ class CardWriter {
   async #writeInOrder(requests: Iterable<Range> | AsyncIterable<Range>): Promise<void> {
     this.#totalBytes = Array.isArray(requests) ? this.#bytesOf(requests) : null
     await this.#blankHead()
+    if (this.#request.probe === true) await this.#probe()
     await this.#writeRest(requests)
     await this.#compare(this.#requests)
     await orAborted(this.#request.verified(), this.#task.signal)
@@ -173,6 +181,30 @@ class CardWriter {
     const stale = await this.#staleGpt()
     if (stale !== undefined) await writeTarget(target, stale.bytes, stale.offset)
     await flushTarget(target)
+    this.#state = 'blank'
+  }
+
+  /** @throws {CapacityError} the card holds less than it announces */
+  async #probe(): Promise<void> {
+    const { target } = this.#request
+    const { signal, report } = this.#task
+    // A mark beyond the end of a card that wraps may land in its first MiB.
+    this.#state = 'head'
+    const { capacity, bytesWritten } = await probeCapacity({
+      target,
+      buffers: this.#buffers,
+      signal,
+      onMark: (done, total) =>
+        report({
+          phase: 'check',
+          subject: target.path,
+          bytes: done * MARK_BYTES,
+          totalBytes: total * MARK_BYTES,
+        }),
+    })
+    this.#bytesProbed = bytesWritten
+    if (capacity.kind !== 'whole')
+      throw new CapacityError(target.path, target.length, capacity, await this.#ensureUnbootable())
     this.#state = 'blank'
   }
 

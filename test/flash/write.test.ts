@@ -119,6 +119,7 @@ test('a card holds the image, and its old bytes only where nothing was to be wri
       bytesFoundZero: 0,
       bytesVerified: bytes,
       bytesCompared: 0,
+      bytesProbed: 0,
       direct: true,
       rangesWritten: 3,
       rangesRepaired: [],

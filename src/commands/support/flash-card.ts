@@ -23,6 +23,7 @@ export interface CardArgs {
   verify: boolean
   changedOnly: boolean
   full: boolean
+  probe: boolean
   retries: number
 }
 
@@ -116,6 +117,7 @@ async function writeTo(target: CardTarget, image: NodeChanges, job: FlashJob): P
     verify: args.verify,
     changedOnly: args.changedOnly,
     skipZeroes: !args.full,
+    probe: args.probe,
     retries: args.retries,
     requestBytes: requestBytesFor(job.cards),
     node: target.node.name,
@@ -135,7 +137,8 @@ function describeReport(drive: string, report: CardReport, args: CardArgs): stri
   const checked = args.verify ? 'read back and equal' : 'not read back (--no-verify)'
   const { bytesWritten, bytesFoundZero } = report
   const found = bytesFoundZero === 0 ? '' : ` (${formatBytes(bytesFoundZero)} of zeroes were there already)`
-  return `${formatBytes(bytesWritten)} written to ${drive}${found}, ${checked}`
+  const probed = args.probe ? 'it holds what it announces, ' : ''
+  return `${formatBytes(bytesWritten)} written to ${drive}${found}, ${probed}${checked}`
 }
 
 /**
