@@ -4,32 +4,22 @@
  * test/fixtures/pi-like.gen.sh makes one.
  */
 import assert from 'node:assert/strict'
-import { readFileSync, rmSync } from 'node:fs'
+import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { tempFolder } from '../support/temp.ts'
 import { needEnv, needRoot, needTool, run } from '../support/tools.ts'
-import { type BootedCard, bootCard } from './booted-card.ts'
-import { BOOT, flashCard, passwordHash, type Trigger } from './flashed-card.ts'
+import { bootCard } from './booted-card.ts'
+import { flashCard, noSecretsOn, passwordHash, type Trigger } from './flashed-card.ts'
+import type { Guest } from './guest.ts'
 
 const address = '172.19.181.1'
 
-async function said(node: BootedCard, command: string): Promise<string> {
+async function said(node: Guest, command: string): Promise<string> {
   const ran = await node.ssh(command)
   assert.equal(ran.status, 0, `${command}: ${ran.stderr}`)
   return ran.stdout.trim()
-}
-
-/** The unit ends by itself; until then its status file says what it does. */
-async function firstBootDone(node: BootedCard): Promise<void> {
-  const end = Date.now() + 600_000
-  while ((await node.ssh('test -e /var/lib/piimage/firstboot.done')).status !== 0) {
-    if (Date.now() > end) {
-      assert.fail(`first boot is not done: ${(await node.ssh('cat /var/lib/piimage/status')).stdout}`)
-    }
-    await sleep(3000)
-  }
 }
 
 const triggers: { trigger: Trigger; boots: number; again: boolean }[] = [
@@ -54,7 +44,7 @@ for (const { trigger, boots, again } of triggers) {
     // A login under strict checking proves the host key, the user's key and the address.
     const node = await bootCard({ ...made, folder, address, user: 'ops' })
     try {
-      await firstBootDone(node)
+      await node.waitForConsole(/piimage: oneil: firstboot done/, 600_000)
       assert.equal(node.commandLines.length, boots)
       assert.equal(await said(node, 'hostname'), 'oneil')
       assert.match(await said(node, 'id'), /^uid=1000\(ops\).*\(sudo\)/)
@@ -79,7 +69,7 @@ for (const { trigger, boots, again } of triggers) {
 
       if (!again) return
       // What was done once is not done again.
-      await node.start()
+      node.start()
       assert.equal(await waitForLogin(node), 'ran')
       assert.doesNotMatch(await said(node, 'systemctl show -p ActiveState piimage-firstboot'), /failed/)
       assert.equal(await said(node, 'hostname'), 'oneil')
@@ -95,23 +85,12 @@ for (const { trigger, boots, again } of triggers) {
   })
 }
 
-async function waitForLogin(node: BootedCard): Promise<string> {
+async function waitForLogin(node: Guest): Promise<string> {
   const end = Date.now() + 600_000
   for (;;) {
     const ran = await node.ssh('cat /var/lib/piimage/counted')
     if (ran.status === 0) return ran.stdout.trim()
     assert.ok(Date.now() < end, 'no login after the second start')
     await sleep(3000)
-  }
-}
-
-/** Neither in a file nor in a free cluster of the FAT. */
-function noSecretsOn(card: string, secrets: readonly string[]): void {
-  const image = readFileSync(card)
-  const fat = image.subarray(BOOT.offset, BOOT.offset + BOOT.length)
-  for (const secret of secrets) {
-    for (const line of secret.split('\n').filter((text) => text.length > 20 && !text.startsWith('-----'))) {
-      assert.equal(fat.indexOf(line), -1, 'a secret is still on the FAT')
-    }
   }
 }
