@@ -48,6 +48,11 @@ export class PartialError extends PiimageError {
   readonly exitCode = 6
 }
 
+/** A netboot server could not be set up, or does not serve what its nodes need. */
+export class NetrootError extends PiimageError {
+  readonly exitCode = 7
+}
+
 /** The person or the system asked piimage to stop (SIGINT, SIGTERM). */
 export class InterruptedError extends PiimageError {
   readonly exitCode = 130

@@ -49,6 +49,11 @@ export const commands: readonly CommandEntry[] = [
     load: async () => (await import('./inspect.ts')).inspectCommand,
   },
   {
+    name: 'netroot',
+    describe: 'Nodes without cards: lay out what they boot from, and serve it',
+    load: async () => (await import('./netroot.ts')).netrootCommand,
+  },
+  {
     name: 'status',
     describe: 'Ask the nodes over ssh how far they are',
     load: async () => (await import('./status.ts')).statusCommand,

@@ -3,10 +3,10 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { redact } from '../../src/customise/describe-boot-plan.ts'
-import { formatDiff } from '../../src/customise/diff.ts'
-import { tempFolder } from '../support/temp.ts'
-import { needTool, run } from '../support/tools.ts'
+import { redact } from '../src/customise/describe-boot-plan.ts'
+import { formatDiff } from '../src/diff.ts'
+import { tempFolder } from './support/temp.ts'
+import { needTool, run } from './support/tools.ts'
 
 test('formatDiff: patch(1) makes the one text into the other', (t) => {
   if (needTool(t, 'patch', 'patch') === undefined) return

@@ -1,6 +1,6 @@
 /**
- * One process at a time per cache entry: a lock file that says who holds it,
- * and whose time is renewed while they live.
+ * One process at a time per cache entry, or per folder that piimage owns: a lock
+ * file that says who holds it, and whose time is renewed while they live.
  *
  * A holder on this machine is gone when its process is (by number and start
  * time, so a reused number doesn't count). One that can't be looked at, in
@@ -8,8 +8,8 @@
  * its lock wasn't renewed for long: a minute of our own watching, or ten
  * minutes by the clock.
  *
- * What this guards is work, not truth: final names in the cache appear only
- * after the digest matched, whoever wrote them.
+ * What this guards is work, not truth: final names appear only when what they
+ * name is whole, whoever made it.
  */
 import { randomUUID } from 'node:crypto'
 import { readFileSync, readlinkSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs'

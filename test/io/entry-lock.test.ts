@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { existsSync, readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { lockEntry, tryLockEntry } from '../../src/fetch/entry-lock.ts'
+import { lockEntry, tryLockEntry } from '../../src/io/entry-lock.ts'
 import { tempFolder } from '../support/temp.ts'
 
 const never = new AbortController().signal

@@ -1,0 +1,49 @@
+/** `piimage netroot`: nodes without cards; their trees, who serves them, and whether they would boot. */
+import { UsageError } from '../errors.ts'
+import { rootModes } from '../netroot/root-mode.ts'
+import { defineCommand } from './command.ts'
+import type { NetrootAction, NetrootArgs } from './netroot/args.ts'
+import { layOutAction } from './netroot/lay-out.ts'
+
+const actions: Record<string, NetrootAction> = {
+  'lay-out': layOutAction,
+}
+
+export const netrootCommand = defineCommand<NetrootArgs>({
+  command: 'netroot [action] [more..]',
+  describe: 'Nodes without cards: lay out what they boot from, and serve it',
+  builder: (cli) =>
+    cli
+      .positional('action', { choices: Object.keys(actions), default: 'lay-out', describe: 'What to do' })
+      .positional('more', { type: 'string', array: true, default: [], describe: 'adopt: SERIAL NODE' })
+      .option('node', {
+        type: 'string',
+        array: true,
+        nargs: 1,
+        describe: 'Nodes (default: all with boot: net)',
+      })
+      .option('dry-run', { type: 'boolean', default: false, describe: 'Show the plan, write nothing' })
+      .option('apply', { type: 'boolean', default: false, describe: 'Check and start the servers too' })
+      .option('install', {
+        type: 'boolean',
+        default: false,
+        describe: 'With --apply: install their packages',
+      })
+      .option('prefix', { type: 'string', nargs: 1, describe: 'Put everything under another root' })
+      .option('state', { type: 'string', nargs: 1, describe: 'State folder (default: /srv/piimage/CLUSTER)' })
+      .option('root-mode', { choices: ['auto' as const, ...rootModes], describe: 'How roots are made' })
+      .option('tar', {
+        type: 'string',
+        nargs: 1,
+        describe: 'Write the node to an archive instead (- is stdout)',
+      })
+      .option('keep', { type: 'number', nargs: 1, default: 1, describe: 'prune: earlier editions to keep' })
+      .option('watch', { type: 'boolean', default: false, describe: 'status: go on looking' })
+      .example('$0 netroot --dry-run', 'Which trees, which files of which servers')
+      .example('sudo $0 netroot --apply', 'Lay out every diskless node, and serve it'),
+  async run(args, context) {
+    const action = actions[args.action]
+    if (action === undefined) throw new UsageError(`netroot can't ${args.action}`)
+    return action(args, context)
+  },
+})

@@ -1,0 +1,40 @@
+/** What every action of `piimage netroot` starts from. */
+import { resolve } from 'node:path'
+import type { Cluster } from '../../cluster/node.ts'
+import type { Place } from '../../netroot/place.ts'
+import type { RootMode } from '../../netroot/served.ts'
+import type { World } from '../../world.ts'
+import type { Context, GlobalArgs } from '../command.ts'
+
+export interface NetrootArgs {
+  action: string
+  more: string[]
+  node?: string[]
+  'dry-run': boolean
+  apply: boolean
+  install: boolean
+  prefix?: string
+  state?: string
+  'root-mode'?: RootMode | 'auto'
+  tar?: string
+  keep: number
+  watch: boolean
+}
+
+export type NetrootAction = (args: GlobalArgs & NetrootArgs, context: Context) => Promise<object | undefined>
+
+/** Where the action works. */
+export interface Stage {
+  place: Place
+  /** The server's own path. */
+  state: string
+}
+
+/** `--prefix`, absolute and without a slash at its end; '' without. */
+export const placeOf = ({ prefix }: NetrootArgs, { cwd }: World): Place => {
+  const path = prefix === undefined ? '' : resolve(cwd, prefix)
+  return { prefix: path === '/' ? '' : path }
+}
+
+export const stateFolderOf = ({ state }: NetrootArgs, { name }: Cluster): string =>
+  state ?? `/srv/piimage/${name}`
