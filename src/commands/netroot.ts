@@ -3,10 +3,18 @@ import { UsageError } from '../errors.ts'
 import { rootModes } from '../netroot/root-mode.ts'
 import { defineCommand } from './command.ts'
 import type { NetrootAction, NetrootArgs } from './netroot/args.ts'
+import { diffAction } from './netroot/diff.ts'
 import { layOutAction } from './netroot/lay-out.ts'
+import { pruneAction } from './netroot/prune.ts'
+import { removeAction } from './netroot/remove.ts'
+import { rollbackAction } from './netroot/rollback.ts'
 
 const actions: Record<string, NetrootAction> = {
   'lay-out': layOutAction,
+  diff: diffAction,
+  rollback: rollbackAction,
+  prune: pruneAction,
+  remove: removeAction,
 }
 
 export const netrootCommand = defineCommand<NetrootArgs>({

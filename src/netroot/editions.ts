@@ -45,10 +45,18 @@ export function listNodes(state: string, place: Place): string[] {
 /**
  * Make an edition the one of the next boot: the history first, so that whatever
  * the link points at is in it; then the link, in one step.
+ *
+ * @param options.keepOrder a step back: it does not become the newest
  */
-export async function switchTo(state: string, node: string, edition: string, place: Place): Promise<void> {
+export async function switchTo(
+  state: string,
+  node: string,
+  edition: string,
+  place: Place,
+  { keepOrder = false }: { keepOrder?: boolean } = {},
+): Promise<void> {
   const history = readHistory(state, node, place)
-  if (history.at(-1) !== edition) {
+  if (history.at(-1) !== edition && !keepOrder) {
     const path = at(place, historyFile(state, node))
     const next = [...history.filter((one) => one !== edition), edition]
     await writeFileAtomically(path, next.map((one) => `${one}\n`).join(''), 0o600)

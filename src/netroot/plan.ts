@@ -181,13 +181,13 @@ function serve(
   request: NetrootRequest,
 ): ServedNode {
   const { ip } = addressOf(node)
-  const { generation, edition, bootFolder, rootFolder, rootMode, overlay } = record
+  const { generation, bootFolder, rootFolder, rootMode, overlay } = record
   return withExports(
     {
       ...{ name: node.name, model: node.model, ip },
       ...(node.mac === undefined ? {} : { mac: node.mac }),
       ...(node.serial === undefined ? {} : { serial: node.serial.slice(-8) }),
-      ...{ generation, edition, bootFolder, rootFolder, rootMode },
+      ...{ generation, bootFolder, rootFolder, rootMode },
       ...(overlay === undefined ? {} : { overlay }),
       ...(volume === undefined ? {} : { volumeFolder: volume }),
       ...{ exports: [], tftpNames: names },
@@ -198,7 +198,7 @@ function serve(
 
 /** Everything the node may mount: what it gets next, and what it may be running on. */
 export function withExports(served: ServedNode, editions: readonly EditionRecord[]): ServedNode {
-  const earlier = editions.filter(({ edition }) => edition !== served.edition)
+  const earlier = editions.filter(({ bootFolder }) => bootFolder !== served.bootFolder)
   const roots = new Map(
     [served, ...earlier].map(({ rootFolder, rootMode }) => [rootFolder, rootMode !== 'shared']),
   )

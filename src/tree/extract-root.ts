@@ -16,7 +16,7 @@ import type { TreeManifest } from './manifest.ts'
 import { buildFolder } from './new-folder.ts'
 import { checkOwners, type OwnerOptions } from './owners.ts'
 import { unpackInto } from './unpack-tar.ts'
-import { writeContents } from './volume-to-tar.ts'
+import { addFile } from './volume-to-tar.ts'
 
 /**
  * @param folder must not exist; is there whole afterwards or not at all
@@ -41,7 +41,19 @@ export async function extractRoot(
     makeDirectories(part, listing.directories)
     await makeSockets(part, listing.others, owners)
     await unpackInto(part, { owners, signal: task.signal }, async (writer) => {
-      await writeContents(volume, listing, writer, folder, task)
+      let bytes = 0
+      for (const file of listing.files) {
+        task.signal.throwIfAborted()
+        await addFile(volume, file, writer)
+        for (const link of file.links) await writer.link(link, file.entry.path)
+        bytes += file.entry.size
+        task.report({ phase: 'write', subject: folder, bytes, totalBytes: listing.bytes })
+      }
+      for (const { entry, links } of listing.others) {
+        if (entry.type === 'socket') continue
+        await writer.add(entry)
+        for (const link of links) await writer.link(link, entry.path)
+      }
       for (const directory of listing.directories) await writer.add(directory)
     })
     return { entries: listing.entries }

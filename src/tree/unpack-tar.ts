@@ -6,9 +6,9 @@
  * those that were judged before. Its first complaint ends it.
  */
 import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { DriveError, UsageError } from '../errors.ts'
-import { TarWriter } from './tar-writer.ts'
+import type { TarWriter } from './tar-writer.ts'
+import { writeArchive } from './write-archive.ts'
 
 export interface UnpackOptions {
   /** False: everything belongs to whoever runs piimage, and attributes that only root may set are left out. */
@@ -41,7 +41,6 @@ export async function unpackInto(
     env: { ...process.env, LC_ALL: 'C', TAR_OPTIONS: '' },
   })
 
-  const writer = new TarWriter()
   let complaint = ''
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     complaint = (complaint + text).slice(0, COMPLAINT_CHARACTERS)
@@ -54,32 +53,24 @@ export async function unpackInto(
       else reject(tarFailure(folder, complaint, `status ${status ?? killedBy}`))
     })
   })
-  ended.catch((error: Error) => writer.destroy(error))
-  // Told through the status.
-  child.stdin.on('error', () => {})
-  const stop = () => child.kill('SIGKILL')
+  // Awaited below, maybe too late for Node.
+  ended.catch(() => {})
+  const stop = () => void child.kill('SIGKILL')
   signal.addEventListener('abort', stop, { once: true })
   try {
-    await Promise.all([fill(writer).then(() => writer.finish()), pump(writer, child.stdin)])
+    await writeArchive(child.stdin, fill)
+    child.stdin.end()
     await ended
   } catch (error) {
     stop()
-    writer.destroy(error as Error)
+    const reason = await ended.catch((complained: Error) => complained)
     signal.throwIfAborted()
-    // What tar said is the reason for a broken pipe.
-    if (complaint !== '') await ended
-    throw error
+    // A broken pipe is of no interest: why did it break?
+    const isBroken = error instanceof Error && 'code' in error && error.code === 'EPIPE'
+    throw isBroken || complaint !== '' ? reason : error
   } finally {
     signal.removeEventListener('abort', stop)
-    await ended.catch(() => {})
   }
-}
-
-async function pump(writer: TarWriter, into: NodeJS.WritableStream): Promise<void> {
-  for await (const chunk of writer.chunks()) {
-    if (!into.write(chunk)) await once(into, 'drain')
-  }
-  into.end()
 }
 
 function noTar(error: Error): UsageError {

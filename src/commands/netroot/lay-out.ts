@@ -13,6 +13,7 @@ import { openProject, type Project } from '../support/project.ts'
 import { type NetrootAction, placeOf, type Stage, stateFolderOf } from './args.ts'
 import { netrootImages } from './images.ts'
 import { chooseNodes, clusterKey, nodeInput } from './inputs.ts'
+import { checkServers, serve, showServers } from './serve.ts'
 import { findServer } from './server.ts'
 
 export const layOutAction: NetrootAction = async (args, context) => {
@@ -47,7 +48,8 @@ export const layOutAction: NetrootAction = async (args, context) => {
     if (args['dry-run']) {
       const plan = await make()
       show(plan, choice)
-      return { applied: false, served: plan.served }
+      await showServers(plan.served, stage, context)
+      return { served: plan.served }
     }
     const lock = await lockState(stage.state, stage.place, world.signal, (pid) =>
       output.note(`waiting for process ${pid}, which changes ${stage.state}`),
@@ -55,6 +57,7 @@ export const layOutAction: NetrootAction = async (args, context) => {
     try {
       const plan = await make()
       for (const { warnings } of plan.nodes) for (const warning of warnings) output.warn(warning)
+      await checkServers(plan.served, args, stage)
       const open = (key: string) => images.verified(key)
       const laid = await layOut(plan, { place: stage.place, open, warn: output.warn }, task)
       output.event('laid-out', { generations: laid.generations, nodes: laid.nodes, rootMode: choice.mode })
@@ -63,7 +66,8 @@ export const layOutAction: NetrootAction = async (args, context) => {
           ? `${stage.state}: everything is laid out already`
           : `${stage.state}: laid out ${laid.nodes.join(', ')} (roots by ${choice.mode})`,
       )
-      return { applied: false, served: laid.served }
+      await serve(laid.served, args, stage, context)
+      return { served: laid.served }
     } finally {
       lock.release()
     }
