@@ -23,6 +23,7 @@ import { syncFolder } from '../io/atomic-file.ts'
 import { applyRootEdits } from './apply-root-edits.ts'
 import type { BootTree } from './boot-tree.ts'
 import type { GenerationRecord } from './generation.ts'
+import { writeOwnFiles } from './own-files.ts'
 import { generationFolder } from './paths.ts'
 import { at, CLOSED, makeFolder, OPEN, type Place, PRIVATE, removeTree, runTool } from './place.ts'
 import type { NodePlan } from './plan.ts'
@@ -55,6 +56,7 @@ export async function makeEdition(
   await makeRoot(record.rootMode, join(source, 'root'), own, signal, (path) =>
     applyRootEdits(path, root, modified),
   )
+  await writeOwnFiles(part, root)
   writeFileSync(join(part, 'edition.json'), `${JSON.stringify(record, null, 2)}\n`, { mode: 0o600 })
   await runTool('sync', ['-f', part])
   renameSync(part, folder)
@@ -94,13 +96,13 @@ async function makeRoot(
   const root = join(part, 'root')
   switch (mode) {
     case 'btrfs':
-      await runTool('btrfs', ['subvolume', 'snapshot', lower, root], signal)
+      await runTool('btrfs', ['subvolume', 'snapshot', lower, root], { signal })
       return edit(root)
     case 'reflink':
-      await runTool('cp', ['-a', '--reflink=always', lower, root], signal)
+      await runTool('cp', ['-a', '--reflink=always', lower, root], { signal })
       return edit(root)
     case 'copy':
-      await runTool('cp', ['-a', lower, root], signal)
+      await runTool('cp', ['-a', lower, root], { signal })
       return edit(root)
     case 'overlay':
       return editOverlay(lower, part, edit)

@@ -7,7 +7,9 @@ import { serveAgain } from './serve.ts'
 export const pruneAction: NetrootAction = async (args, context) => {
   const { output } = context
   if (!Number.isSafeInteger(args.keep) || args.keep < 0)
-    throw new UsageError(`--keep ${args.keep} is no number of editions`, { hint: '--keep 1 keeps the last one' })
+    throw new UsageError(`--keep ${args.keep} is no number of editions`, {
+      hint: '--keep 1 keeps the last one',
+    })
   const { stage } = await openStage(args, context)
   return whileLocked(stage, context, async () => {
     const plan = planPrune(stage.state, args.keep, stage.place)

@@ -1,7 +1,7 @@
 /** `piimage netroot remove`: everything that netroot put on this machine, and nothing else. */
 import { UsageError } from '../../errors.ts'
-import { checkRemovable, removeState } from '../../netroot/remove.ts'
 import { at } from '../../netroot/place.ts'
+import { checkRemovable, removeState } from '../../netroot/remove.ts'
 import { removeServers } from '../../servers/remove.ts'
 import { type NetrootAction, openStage } from './args.ts'
 
