@@ -20,7 +20,7 @@ export interface Attached {
 export class VirtualSwitch {
   readonly netns = `pi${process.pid % 100000}-switch${opened++}`
   /** The interface that has the address. */
-  readonly bridge = 'br0'
+  readonly bridge = 'eth0'
   readonly #servers: ChildProcess[] = []
   #taps = 0
 
