@@ -48,7 +48,7 @@ export class PartialError extends PiimageError {
   readonly exitCode = 6
 }
 
-/** A netboot server could not be set up, or does not serve what its nodes need. */
+/** The netboot server could not be set up, or would not boot its nodes. */
 export class NetrootError extends PiimageError {
   readonly exitCode = 7
 }

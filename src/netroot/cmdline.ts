@@ -58,6 +58,10 @@ const ofTheCard = new Set([
   'network-config',
 ])
 
+/** `reconfig-clusterctrl p3`: the first process has an argument, behind it. */
+const isArgument = (before: string | undefined): boolean =>
+  /^init=.*\/reconfig-clusterctrl$/.test(before ?? '')
+
 const isOfTheCard = (token: string): boolean =>
   ofTheCard.has(token.split('=', 1)[0] ?? token) ||
   token.startsWith('systemd.run') ||
@@ -72,7 +76,7 @@ export function netbootCmdline(tokens: readonly string[], target: NetbootTarget)
   const { name, ip, netmask, gateway = '', device, serverIp, rootFolder } = target
   const options = 'vers=3,tcp,hard,nolock,rsize=65536,wsize=65536'
   return formatCmdline([
-    ...tokens.filter((token) => !isOfTheCard(token)),
+    ...tokens.filter((token, index) => !isOfTheCard(token) && !isArgument(tokens[index - 1])),
     'root=/dev/nfs',
     `nfsroot=${serverIp}:${rootFolder},${options}`,
     target.writable ? 'rw' : 'ro',

@@ -79,7 +79,10 @@ export async function layOut(plan: NetrootPlan, options: LayOutOptions, task: Ta
     if (await makeEdition(node, generation, state, task.signal)) laid.nodes.push(node.record.node)
     if (node.volume !== undefined) {
       const { file, bytes, folder } = node.volume
-      const other = await makeVolume(at(place, file), bytes, exportOf(folder, '', true).fsid)
+      const other = await makeVolume(at(place, file), bytes, {
+        uuid: exportOf(folder, '', true).fsid,
+        modified: new Date(generation.modified),
+      })
       if (other !== undefined) warn(other)
     }
   }

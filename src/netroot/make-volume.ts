@@ -8,6 +8,7 @@ import {
   rmSync,
   statSync,
   truncateSync,
+  utimesSync,
   writeFileSync,
 } from 'node:fs'
 import { dirname, join } from 'node:path'
@@ -17,11 +18,15 @@ import { volumeFolders } from './volume.ts'
 
 /**
  * Make it unless it is there: what is in it is the node's.
- * @param uuid the file system's: same cluster, same bytes
+ * @param options.uuid the file system's, and `modified` its time: same cluster, same bytes
  * @returns a sentence when the one that is there has another size
  * @throws {NetrootError} mkfs.ext4 failed
  */
-export async function makeVolume(path: string, bytes: number, uuid: string): Promise<string | undefined> {
+export async function makeVolume(
+  path: string,
+  bytes: number,
+  { uuid, modified }: { uuid: string; modified: Date },
+): Promise<string | undefined> {
   makeFolder(dirname(dirname(path)), PRIVATE)
   makeFolder(dirname(path), PRIVATE)
   if (existsSync(path)) {
@@ -38,10 +43,14 @@ export async function makeVolume(path: string, bytes: number, uuid: string): Pro
     for (const { name, mode } of volumeFolders) {
       mkdirSync(join(folders, name))
       chmodSync(join(folders, name), mode)
+      utimesSync(join(folders, name), modified, modified)
     }
     chmodSync(folders, 0o711)
+    utimesSync(folders, modified, modified)
     const options = `hash_seed=${uuid},root_owner=0:0,lazy_itable_init=1,lazy_journal_init=1,nodiscard`
-    await runTool('mkfs.ext4', ['-q', '-F', '-m', '0', '-U', uuid, '-E', options, '-d', folders, part])
+    await runTool('mkfs.ext4', ['-q', '-F', '-m', '0', '-U', uuid, '-E', options, '-d', folders, part], {
+      env: { E2FSPROGS_FAKE_TIME: String(Math.floor(modified.getTime() / 1000)) },
+    })
   } finally {
     rmSync(folders, { recursive: true })
   }

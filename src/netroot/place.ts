@@ -68,11 +68,11 @@ const run = promisify(execFile)
 export async function runTool(
   program: string,
   args: readonly string[],
-  signal?: AbortSignal,
+  { signal, env }: { signal?: AbortSignal; env?: Record<string, string> } = {},
 ): Promise<string> {
   try {
     const { stdout } = await run(program, [...args], {
-      env: { ...process.env, LC_ALL: 'C', PATH: `${process.env.PATH ?? ''}:/usr/sbin:/sbin` },
+      env: { ...process.env, LC_ALL: 'C', PATH: `${process.env.PATH ?? ''}:/usr/sbin:/sbin`, ...env },
       maxBuffer: 64 * 1024 * 1024,
       ...(signal === undefined ? {} : { signal }),
     })

@@ -181,13 +181,13 @@ function serve(
   request: NetrootRequest,
 ): ServedNode {
   const { ip } = addressOf(node)
-  const { generation, bootFolder, rootFolder, rootMode, overlay } = record
+  const { generation, edition, bootFolder, rootFolder, rootMode, overlay } = record
   return withExports(
     {
       ...{ name: node.name, model: node.model, ip },
       ...(node.mac === undefined ? {} : { mac: node.mac }),
       ...(node.serial === undefined ? {} : { serial: node.serial.slice(-8) }),
-      ...{ generation, bootFolder, rootFolder, rootMode },
+      ...{ generation, edition, bootFolder, rootFolder, rootMode },
       ...(overlay === undefined ? {} : { overlay }),
       ...(volume === undefined ? {} : { volumeFolder: volume }),
       ...{ exports: [], tftpNames: names },

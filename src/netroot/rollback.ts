@@ -65,11 +65,11 @@ function withRecord(
 ): ServedNode {
   if (record === undefined) return node
   const { overlay: _, ...rest } = node
-  const { generation, bootFolder, rootFolder, rootMode, overlay } = record
+  const { generation, edition, bootFolder, rootFolder, rootMode, overlay } = record
   return withExports(
     {
       ...rest,
-      ...{ generation, bootFolder, rootFolder, rootMode },
+      ...{ generation, edition, bootFolder, rootFolder, rootMode },
       ...(overlay === undefined ? {} : { overlay }),
     },
     listEditions(state, node.name, place),

@@ -45,6 +45,8 @@ export interface ServedNode {
   serial?: string
   /** The generation it gets at its next boot. */
   generation: string
+  /** Its own trees over that generation. */
+  edition: string
   /** Everything that TFTP gives this node. */
   bootFolder: string
   /** What `nfsroot=` names. */

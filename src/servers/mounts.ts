@@ -15,8 +15,9 @@ import { mountUnitName, overlayPath, unitText, unitWord } from './written-value.
 
 /** Every overlay that must be mounted: what nodes boot next, and what they may still be running on. */
 export function overlaysOf({ nodes }: ServedCluster): OverlayMount[] {
-  const all = nodes.flatMap(({ overlay, earlierOverlays = [] }) => [overlay, ...earlierOverlays])
-  return all.filter((overlay) => overlay !== undefined)
+  return nodes.flatMap(({ overlay, earlierOverlays = [] }) =>
+    overlay === undefined ? earlierOverlays : [overlay, ...earlierOverlays],
+  )
 }
 
 export const overlayOptions = ({ lower, upper, work }: OverlayMount): string =>

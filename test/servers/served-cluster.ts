@@ -21,6 +21,7 @@ export function servedNode(number: number, change: Partial<ServedNode> = {}, sta
     mac: `dc:a6:32:00:00:0${number}`,
     serial: `1000000${number}`,
     generation: 'g1',
+    edition: 'g1-0',
     bootFolder: `${state}/nodes/${name}/boot`,
     rootFolder: `${state}/nodes/${name}/root`,
     rootMode: 'copy',
