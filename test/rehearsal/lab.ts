@@ -172,6 +172,7 @@ export function openLab(t: TestContext, layout: 'serial' | 'mac'): Lab | undefin
         mac,
         serial,
         generation: 'g1',
+        edition: 'e1',
         bootFolder,
         rootFolder,
         rootMode: 'copy',
