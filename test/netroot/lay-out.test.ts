@@ -244,3 +244,20 @@ test('a node from a card, no diskless node, no cluster key: each says what to do
   assert.equal(none.status, 2)
   assert.match(none.stderr, /no node of .* boots from the network/)
 })
+
+test('--tar gives both trees of one node, as a copy would be laid out, without root', async (t) => {
+  if (!needRoot(t)) return
+  const project = disklessProject(t)
+  assert.equal((await project.netroot('--root-mode', 'copy')).status, 0)
+  assert.equal((await project.netroot('--tar', 'n.tar')).status, 2, 'which node?')
+  const tar = project.file('n.tar')
+  const said = await project.netroot('--node', 'oneil', '--tar', tar)
+  assert.equal(said.status, 0, said.stderr)
+  assert.equal(lstatSync(tar).mode & 0o777, 0o600)
+  const out = project.file('out')
+  mkdirSync(out)
+  assert.equal(run('tar', ['-x', '-p', '-f', tar, '-C', out]).status, 0)
+  const edition = realpathSync(project.server(`${STATE}/nodes/oneil/current`))
+  assert.deepEqual(listing(join(out, 'boot')), listing(join(edition, 'boot')))
+  assert.deepEqual(listing(join(out, 'root')), listing(join(edition, 'private/root')))
+})
