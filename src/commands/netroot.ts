@@ -1,13 +1,17 @@
 /** `piimage netroot`: nodes without cards; their trees, who serves them, and whether they would boot. */
+import { modelNames } from '../cluster/models.ts'
 import { UsageError } from '../errors.ts'
 import { rootModes } from '../netroot/root-mode.ts'
 import { defineCommand } from './command.ts'
+import { adoptAction } from './netroot/adopt.ts'
 import type { NetrootAction, NetrootArgs } from './netroot/args.ts'
 import { diffAction } from './netroot/diff.ts'
 import { layOutAction } from './netroot/lay-out.ts'
 import { pruneAction } from './netroot/prune.ts'
 import { removeAction } from './netroot/remove.ts'
 import { rollbackAction } from './netroot/rollback.ts'
+import { statusAction } from './netroot/status.ts'
+import { verifyAction } from './netroot/verify.ts'
 
 const actions: Record<string, NetrootAction> = {
   'lay-out': layOutAction,
@@ -15,6 +19,9 @@ const actions: Record<string, NetrootAction> = {
   rollback: rollbackAction,
   prune: pruneAction,
   remove: removeAction,
+  verify: verifyAction,
+  status: statusAction,
+  adopt: adoptAction,
 }
 
 export const netrootCommand = defineCommand<NetrootArgs>({
@@ -46,7 +53,9 @@ export const netrootCommand = defineCommand<NetrootArgs>({
         describe: 'Write the node to an archive instead (- is stdout)',
       })
       .option('keep', { type: 'number', nargs: 1, default: 1, describe: 'prune: earlier editions to keep' })
+      .option('as', { choices: modelNames, describe: 'verify: play another model' })
       .option('watch', { type: 'boolean', default: false, describe: 'status: go on looking' })
+      .option('log', { type: 'string', nargs: 1, describe: 'status: what dnsmasq wrote' })
       .example('$0 netroot --dry-run', 'Which trees, which files of which servers')
       .example('sudo $0 netroot --apply', 'Lay out every diskless node, and serve it'),
   async run(args, context) {

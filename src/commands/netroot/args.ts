@@ -1,6 +1,6 @@
 /** What every action of `piimage netroot` starts from. */
 import { resolve } from 'node:path'
-import type { Cluster } from '../../cluster/node.ts'
+import type { Cluster, Model } from '../../cluster/node.ts'
 import { lockState, readServed } from '../../netroot/lay-out.ts'
 import type { Place } from '../../netroot/place.ts'
 import type { RootMode } from '../../netroot/served.ts'
@@ -21,6 +21,8 @@ export interface NetrootArgs {
   tar?: string
   keep: number
   watch: boolean
+  as?: Model
+  log?: string
 }
 
 export type NetrootAction = (args: GlobalArgs & NetrootArgs, context: Context) => Promise<object | undefined>
