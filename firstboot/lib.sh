@@ -253,7 +253,8 @@ apt_trouble() {
 
 # check_key FILE FINGERPRINT: an archive's key must be this one, and the only one.
 check_key() {
-  command -v gpg >/dev/null || apt_get install --no-install-recommends gpg
+  # A fresh image has no package lists.
+  command -v gpg >/dev/null || { apt_get update && apt_get install --no-install-recommends gpg; }
   gpg_home=$(mktemp -d)
   key_listing=$(gpg --homedir "$gpg_home" --batch --with-colons --import-options show-only --import "$1" 2>/dev/null) || key_listing=
   rm -rf "$gpg_home"

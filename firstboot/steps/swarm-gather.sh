@@ -6,7 +6,7 @@ set -eu
 . "$PIIMAGE_LIB"
 
 patience=${PIIMAGE_SWARM_PATIENCE:-1800}
-pause=${PIIMAGE_SWARM_PAUSE:-30}
+longest=${PIIMAGE_SWARM_PAUSE:-30}
 list=$payload/material/swarm-nodes
 closed=$state/swarm-closed
 [ ! -e "$closed" ] || exit 0
@@ -69,6 +69,7 @@ close() {
 }
 
 waited=0
+pause=2
 told=
 while :; do
   gather
@@ -76,7 +77,9 @@ while :; do
   if [ "$told" != "$missing" ]; then report swarm-gather waiting "not in the swarm yet:$missing"; fi
   told=$missing
   [ "$waited" -lt "$patience" ] || later "not in the swarm yet:$missing"
+  [ "$pause" -le "$longest" ] || pause=$longest
   sleep "$pause"
   waited=$((waited + pause))
+  pause=$((pause * 2))
 done
 close
