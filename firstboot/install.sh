@@ -53,9 +53,12 @@ stage_payload() {
   # What an earlier payload did says nothing about this one.
   rm -rf "$state/installed" "$state/firstboot.done" "$state/early" "$state/steps"
   sync
-  rm -rf "$payload"
+  # Moved away, then removed: on an NFS root a script that is running from there
+  # keeps its folder from being emptied, but not from being renamed.
+  [ ! -e "$payload" ] || mv "$payload" "$payload.old.$$"
   mv "$payload.new" "$payload"
   sync
+  rm -rf "$payload".old.* || :
 }
 
 stage_units() {

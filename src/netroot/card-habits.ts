@@ -35,6 +35,7 @@ network: { config: disabled }
 growpart: { mode: 'off' }
 resize_rootfs: false
 ssh_deletekeys: false
+ssh_genkeytypes: [ed25519]
 `
 
 const kernelPin = `# The kernel and the firmware of this node come from its server: newer ones here

@@ -15,6 +15,7 @@
  * nfsmount.
  */
 import { formatCmdline } from '../customise/cmdline-txt.ts'
+import { STATE_PARAMETER } from './shared/segment.ts'
 
 export interface NetbootTarget {
   name: string
@@ -27,8 +28,10 @@ export interface NetbootTarget {
   serverIp: string
   /** What is mounted as the root. */
   rootFolder: string
-  /** More mount options, and whether the root may be written. */
+  /** False: it is shared, and an overlay in memory lies over it. */
   writable: boolean
+  /** Of a shared root: where the node's own files are, on the server. */
+  stateFolder?: string
   /** The image has cloud-init, which must leave the network alone. */
   cloudInit: boolean
 }
@@ -56,6 +59,7 @@ const ofTheCard = new Set([
   'overlayroot',
   'net.ifnames',
   'network-config',
+  STATE_PARAMETER,
 ])
 
 /** `reconfig-clusterctrl p3`: the first process has an argument, behind it. */
@@ -85,6 +89,7 @@ export function netbootCmdline(tokens: readonly string[], target: NetbootTarget)
     'boot=nfs',
     'fsck.mode=skip',
     'net.ifnames=0',
+    ...(target.stateFolder === undefined ? [] : [`${STATE_PARAMETER}=${serverIp}:${target.stateFolder}`]),
     ...(target.cloudInit ? ['network-config=disabled'] : []),
   ])
 }

@@ -22,6 +22,8 @@ export interface EditionRecord {
   /** What the node mounts. */
   rootFolder: string
   overlay?: OverlayMount
+  /** Of a shared root: the folder with the node's own files. */
+  stateFolder?: string
 }
 
 /** Where an edition's root lies, by how it is made. */
@@ -32,7 +34,8 @@ export function editionRecord(
   const own = editionFolder(state, facts.node, facts.edition)
   const lower = `${generationFolder(state, facts.generation)}/root`
   const bootFolder = `${own}/boot`
-  if (facts.rootMode === 'shared') return { ...facts, bootFolder, rootFolder: lower }
+  if (facts.rootMode === 'shared')
+    return { ...facts, bootFolder, rootFolder: lower, stateFolder: `${own}/private/state` }
   if (facts.rootMode !== 'overlay') return { ...facts, bootFolder, rootFolder: `${own}/private/root` }
   const inner = `${own}/private`
   const overlay = { lower, upper: `${inner}/upper`, work: `${inner}/work`, merged: `${inner}/merged` }

@@ -18,6 +18,7 @@ import { generationFolder, lockFile, nodeFolder, servedFile, volumeFolder } from
 import { at, CLOSED, makeFolder, OPEN, type Place, removeTree } from './place.ts'
 import { type NetrootPlan, withExports } from './plan.ts'
 import type { ServedCluster } from './served.ts'
+import { makeSharedBoot } from './shared/boot.ts'
 import { linkNodes, putBootcode } from './tftp-root.ts'
 
 export interface LayOutOptions {
@@ -69,6 +70,7 @@ export async function layOut(plan: NetrootPlan, options: LayOutOptions, task: Ta
     const open = () => options.open(generation.image)
     const record = await makeGeneration(generation, mode, open, place, task)
     generations.set(generation.id, record)
+    if (mode === 'shared') await makeSharedBoot(at(place, generation.folder), record)
     warnOfCapabilities(record, warn)
   }
   const state = { folder: stateFolder, place, scanned: new Set<string>() }
@@ -79,10 +81,7 @@ export async function layOut(plan: NetrootPlan, options: LayOutOptions, task: Ta
     if (await makeEdition(node, generation, state, task.signal)) laid.nodes.push(node.record.node)
     if (node.volume !== undefined) {
       const { file, bytes, folder } = node.volume
-      const other = await makeVolume(at(place, file), bytes, {
-        uuid: exportOf(folder, '', true).fsid,
-        modified: new Date(generation.modified),
-      })
+      const other = await makeVolume(at(place, file), bytes, exportOf(folder, '', true).fsid)
       if (other !== undefined) warn(other)
     }
   }

@@ -29,6 +29,10 @@ import { at, CLOSED, makeFolder, OPEN, type Place, PRIVATE, removeTree, runTool 
 import type { NodePlan } from './plan.ts'
 import { mountOverlay } from './root-mode.ts'
 import { type Scanned, scanTftpTree } from './scan-tftp.ts'
+import type { RootMode } from './served.ts'
+import { sharedBoot } from './shared/boot.ts'
+import { STATE_FILE } from './shared/segment.ts'
+import { stateArchive } from './shared/state.ts'
 
 /**
  * @returns whether it had to be made
@@ -49,13 +53,14 @@ export async function makeEdition(
   await removeTree(part)
   makeFolder(dirname(folder), CLOSED)
   makeFolder(part, CLOSED)
-  makeBootTree(join(source, 'boot'), join(part, 'boot'), boot, modified)
+  const shared = record.rootMode === 'shared' ? sharedBoot(source) : undefined
+  makeBootTree(join(source, 'boot'), join(part, 'boot'), boot, modified, shared)
   scanTftpTree(join(part, 'boot'), secrets, scanned)
   const own = join(part, 'private')
   makeFolder(own, PRIVATE)
-  await makeRoot(record.rootMode, join(source, 'root'), own, signal, (path) =>
-    applyRootEdits(path, root, modified),
-  )
+  const lower = join(source, 'root')
+  if (record.rootMode === 'shared') putState(join(own, 'state'), stateArchive(lower, root, modified))
+  else await makeRoot(record.rootMode, lower, own, signal, (path) => applyRootEdits(path, root, modified))
   await writeOwnFiles(part, root)
   writeFileSync(join(part, 'edition.json'), `${JSON.stringify(record, null, 2)}\n`, { mode: 0o600 })
   await runTool('sync', ['-f', part])
@@ -64,9 +69,18 @@ export async function makeEdition(
   return true
 }
 
-function makeBootTree(from: string, to: string, { files, without }: BootTree, modified: Date): void {
-  const replaced = new Set([...files.keys(), ...without].map((path) => path.toLowerCase()))
+/** @param shared folder with files in place of the generation's */
+function makeBootTree(
+  from: string,
+  to: string,
+  { files, without }: BootTree,
+  modified: Date,
+  shared: string | undefined,
+): void {
+  const others = shared === undefined ? [] : readdirSync(shared)
+  const replaced = new Set([...files.keys(), ...without, ...others].map((path) => path.toLowerCase()))
   linkTree(from, to, '', replaced)
+  for (const name of others) linkSync(join(shared ?? from, name), join(to, name))
   for (const [path, content] of files) {
     makeFolder(dirname(join(to, path)), OPEN)
     writeFileSync(join(to, path), content, { flag: 'wx', mode: 0o644 })
@@ -85,9 +99,15 @@ function linkTree(from: string, to: string, below: string, replaced: ReadonlySet
   }
 }
 
+/** It holds the node's secrets, and is exported to that node only. */
+function putState(folder: string, archive: Uint8Array): void {
+  makeFolder(folder, PRIVATE)
+  writeFileSync(join(folder, STATE_FILE), archive, { mode: 0o600 })
+}
+
 /** @param edit called with the root where it can be changed */
 async function makeRoot(
-  mode: NodePlan['record']['rootMode'],
+  mode: Exclude<RootMode, 'shared'>,
   lower: string,
   part: string,
   signal: AbortSignal,
@@ -96,18 +116,16 @@ async function makeRoot(
   const root = join(part, 'root')
   switch (mode) {
     case 'btrfs':
-      await runTool('btrfs', ['subvolume', 'snapshot', lower, root], { signal })
+      await runTool('btrfs', ['subvolume', 'snapshot', lower, root], signal)
       return edit(root)
     case 'reflink':
-      await runTool('cp', ['-a', '--reflink=always', lower, root], { signal })
+      await runTool('cp', ['-a', '--reflink=always', lower, root], signal)
       return edit(root)
     case 'copy':
-      await runTool('cp', ['-a', lower, root], { signal })
+      await runTool('cp', ['-a', lower, root], signal)
       return edit(root)
     case 'overlay':
       return editOverlay(lower, part, edit)
-    case 'shared':
-      throw new Error('a shared root has no edits of its own')
   }
 }
 

@@ -136,8 +136,10 @@ function planOne(input: NodeInput, request: NetrootRequest): { plan: NodePlan; g
   }
   const config = netbootConfig(input.config)
   const volume = volumeOf(node, stateFolder)
-  const edits = (rootFolder: string) => {
-    const texts = { cmdline: netbootCmdline(input.cmdline, { ...target, rootFolder }), config }
+  const edits = (place: Pick<EditionRecord, 'rootFolder' | 'stateFolder'>) => {
+    const { rootFolder, stateFolder: state } = place
+    const folders = { rootFolder, ...(state === undefined ? {} : { stateFolder: state }) }
+    const texts = { cmdline: netbootCmdline(input.cmdline, { ...target, ...folders }), config }
     const root = [
       ...identityEdits(identity, image.root),
       ...cardHabitEdits(image.root),
@@ -155,7 +157,7 @@ function planOne(input: NodeInput, request: NetrootRequest): { plan: NodePlan; g
     return { boot: planBootTree(boot, texts), root }
   }
   // The root's own path is part of the edits, and an edition's digest part of the path.
-  const anywhere = edits('/')
+  const anywhere = edits({ rootFolder: '/' })
   const record = editionRecord(stateFolder, {
     ...{ node: node.name, generation: generation.id, image: image.key, rootMode },
     edition: `${generation.id}-${digestOfEdits(rootMode, anywhere.boot, anywhere.root)}`,
@@ -165,7 +167,7 @@ function planOne(input: NodeInput, request: NetrootRequest): { plan: NodePlan; g
   return {
     generation,
     plan: {
-      ...{ served, record, ...edits(record.rootFolder) },
+      ...{ served, record, ...edits(record) },
       ...(volume === undefined ? {} : { volume }),
       secrets: [...boot.secrets, identity.hostKey.privateKey],
       warnings: [...boot.warnings, ...(warning === undefined ? [] : [warning])],
@@ -181,7 +183,7 @@ function serve(
   request: NetrootRequest,
 ): ServedNode {
   const { ip } = addressOf(node)
-  const { generation, edition, bootFolder, rootFolder, rootMode, overlay } = record
+  const { generation, edition, bootFolder, rootFolder, rootMode, overlay, stateFolder } = record
   return withExports(
     {
       ...{ name: node.name, model: node.model, ip },
@@ -189,6 +191,7 @@ function serve(
       ...(node.serial === undefined ? {} : { serial: node.serial.slice(-8) }),
       ...{ generation, edition, bootFolder, rootFolder, rootMode },
       ...(overlay === undefined ? {} : { overlay }),
+      ...(stateFolder === undefined ? {} : { stateFolder }),
       ...(volume === undefined ? {} : { volumeFolder: volume }),
       ...{ exports: [], tftpNames: names },
     },
@@ -202,12 +205,14 @@ export function withExports(served: ServedNode, editions: readonly EditionRecord
   const roots = new Map(
     [served, ...earlier].map(({ rootFolder, rootMode }) => [rootFolder, rootMode !== 'shared']),
   )
+  const states = new Set([served, ...earlier].flatMap(({ stateFolder }) => stateFolder ?? []))
   const overlays = earlier.flatMap(({ overlay }) => (overlay === undefined ? [] : [overlay]))
   const { earlierOverlays: _, ...rest } = served
   return {
     ...rest,
     exports: [
       ...[...roots].map(([folder, writable]) => exportOf(folder, served.ip, writable)),
+      ...[...states].map((folder) => exportOf(folder, served.ip, false)),
       ...(served.volumeFolder === undefined ? [] : [exportOf(served.volumeFolder, served.ip, true)]),
     ],
     ...(overlays.length === 0 ? {} : { earlierOverlays: overlays }),

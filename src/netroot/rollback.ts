@@ -64,13 +64,14 @@ function withRecord(
   place: Place,
 ): ServedNode {
   if (record === undefined) return node
-  const { overlay: _, ...rest } = node
-  const { generation, edition, bootFolder, rootFolder, rootMode, overlay } = record
+  const { overlay: _, stateFolder: __, ...rest } = node
+  const { generation, edition, bootFolder, rootFolder, rootMode, overlay, stateFolder } = record
   return withExports(
     {
       ...rest,
       ...{ generation, edition, bootFolder, rootFolder, rootMode },
       ...(overlay === undefined ? {} : { overlay }),
+      ...(stateFolder === undefined ? {} : { stateFolder }),
     },
     listEditions(state, node.name, place),
   )

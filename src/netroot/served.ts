@@ -55,6 +55,8 @@ export interface ServedNode {
   overlay?: OverlayMount
   /** Of editions that it had before, and may still be running on. */
   earlierOverlays?: OverlayMount[]
+  /** With a shared root: the folder with the node's own files, read by its initramfs. */
+  stateFolder?: string
   /** Folder with the node's volume file for containers, an export of its own. */
   volumeFolder?: string
   /** All that it may mount: its root, its volume, the root it may still be running on. */

@@ -8,6 +8,7 @@ import assert from 'node:assert/strict'
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
 import { readClusterKey } from '../../src/secrets/cluster-key.ts'
 import { machineId, sshHostKey } from '../../src/secrets/identity.ts'
 import { runPiimage } from '../support/project.ts'
@@ -18,9 +19,10 @@ import { Guest, onThisBoard } from './guest.ts'
 import { startHead } from './netboot-head.ts'
 import { VirtualSwitch } from './virtual-switch.ts'
 
+const program = fileURLToPath(new URL('../../src/cli.js', import.meta.url))
 const HEAD = '172.19.181.254'
 const nodes = {
-  oneil: { ip: '172.19.181.1', mac: 'b8:27:eb:85:78:01', serial: '00857801' },
+  oneil: { ip: '172.19.181.1', mac: '2c:cf:67:85:78:01', serial: '8b857801' },
   carter: { ip: '172.19.181.2', mac: 'dc:a6:32:11:22:33', serial: '9c4a5b01' },
 }
 type Name = keyof typeof nodes
@@ -33,7 +35,7 @@ overlays: [ssh, cgroups]
 netroot: { server: hammond, root: overlay }
 nodes:
   hammond: { model: pi4, address: ${HEAD}/24 }
-  oneil: { model: pi3b+, boot: net, storage: 1G, address: ${nodes.oneil.ip}/24, mac: "${nodes.oneil.mac}", serial: "${nodes.oneil.serial}" }
+  oneil: { model: pi5, boot: net, storage: 1G, address: ${nodes.oneil.ip}/24, mac: "${nodes.oneil.mac}", serial: "${nodes.oneil.serial}" }
   carter: { model: pi4, boot: net, storage: 1G, address: ${nodes.carter.ip}/24, mac: "${nodes.carter.mac}", serial: "${nodes.carter.serial}" }
 `
 
@@ -94,7 +96,10 @@ test('two nodes without a card boot at once, each from its own root', async (t) 
 
   const lan = new VirtualSwitch(`${HEAD}/24`)
   lanToClose = lan
-  await startHead(lan, prefix, HEAD, join(folder, 'servers'))
+  const head = await startHead(lan, prefix, HEAD, join(folder, 'servers'))
+  const words = ['netroot', 'verify', '--cluster', join(folder, 'cluster.yaml')]
+  const verified = head.inside(process.execPath, [program, ...words])
+  assert.equal(verified.status, 0, verified.stdout + verified.stderr)
   const key = await readClusterKey(join(folder, 'cluster.key'))
   for (const [name, { ip, mac }] of Object.entries(nodes) as [Name, (typeof nodes)[Name]][]) {
     const own = join(folder, name)

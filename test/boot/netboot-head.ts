@@ -24,7 +24,7 @@ function mountCommand(unit: string): string {
     if (found === undefined) throw new Error(`no ${key} in the unit:\n${unit}`)
     return found
   }
-  return `mount -t ${value('Type')} -o '${value('Options')}' '${value('What')}' '${value('Where')}'`
+  return `patient mount -t ${value('Type')} -o '${value('Options')}' '${value('What')}' '${value('Where')}'`
 }
 
 function mountUnits(prefix: string): string[] {
@@ -36,6 +36,15 @@ function mountUnits(prefix: string): string[] {
 }
 
 const startScript = (prefix: string, address: string, folder: string): string => `set -e
+# An overlay that was mounted while somebody else's mount namespace was made lives on in there.
+patient() {
+  tries=0
+  until "$@"; do
+    tries=$((tries + 1))
+    [ $tries -lt 60 ] || exit 1
+    sleep 0.5
+  done
+}
 mount --make-rprivate /
 mount -t tmpfs tmpfs /run
 mkdir -p /run/rpcbind /run/sendsigs.omit.d /run/ganesha /run/log

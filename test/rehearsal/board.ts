@@ -18,17 +18,33 @@ export interface BoardStory {
   server: string
   /** Where a path ends with `?`, only its size is asked for. */
   fetch?: string[]
+  /** Nobody will answer; it has done all it can when it has asked. */
+  refused?: boolean
   mount?: boolean
   ssh?: boolean
 }
 
 if (process.argv[2] !== undefined) await live(JSON.parse(process.argv[2]))
 
-async function live({ model, mac, serial, server, fetch = [], mount, ssh }: BoardStory): Promise<void> {
+async function live({
+  model,
+  mac,
+  serial,
+  server,
+  fetch = [],
+  refused,
+  mount,
+  ssh,
+}: BoardStory): Promise<void> {
   const discover = discoverOf(model, mac, serial, 77)
   // It isn't played.
   discover.options.delete(OPTION.userClass)
-  const offers = await askForOffers(discover)
+  if (refused) {
+    const askOn = (): Promise<unknown> => askForOffers(discover).then(askOn)
+    void askOn()
+    await new Promise((resolve) => setTimeout(resolve, 500))
+  }
+  const offers = refused ? [] : await askForOffers(discover)
   const ip = offers.find(({ yiaddr }) => yiaddr !== '0.0.0.0')?.yiaddr
   if (ip !== undefined) {
     spawnSync('ip', ['route', 'del', 'default'])

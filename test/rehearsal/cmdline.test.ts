@@ -11,6 +11,7 @@ const node: ServedNode = {
     model: 'pi4',
     ip: '10.3.50.11',
     generation: 'g',
+    edition: 'e',
     bootFolder: '/b',
     rootFolder: '/srv/root',
   },

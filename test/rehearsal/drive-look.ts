@@ -6,7 +6,7 @@ import { lookAround } from '../../src/rehearsal/live/look.ts'
 const [input = '', log] = process.argv.slice(2)
 const listener = await listenForBoards()
 process.stderr.write('listening\n')
-process.once('SIGUSR1', async () => {
+process.once('SIGUSR2', async () => {
   const look = await lookAround(JSON.parse(readFileSync(input, 'utf8')), log, listener.heard, new Date())
   process.stdout.write(JSON.stringify(look), () => process.exit())
 })

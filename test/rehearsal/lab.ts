@@ -172,6 +172,7 @@ export function openLab(t: TestContext, layout: 'serial' | 'mac'): Lab | undefin
         mac,
         serial,
         generation: 'g1',
+        edition: 'e1',
         bootFolder,
         rootFolder,
         rootMode: 'copy',
@@ -226,8 +227,8 @@ export function openLab(t: TestContext, layout: 'serial' | 'mac'): Lab | undefin
       )
       const said = () => readFileSync(join(folder, 'look.log'), 'utf8').replace('listening\n', '')
       await waitFor('the listener', () => readFileSync(join(folder, 'look.log'), 'utf8') !== '')
-      await startBoard(board)
-      looking.kill('SIGUSR1')
+      await startBoard({ ...board, refused: true })
+      looking.kill('SIGUSR2')
       await new Promise((resolve) => looking.once('exit', resolve))
       return JSON.parse(said()) as Look
     },
