@@ -86,6 +86,6 @@ async function intoSubvolume(part: string, task: Task): Promise<void> {
   const plain = join(part, 'plain')
   renameSync(join(part, 'root'), plain)
   await runTool('btrfs', ['subvolume', 'create', join(part, 'root')])
-  await runTool('cp', ['-a', '--reflink=always', `${plain}/.`, join(part, 'root')], { signal: task.signal })
+  await runTool('cp', ['-a', '--reflink=always', `${plain}/.`, join(part, 'root')], task.signal)
   await rm(plain, { recursive: true })
 }

@@ -79,10 +79,7 @@ export async function layOut(plan: NetrootPlan, options: LayOutOptions, task: Ta
     if (await makeEdition(node, generation, state, task.signal)) laid.nodes.push(node.record.node)
     if (node.volume !== undefined) {
       const { file, bytes, folder } = node.volume
-      const other = await makeVolume(at(place, file), bytes, {
-        uuid: exportOf(folder, '', true).fsid,
-        modified: new Date(generation.modified),
-      })
+      const other = await makeVolume(at(place, file), bytes, exportOf(folder, '', true).fsid)
       if (other !== undefined) warn(other)
     }
   }

@@ -96,13 +96,13 @@ async function makeRoot(
   const root = join(part, 'root')
   switch (mode) {
     case 'btrfs':
-      await runTool('btrfs', ['subvolume', 'snapshot', lower, root], { signal })
+      await runTool('btrfs', ['subvolume', 'snapshot', lower, root], signal)
       return edit(root)
     case 'reflink':
-      await runTool('cp', ['-a', '--reflink=always', lower, root], { signal })
+      await runTool('cp', ['-a', '--reflink=always', lower, root], signal)
       return edit(root)
     case 'copy':
-      await runTool('cp', ['-a', lower, root], { signal })
+      await runTool('cp', ['-a', lower, root], signal)
       return edit(root)
     case 'overlay':
       return editOverlay(lower, part, edit)

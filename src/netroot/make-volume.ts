@@ -8,7 +8,6 @@ import {
   rmSync,
   statSync,
   truncateSync,
-  utimesSync,
   writeFileSync,
 } from 'node:fs'
 import { dirname, join } from 'node:path'
@@ -18,15 +17,11 @@ import { volumeFolders } from './volume.ts'
 
 /**
  * Make it unless it is there: what is in it is the node's.
- * @param options.uuid the file system's, and `modified` its time: same cluster, same bytes
+ * @param uuid the file system's
  * @returns a sentence when the one that is there has another size
  * @throws {NetrootError} mkfs.ext4 failed
  */
-export async function makeVolume(
-  path: string,
-  bytes: number,
-  { uuid, modified }: { uuid: string; modified: Date },
-): Promise<string | undefined> {
+export async function makeVolume(path: string, bytes: number, uuid: string): Promise<string | undefined> {
   makeFolder(dirname(dirname(path)), PRIVATE)
   makeFolder(dirname(path), PRIVATE)
   if (existsSync(path)) {
@@ -43,14 +38,10 @@ export async function makeVolume(
     for (const { name, mode } of volumeFolders) {
       mkdirSync(join(folders, name))
       chmodSync(join(folders, name), mode)
-      utimesSync(join(folders, name), modified, modified)
     }
     chmodSync(folders, 0o711)
-    utimesSync(folders, modified, modified)
-    const options = `hash_seed=${uuid},root_owner=0:0,lazy_itable_init=1,lazy_journal_init=1,nodiscard`
-    await runTool('mkfs.ext4', ['-q', '-F', '-m', '0', '-U', uuid, '-E', options, '-d', folders, part], {
-      env: { E2FSPROGS_FAKE_TIME: String(Math.floor(modified.getTime() / 1000)) },
-    })
+    const options = `root_owner=0:0,lazy_itable_init=1,lazy_journal_init=1,nodiscard`
+    await runTool('mkfs.ext4', ['-q', '-F', '-m', '0', '-U', uuid, '-E', options, '-d', folders, part])
   } finally {
     rmSync(folders, { recursive: true })
   }

@@ -68,11 +68,11 @@ const run = promisify(execFile)
 export async function runTool(
   program: string,
   args: readonly string[],
-  { signal, env }: { signal?: AbortSignal; env?: Record<string, string> } = {},
+  signal?: AbortSignal,
 ): Promise<string> {
   try {
     const { stdout } = await run(program, [...args], {
-      env: { ...process.env, LC_ALL: 'C', PATH: `${process.env.PATH ?? ''}:/usr/sbin:/sbin`, ...env },
+      env: { ...process.env, LC_ALL: 'C', PATH: `${process.env.PATH ?? ''}:/usr/sbin:/sbin` },
       maxBuffer: 64 * 1024 * 1024,
       ...(signal === undefined ? {} : { signal }),
     })

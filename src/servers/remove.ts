@@ -50,11 +50,13 @@ export async function removeServers(
   for (const recorded of files) {
     signal.throwIfAborted()
     const found = await findFile(prefix + recorded.path)
-    if (found === undefined) continue
-    if (isOurs(found, recorded)) {
-      await takeFile(prefix + recorded.path)
-      removed.push(recorded.path)
-    } else kept.push(recorded.path)
+    if (found !== undefined && !isOurs(found, recorded)) {
+      kept.push(recorded.path)
+      continue
+    }
+    // Also where there is no file: a killed run may have left half of one beside it.
+    await takeFile(prefix + recorded.path)
+    if (found !== undefined) removed.push(recorded.path)
   }
   if (paths.includes(DNSMASQ_FILE)) removed.push(...(await takeLogs(prefix)))
   await takeFolders(folders, prefix)

@@ -8,8 +8,12 @@
  * differently never reaches the second one.
  */
 import { createHash } from 'node:crypto'
+import { createReadStream } from 'node:fs'
+import { open } from 'node:fs/promises'
 import { basename } from 'node:path'
+import { DigestError } from '../digest.ts'
 import type { Task } from '../progress.ts'
+import { MiB } from '../units.ts'
 import { type UnpackRequest, unpackStream } from '../unpack/unpack.ts'
 import { ArchiveTree } from './archive-tree.ts'
 import { digested } from './file-digest.ts'
@@ -18,6 +22,7 @@ import type { TreeManifest } from './manifest.ts'
 import { buildFolder } from './new-folder.ts'
 import { checkOwners, type OwnerOptions } from './owners.ts'
 import { pull } from './pull.ts'
+import { isZeroBlock, readTarHeader, TAR_BLOCK_BYTES } from './tar-header.ts'
 import { type ArchiveEntry, readTar } from './tar-reader.ts'
 import type { TarWriter } from './tar-writer.ts'
 import { unpackInto } from './unpack-tar.ts'
@@ -43,18 +48,48 @@ export async function extractArchive(
   const owners = checkOwners(options)
   const name = basename(path)
   const tree = new ArchiveTree(name)
-  const request = { source: path, expected: options.expected ?? null }
+  const isPlain = await isPlainTar(path)
+  const expected = options.expected ?? null
   return buildFolder(folder, task, async (part) => {
     await unpackInto(part, { owners, signal: task.signal }, async (writer) => {
-      const chunks = pull(
-        (onChunk, signal) => unpackStream(request, onChunk, { ...task, signal }),
-        task.signal,
-      )
+      const chunks = isPlain ? readPlain(path, expected) : unpacked(path, expected, task)
       for await (const found of readTar(chunks, name)) await addFound(part, tree, found, writer, owners)
       for (const entry of tree.entries()) if (entry.type === 'directory') await writer.add(entry)
     })
     return { entries: tree.entries() }
   })
+}
+
+/** unpackStream takes an uncompressed tar for a mistake: it looks for disk images. */
+async function isPlainTar(path: string): Promise<boolean> {
+  const handle = await open(path, 'r')
+  try {
+    const block = Buffer.alloc(TAR_BLOCK_BYTES)
+    const { bytesRead } = await handle.read(block, 0, block.length, 0)
+    return bytesRead === block.length && !isZeroBlock(block) && readTarHeader(block) !== undefined
+  } finally {
+    await handle.close()
+  }
+}
+
+type Expected = UnpackRequest['expected']
+
+async function* readPlain(path: string, expected: Expected): AsyncGenerator<Uint8Array> {
+  const hash = createHash('sha256')
+  for await (const chunk of createReadStream(path, { highWaterMark: MiB })) {
+    hash.update(chunk)
+    yield chunk
+  }
+  const sha256 = hash.digest('hex')
+  if (expected && expected.sha256 !== sha256) throw new DigestError(path, expected.sha256, sha256)
+}
+
+function unpacked(path: string, expected: Expected, task: Task): AsyncGenerator<Uint8Array> {
+  return pull(
+    (onChunk, signal) =>
+      unpackStream({ source: path, expected: expected ?? null }, onChunk, { ...task, signal }),
+    task.signal,
+  )
 }
 
 async function addFound(

@@ -26,8 +26,8 @@ export async function buildFolder<T>(
       hint: 'Name a folder that does not exist, or remove this one.',
     })
   const part = `${folder}.part`
-  // What a run that was killed has left.
-  await rm(part, { recursive: true, force: true })
+  // What a run that was killed has left; its tar may need a moment to notice.
+  await rm(part, { recursive: true, force: true, maxRetries: 5 })
   await mkdir(part, { mode: 0o700 })
   try {
     const result = await build(part)

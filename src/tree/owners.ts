@@ -12,7 +12,7 @@ export interface OwnerOptions {
 /** @throws {UsageError} owners are wanted and only root can give files away */
 export function checkOwners(options: OwnerOptions): boolean {
   const owners = options.owners ?? true
-  if (owners && process.getuid?.() !== 0)
+  if (owners && process.geteuid?.() !== 0)
     throw new UsageError('only root can give the files of a root file system their owners', {
       hint: 'Run it with sudo, or use --tar to get an archive instead, which needs no root.',
     })

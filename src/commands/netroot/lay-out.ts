@@ -15,6 +15,7 @@ import { netrootImages } from './images.ts'
 import { chooseNodes, clusterKey, nodeInput } from './inputs.ts'
 import { checkServers, serve, showServers } from './serve.ts'
 import { findServer } from './server.ts'
+import { writeTarFile } from './tar.ts'
 
 export const layOutAction: NetrootAction = async (args, context) => {
   const { output, world } = context
@@ -26,7 +27,7 @@ export const layOutAction: NetrootAction = async (args, context) => {
     const images = netrootImages(bases, task)
     const choice = await chooseRootMode(
       at(stage.place, stage.state),
-      args['root-mode'] ?? project.cluster.netroot.root,
+      args.tar === undefined ? (args['root-mode'] ?? project.cluster.netroot.root) : 'copy',
     )
     const make = async (): Promise<NetrootPlan> => {
       const key = await clusterKey(project)
@@ -45,6 +46,8 @@ export const layOutAction: NetrootAction = async (args, context) => {
         others: othersOf(project, args.node, stage),
       })
     }
+    if (args.tar !== undefined && !args['dry-run'])
+      return await writeTarFile(args.tar, await make(), images, context, task)
     if (args['dry-run']) {
       const plan = await make()
       show(plan, choice)
