@@ -65,9 +65,13 @@ export const LANES = 2
 const BUFFER_BYTES = 64 * MiB
 const LEAST_REQUEST_BYTES = MiB
 
-/** How large the requests of `cards` cards at once may be, so that memory is bounded. */
-export function requestBytesFor(cards: number): number {
+/**
+ * How large the requests of one of `cards` cards at once may be, so that memory is bounded.
+ * @param queueBytes what its drive takes at once (./queue-limits.ts)
+ */
+export function requestBytesFor(cards: number, queueBytes = Number.POSITIVE_INFINITY): number {
+  const mostBytes = Math.min(BUFFER_BYTES / cards, queueBytes) / LANES
   let bytes = REQUEST_BYTES
-  while (bytes > LEAST_REQUEST_BYTES && bytes * LANES * cards > BUFFER_BYTES) bytes /= 2
+  while (bytes > LEAST_REQUEST_BYTES && bytes > mostBytes) bytes /= 2
   return bytes
 }

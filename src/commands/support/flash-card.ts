@@ -6,6 +6,7 @@ import type { Drive } from '../../drives/drive.ts'
 import { guardDrive } from '../../drives/guard.ts'
 import { InterruptedError, PartialError, PiimageError } from '../../errors.ts'
 import { type CardReport, type CardRequest, requestBytesFor } from '../../flash/card.ts'
+import { readQueueBytes } from '../../flash/queue-limits.ts'
 import { openDriveTarget, openFileTarget } from '../../flash/target.ts'
 import { writeCard } from '../../flash/write.ts'
 import type { Task } from '../../progress.ts'
@@ -102,13 +103,14 @@ async function writeTo(target: CardTarget, image: NodeChanges, job: FlashJob): P
   const { world, output } = context
   const task: Task = { report: output.progress, signal: world.signal }
   const { base, changes } = image
+  const { found } = target
   // A base from the cache is hashed meanwhile; what comes of it is asked for at the end.
   base.verified(task).catch(() => {})
   const path = resolve(world.cwd, target.drive)
   const opened =
-    target.found === undefined
+    found === undefined
       ? await openFileTarget(path, base.length, { overwrite: true })
-      : await openDriveTarget(target.found)
+      : await openDriveTarget(found)
   const request: CardRequest = {
     target: opened,
     image: changes,
@@ -119,7 +121,7 @@ async function writeTo(target: CardTarget, image: NodeChanges, job: FlashJob): P
     skipZeroes: !args.full,
     probe: args.probe,
     retries: args.retries,
-    requestBytes: requestBytesFor(job.cards),
+    requestBytes: requestBytesFor(job.cards, found === undefined ? undefined : readQueueBytes(found.path)),
     node: target.node.name,
   }
   try {
