@@ -110,7 +110,6 @@ stage_files() {
 
 # Runs the steps that need no network, in order, each until it has succeeded once.
 stage_early() {
-  mkdir -p "$state/early"
   missed=
   for step in "$payload"/early.d/*.sh; do
     [ -f "$step" ] || continue
@@ -118,15 +117,13 @@ stage_early() {
     name=${name%.sh}
     [ ! -e "$state/early/$name" ] || continue
     # One step that fails (no such time zone) must not cost the others (ssh).
-    if sh "$step"; then
-      sync
-      : >"$state/early/$name"
-    else
-      missed="$missed $name"
-    fi
+    rm -f "$root/run/piimage/reason"
+    if sh "$step" && sync && mark "$state/early/$name"; then continue; fi
+    why=$(cat "$root/run/piimage/reason" 2>/dev/null) || why=
+    missed="$missed${missed:+; }$name${why:+: $why}"
   done
   sync
-  [ -z "$missed" ] || fail "these steps failed:$missed"
+  [ -z "$missed" ] || fail "these steps failed: $missed"
 }
 
 # Takes our trigger out of cmdline.txt: only when the token that starts this
@@ -184,6 +181,7 @@ stage() {
 }
 
 install_all() {
+  rm -f "$root/run/piimage/reason"
   stage payload
   stage units
   if [ -f "$payload/node.env" ]; then
@@ -196,11 +194,11 @@ install_all() {
   export PIIMAGE_LIB
   for name in secrets files early trigger; do stage "$name"; done
   if [ -n "$failed" ]; then
-    report install failed "these stages failed:$failed"
+    report install failed "these stages failed:$failed$(sed 's/^/: /' "$root/run/piimage/reason" 2>/dev/null)"
     return 1
   fi
   report install 'done'
-  cp "$payload/.id" "$state/installed" && sync
+  put 644 root:root "$state/installed" <"$payload/.id" && sync
 }
 
 mkdir -p "$state/log" || :
