@@ -18,7 +18,7 @@ import {
   snapshot,
   stub,
 } from './fake-pi.ts'
-import { note, pi4, readyPi, runStep } from './step.ts'
+import { note, runStep, stepPi } from './step.ts'
 
 const token = `SWMTKN-1-${'a'.repeat(50)}-${'b'.repeat(25)}`
 const worker = {
@@ -42,13 +42,24 @@ interface World {
 }
 
 function swarmPi(t: TestContext, world: World): FakePi | undefined {
-  const pi = readyPi(t, pi4, { shell: world.shell ?? 'dash' })
-  if (pi === undefined) return undefined
-  lay(pi.folder, { states: `${world.states.join('\n')}\n` })
-  lay(pi.root, {
-    'etc/piimage/secrets/join-key': 'JOIN-PRIVATE-KEY\n',
-    'opt/piimage/material/join-known-hosts': '172.19.181.254 ssh-ed25519 AAAA\n',
+  const { status, stdout = '', stderr = '' } = world.answer ?? { status: 0, stdout: token }
+  const made = stepPi(t, 'swarm', {
+    shell: world.shell ?? 'dash',
+    files: {
+      'etc/piimage/secrets/join-key': 'JOIN-PRIVATE-KEY\n',
+      'opt/piimage/material/join-known-hosts': '172.19.181.254 ssh-ed25519 AAAA\n',
+    },
+    programs: {
+      ssh: `echo '${stdout}'; echo '${stderr}' >&2; exit ${status}`,
+      ip: (world.addresses ?? ['172.19.181.1', '172.19.181.254'])
+        .map((ip) => `echo "2: eth0 inet ${ip}/24 brd"`)
+        .join('\n'),
+    },
+    env: {},
   })
+  if (made === undefined) return undefined
+  const { pi } = made
+  lay(pi.folder, { states: `${world.states.join('\n')}\n` })
   stub(
     pi,
     'docker',
@@ -64,10 +75,6 @@ esac`,
   )
   // Docker's socket, with the token on standard input.
   stub(pi, 'perl', `${note(pi)}; cat >'${pi.folder}/token'; echo active >'${pi.folder}/states'`)
-  const { status, stdout = '', stderr = '' } = world.answer ?? { status: 0, stdout: token }
-  stub(pi, 'ssh', `${note(pi)}; echo '${stdout}'; echo '${stderr}' >&2; exit ${status}`)
-  const addresses = world.addresses ?? ['172.19.181.1', '172.19.181.254']
-  stub(pi, 'ip', addresses.map((ip) => `echo "2: eth0 inet ${ip}/24 brd"`).join('\n'))
   return pi
 }
 
