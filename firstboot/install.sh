@@ -169,6 +169,11 @@ stage_trigger() {
   sync
 }
 
+stage_mark() {
+  put 644 root:root "$state/installed" <"$payload/.id"
+  sync
+}
+
 # stage NAME: runs one, notes its failure, goes on with the next.
 failed=
 stage() {
@@ -178,6 +183,16 @@ stage() {
   )
   # shellcheck disable=SC2181 # testing the subshell directly would switch off its set -e
   [ $? -eq 0 ] || failed="$failed $1"
+}
+
+# is_left_behind: whether nothing is installed that could pick up the rest (a
+# disk that takes no writes). Then the trigger stays for the next boot; but not
+# after the third, or a Pi with a dead card would start again for ever.
+is_left_behind() {
+  case "$failed " in *' payload '* | *' units '*) ;; *) return 1 ;; esac
+  tries=$(($(cat "$fat/log/tries" 2>/dev/null || echo 0) + 1))
+  [ "$tries" -lt 3 ] || return 1
+  mkdir -p "$fat/log" && echo "$tries" >"$fat/log/tries" && sync
 }
 
 install_all() {
@@ -192,13 +207,16 @@ install_all() {
   fi
   PIIMAGE_LIB=$payload/lib.sh
   export PIIMAGE_LIB
-  for name in secrets files early trigger; do stage "$name"; done
-  if [ -n "$failed" ]; then
-    report install failed "these stages failed:$failed$(sed 's/^/: /' "$root/run/piimage/reason" 2>/dev/null)"
-    return 1
+  for name in secrets files early; do stage "$name"; done
+  if is_left_behind; then :; else stage trigger; fi
+  # Said first, marked then: cut off between the two, it is said again.
+  if [ -z "$failed" ]; then
+    report install 'done'
+    stage mark
   fi
-  report install 'done'
-  put 644 root:root "$state/installed" <"$payload/.id" && sync
+  [ -n "$failed" ] || return 0
+  report install failed "these stages failed:$failed$(sed 's/^/: /' "$root/run/piimage/reason" 2>/dev/null)"
+  return 1
 }
 
 mkdir -p "$state/log" || :

@@ -127,6 +127,10 @@ export class Rig {
     }
   }
 
+  remove(paths: readonly string[]): void {
+    for (const path of paths) rmSync(join(this.#folder, 'disk/upper', path), { recursive: true, force: true })
+  }
+
   /** A stand-in, before everything else in PATH, whose calls are kept. */
   program(name: string, script: string): void {
     const path = join(this.#folder, 'run/rig/bin', name)
@@ -235,6 +239,17 @@ exit 127
     rmSync(join(this.#folder, 'run/piimage'), { recursive: true, force: true })
     const script = `${beside}\nexec sh /opt/piimage/run.sh`
     return this.#inside(['/bin/sh', '-c', script], network ? {} : { net: true })
+  }
+
+  /** Where the FAT's files lie. */
+  get bootFolder(): string {
+    return join(this.#folder, 'fat')
+  }
+
+  /** Start the installer from the FAT, as the trigger does; the power goes off at its end. */
+  install(): Promise<Run> {
+    rmSync(join(this.#folder, 'run/piimage'), { recursive: true, force: true })
+    return this.#inside(['/bin/sh', '-c', 'exec sh /boot/firmware/piimage/install.sh'], {})
   }
 
   /** As if the step had never run: what is noted of it is forgotten, what it did stays. */
