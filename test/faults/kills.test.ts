@@ -89,7 +89,7 @@ const download = (place: Place): string => {
 const scenarios: Scenario[] = [
   {
     name: 'images fetch, from a slow server',
-    kills: 40,
+    kills: 36,
     prepare: serveImage,
     reset: emptyCache,
     words: () => ['images', 'fetch', DEMO_IMAGE],
@@ -114,7 +114,7 @@ const scenarios: Scenario[] = [
   },
   {
     name: 'flash to a new file, with unpacking',
-    kills: 20,
+    kills: 16,
     reset(place) {
       emptyCache(place)
       rmSync(place.file('oneil.img'), { force: true })
@@ -124,7 +124,7 @@ const scenarios: Scenario[] = [
   },
   {
     name: 'flash in place of another file',
-    kills: 15,
+    kills: 14,
     prepare: (place) => place.piimage('flash', '--node', 'carter=carter.img'),
     reset: (place) => copyFileSync(place.file('carter.img'), place.file('oneil.img')),
     words: () => ['flash', '--node', 'oneil=oneil.img', '--yes'],
@@ -142,7 +142,7 @@ const scenarios: Scenario[] = [
   },
   {
     name: 'flash --probe to a card',
-    kills: 10,
+    kills: 8,
     drives: ['card'],
     reset: (place) => oldCard(place, 'card'),
     words: ({ loops }) => ['flash', '--node', `oneil=${loops.get('card')}`, '--yes', '--probe', '--full'],
@@ -151,7 +151,7 @@ const scenarios: Scenario[] = [
   },
   {
     name: 'flash to three cards, with more threads',
-    kills: 15,
+    kills: 14,
     drives: ['hammond', 'oneil', 'carter'],
     reset: (place) => oldCard(place, 'hammond', 'oneil', 'carter'),
     words: ({ loops }) => [
@@ -164,7 +164,7 @@ const scenarios: Scenario[] = [
   },
   {
     name: 'flash --changed-only',
-    kills: 15,
+    kills: 14,
     drives: ['card'],
     prepare: makeBoth,
     reset: (place) => putOnCard(place, 'carter.img'),
@@ -174,7 +174,7 @@ const scenarios: Scenario[] = [
   },
   {
     name: 'customise a card',
-    kills: 15,
+    kills: 14,
     drives: ['card'],
     prepare: makeBoth,
     reset: (place) => putOnCard(place, 'carter.img'),
@@ -193,7 +193,7 @@ const scenarios: Scenario[] = [
   },
   {
     name: 'bake',
-    kills: 15,
+    kills: 14,
     prepare: async (place) => {
       await place.piimage('bake', '--node', 'oneil', '-o', 'kept')
       writeFileSync(place.file('kept/oneil.img'), 'an older image')

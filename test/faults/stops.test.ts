@@ -333,3 +333,18 @@ for (const { name, signal = 'SIGINT', arrange, says } of stops) {
     assert.deepEqual(left, [])
   })
 }
+
+test('what a killed status left in the temporary folder is cleared by the next', async (t) => {
+  if (needTool(t, 'ssh', 'openssh-client') === undefined) return
+  const project = demoProject(t)
+  mkdirSync(project.file('tmp'))
+  mkdirSync(project.file(`tmp/piimage-ssh-${2 ** 22 + 1}-dead`))
+  mkdirSync(project.file(`tmp/piimage-ssh-${process.pid}-alive`))
+  writeFileSync(project.file('ssh_config'), 'Host *\n  HostName 127.0.0.1\n  Port 1\n')
+  const { status, said } = await startVictim(['status', '--ssh-config', 'ssh_config'], {
+    cwd: project.folder,
+    env: { TMPDIR: project.file('tmp') },
+  }).ended
+  assert.equal(status, 0, said)
+  assert.deepEqual(readdirSync(project.file('tmp')), [`piimage-ssh-${process.pid}-alive`])
+})
