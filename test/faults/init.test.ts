@@ -24,7 +24,6 @@ const moments = [
   ['mkdir', 1],
 ] as const
 
-/** Nobody's folder but that of the `home` file is looked at. */
 const filesOf = (home: string): string[] => readdirSync(home).sort()
 
 test('init killed at every step: the next run has a whole key and a whole cluster file', async (t) => {

@@ -227,6 +227,8 @@ for (const { name, card, first, at, second, status, says, check, prepare } of pa
     })
     const one = startVictim(fill(first), {
       cwd: project.folder,
+      // One process, which can be halted: with many cards it would start another (src/thread-pool.ts).
+      env: { UV_THREADPOOL_SIZE: '8' },
       onText(_, { said, process: child }) {
         if (halted || !at.test(said())) return
         halted = true
