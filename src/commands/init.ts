@@ -8,7 +8,7 @@
  * written, so the first `plan` finds nothing wrong in it.
  */
 
-import { existsSync } from 'node:fs'
+import { existsSync, statSync } from 'node:fs'
 import { mkdir, open, readFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { basename, join, relative, resolve } from 'node:path'
@@ -16,6 +16,7 @@ import { parseCluster, readLocalFile } from '../cluster/cluster-file.ts'
 import { formats } from '../cluster/formats.ts'
 import { MistakesError, UsageError } from '../errors.ts'
 import { createFileAtomically } from '../io/atomic-file.ts'
+import { clearDeadParts } from '../io/parts.ts'
 import { createClusterKey } from '../secrets/cluster-key.ts'
 import type { World } from '../world.ts'
 import { type Context, defineCommand, type GlobalArgs } from './command.ts'
@@ -77,6 +78,10 @@ export const initCommand = defineCommand<InitArgs>({
     const folder = resolve(world.cwd, args.dir)
     const shown = (name: string): string => relative(world.cwd, join(folder, name))
     const made: string[] = []
+    if (statSync(folder, { throwIfNoEntry: false })?.isDirectory())
+      // A key that was half made is a secret under a name that git does not ignore.
+      for (const name of [CLUSTER_KEY_FILE, PASSPHRASE_FILE, 'cluster.yaml'])
+        await clearDeadParts(join(folder, name))
     const make = async (name: string, makeFile: () => Promise<unknown>) => {
       await makeFile()
       made.push(name)

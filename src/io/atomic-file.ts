@@ -32,8 +32,8 @@ export async function createFileAtomically(
       // Unlike rename, it replaces nothing.
       await link(partial, path)
     } catch (error) {
-      const { code } = error as NodeJS.ErrnoException
-      if (code === 'EEXIST') throw error
+      const code = String((error as NodeJS.ErrnoException).code)
+      if (!/^(EPERM|ENOTSUP|EOPNOTSUPP|ENOSYS)$/.test(code)) throw error
       // A file system without links (FAT): the name is taken first, for a moment with nothing in it.
       await (await open(path, 'wx', mode)).close()
       return rename(partial, path)
