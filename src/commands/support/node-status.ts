@@ -29,7 +29,7 @@ export async function askNode(ssh: NodeSsh, node: string): Promise<NodeStatus> {
 }
 
 /** What QUESTION prints; a value that is empty is not there. */
-function parseAnswer(text: string): Pick<NodeStatus, 'firstBoot' | 'docker' | 'join'> {
+export function parseAnswer(text: string): Pick<NodeStatus, 'firstBoot' | 'docker' | 'join'> {
   const values = new Map(
     text.split('\n').map((line) => {
       const blank = line.indexOf(' ')
