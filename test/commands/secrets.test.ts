@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { figure } from '../support/figures.ts'
 import { findIn, personalProject, secretsOf } from '../support/personal-project.ts'
 
 /** Each command once, as people use it; the first ones make what the later ones read. */
@@ -55,6 +56,9 @@ test('no secret, derived or given, in any output, and in no file but the cards a
     searched += 1
   }
   assert.ok(searched > 5, files.join(' '))
+
+  figure(t, 'secrets', secrets.length)
+  figure(t, 'command lines', commandLines.length)
 
   function inFolder(word: string): string {
     const [, node = '', path = ''] = /^(?:(\w+)=)?(.*)$/.exec(word) ?? []

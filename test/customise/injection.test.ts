@@ -18,6 +18,7 @@ import { type BootPlan, planBoot } from '../../src/customise/plan-boot.ts'
 import { PiimageError } from '../../src/errors.ts'
 import { packageRoot } from '../../src/package-root.ts'
 import { parse } from '../cluster/support.ts'
+import { figure } from '../support/figures.ts'
 import { tempFolder } from '../support/temp.ts'
 import { needTool, run } from '../support/tools.ts'
 import { keys, makeCluster, makeNode, use } from './cluster.ts'
@@ -96,6 +97,7 @@ for (const { name, boot } of clusters) {
       }
     }
     assert.ok(counts.refused > 1000 && counts.literal > 0, JSON.stringify(counts))
+    figure(t, 'hostile values', counts.refused + counts.literal)
   })
 }
 
@@ -117,6 +119,7 @@ test('an overlay’s parameter with a meaning is refused, or stays a text', asyn
     }
   }
   assert.ok(counts.refused > 500 && counts.literal > 0, JSON.stringify(counts))
+  figure(t, 'hostile values', counts.refused + counts.literal)
 })
 
 /** One cluster, and the text in it that is being looked at. */

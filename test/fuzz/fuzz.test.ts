@@ -7,6 +7,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { packageRoot } from '../../src/package-root.ts'
+import { figure } from '../support/figures.ts'
 import { tryInput } from './session.ts'
 import { targets } from './targets.ts'
 import { type Report, watchSessions } from './watch.ts'
@@ -26,7 +27,7 @@ test('of the inputs that it starts from, each parser accepts some', async () => 
   }
 })
 
-test('changed inputs are accepted or refused in words', async () => {
+test('changed inputs are accepted or refused in words', async (t) => {
   const names = targets.map(({ name }) => name)
   const reports: Report[] = []
   await watchSessions(names, { executions: EXECUTIONS, seed: 1 }, (report) => reports.push(report))
@@ -42,6 +43,12 @@ test('changed inputs are accepted or refused in words', async () => {
   assert.deepEqual(
     reports.map(({ name }) => name),
     names,
+  )
+  figure(t, 'parsers', names.length)
+  figure(
+    t,
+    'fuzzed inputs',
+    reports.reduce((sum, { result }) => sum + result.executions, 0),
   )
 })
 
