@@ -1,4 +1,4 @@
-/** The lines for a firewall, taken by iptables in a network of its own. */
+/** The lines for a firewall, taken by iptables and nft in a network of its own. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { formatFirewallHints } from '../../src/servers/firewall.ts'
@@ -24,6 +24,29 @@ test('iptables takes its lines; what serves the cluster is open to it and shut t
       '-A INPUT -s 10.3.50.0/24 -i eth0 -j ACCEPT',
       '-A INPUT -i lo -j ACCEPT',
       '-A INPUT ! -i eth0 -j DROP',
+    ],
+  )
+})
+
+test('nft takes its lines', (t) => {
+  if (!needRoot(t) || needTool(t, 'nft', 'nftables') === undefined) return
+  const lines = formatFirewallHints(servedCluster())
+    .split('\n')
+    .filter((line) => line.startsWith('nft '))
+  const table =
+    "nft 'add table inet filter; add chain inet filter input { type filter hook input priority 0; }'"
+  const script = [table, ...lines, 'nft list chain inet filter input'].join('\n')
+  const ran = run('unshare', ['--net', 'sh', '-ec', script])
+  assert.equal(ran.status, 0, ran.stderr)
+  const rules = ran.stdout.split('\n').filter((line) => / (accept|drop)$/.test(line))
+  assert.deepEqual(
+    rules.map((line) => line.trim()),
+    [
+      'iifname "eth0" udp dport { 67, 69, 4011, 61000-61199 } accept',
+      'iifname "eth0" ip saddr 10.3.50.0/24 udp dport { 111, 2049, 20048 } accept',
+      'iifname != { "lo", "eth0" } udp dport { 111, 2049, 20048 } drop',
+      'iifname "eth0" ip saddr 10.3.50.0/24 tcp dport { 111, 2049, 20048 } accept',
+      'iifname != { "lo", "eth0" } tcp dport { 111, 2049, 20048 } drop',
     ],
   )
 })
