@@ -20,6 +20,7 @@ import { type NetrootPlan, withExports } from './plan.ts'
 import type { ServedCluster } from './served.ts'
 import { makeSharedBoot } from './shared/boot.ts'
 import { linkNodes, putBootcode } from './tftp-root.ts'
+import { linkSlots } from './usb-links.ts'
 
 export interface LayOutOptions {
   place: Place
@@ -88,6 +89,7 @@ export async function layOut(plan: NetrootPlan, options: LayOutOptions, task: Ta
   task.signal.throwIfAborted()
   for (const { record } of plan.nodes) await switchTo(stateFolder, record.node, record.edition, place)
   linkNodes(plan.served, place)
+  await linkSlots(plan.served, place)
   const bootcode = plan.bootcode === undefined ? undefined : generationFolder(stateFolder, plan.bootcode)
   putBootcode(tftpRoot, bootcode === undefined ? undefined : `${bootcode}/boot`, place)
   laid.served = withEditions(plan.served, place)

@@ -15,6 +15,7 @@ import {
   readdirSync,
   renameSync,
   statSync,
+  symlinkSync,
   utimesSync,
   writeFileSync,
 } from 'node:fs'
@@ -73,7 +74,7 @@ export async function makeEdition(
 function makeBootTree(
   from: string,
   to: string,
-  { files, without }: BootTree,
+  { files, without, self }: BootTree,
   modified: Date,
   shared: string | undefined,
 ): void {
@@ -81,6 +82,7 @@ function makeBootTree(
   const replaced = new Set([...files.keys(), ...without, ...others].map((path) => path.toLowerCase()))
   linkTree(from, to, '', replaced)
   for (const name of others) linkSync(join(shared ?? from, name), join(to, name))
+  if (self !== undefined) symlinkSync('.', join(to, self))
   for (const [path, content] of files) {
     makeFolder(dirname(join(to, path)), OPEN)
     writeFileSync(join(to, path), content, { flag: 'wx', mode: 0o644 })

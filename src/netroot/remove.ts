@@ -4,6 +4,7 @@ import { basename, dirname, join } from 'node:path'
 import { NetrootError } from '../errors.ts'
 import { servedFile } from './paths.ts'
 import { at, mountsBelow, type Place, removeTree } from './place.ts'
+import { removeSlots } from './usb-links.ts'
 
 /**
  * Whether it may be removed: before the servers are stopped.
@@ -35,6 +36,7 @@ export async function removeState(state: string, place: Place): Promise<void> {
     throw new NetrootError(`${mounted} is still mounted`, {
       hint: `Shut its node down, then: umount '${mounted}', and run again.`,
     })
+  removeSlots(state, place)
   const gone = goneOf(folder)
   await removeTree(gone)
   if (existsSync(folder)) renameSync(folder, gone)
