@@ -64,6 +64,7 @@ function readCpio(bytes: Buffer, names: string[]): number | undefined {
     const field = (index: number) =>
       Number.parseInt(bytes.toString('latin1', offset + 6 + 8 * index, offset + 14 + 8 * index), 16)
     const [size, nameBytes] = [field(6), field(11)]
+    if (!(size >= 0 && nameBytes > 0)) return undefined
     const name = bytes.toString('utf8', offset + HEADER_BYTES, offset + HEADER_BYTES + nameBytes - 1)
     offset = aligned(aligned(offset + HEADER_BYTES + nameBytes) + size)
     if (name === 'TRAILER!!!') return Math.min(offset, bytes.length)
