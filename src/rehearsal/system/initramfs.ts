@@ -66,6 +66,7 @@ function readCpio(bytes: Buffer, names: string[]): number | undefined {
     if (!/^[0-9a-fA-F]+$/.test(header)) return undefined
     const field = (index: number) => Number.parseInt(header.slice(8 * index, 8 * index + 8), 16)
     const [size, nameBytes] = [field(6), field(11)]
+    if (!(size >= 0 && nameBytes > 0)) return undefined
     const name = bytes.toString('utf8', offset + HEADER_BYTES, offset + HEADER_BYTES + nameBytes - 1)
     offset = aligned(aligned(offset + HEADER_BYTES + nameBytes) + size)
     if (name === 'TRAILER!!!') return Math.min(offset, bytes.length)
