@@ -45,7 +45,9 @@ export const ratios: readonly [string, string, string][] = [
   ['four cards, one card, packed', '4 cards, packed', 'piimage, packed'],
   ['four cards, one card, in the cache', '4 cards, in the cache', 'piimage, in the cache'],
   ['sixteen cards, one card, packed', '16 cards, packed', 'piimage, packed'],
-  ['piimage, xz | dd | cmp: CPU', 'piimage, packed', 'xz | dd, cmp'],
+  ['piimage with read-back, xz | dd and cmp: CPU', 'piimage, packed', 'xz | dd, cmp'],
+  ['piimage without, xz | dd: CPU', 'piimage --no-verify, packed', 'xz | dd'],
+  ['piimage, bmaptool, both packed and without read-back', 'piimage --no-verify, packed', 'bmaptool, xz'],
 ]
 
 /** @param rates of a card */
