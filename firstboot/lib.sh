@@ -263,7 +263,7 @@ apt_trouble() {
     echo "no space left ($(free_megabytes /var) MB free on /var)"
   elif grep -Eqi 'not (yet )?valid|certificate is not|not yet (valid|activated)' "$1"; then
     echo "the clock is wrong: it says $(date -u +%Y-%m-%dT%H:%MZ)"
-  elif grep -Eqi 'is expired|certificate.* expired' "$1"; then
+  elif grep -Eqi 'is expired|expired certificate|certificate.* expired' "$1"; then
     echo "the archive is out of date, or the clock is wrong: it says $(date -u +%Y-%m-%dT%H:%MZ)"
   elif grep -Eqi 'gpg error|is not signed|badsig|no_pubkey|signatures? .*(invalid|verif)|certificate verification failed' "$1"; then
     echo 'the archive is not signed by the key it should be: is it the right mirror?'
