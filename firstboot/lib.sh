@@ -261,7 +261,7 @@ apt_get() {
 apt_trouble() {
   if grep -Eqi 'no space left|enough free space' "$1"; then
     echo "no space left ($(free_megabytes /var) MB free on /var)"
-  elif grep -Eqi 'not (yet )?valid|certificate is not|not yet (valid|activated)' "$1"; then
+  elif grep -Eqi 'not (yet )?valid|not yet (valid|activated)' "$1"; then
     echo "the clock is wrong: it says $(date -u +%Y-%m-%dT%H:%MZ)"
   elif grep -Eqi 'is expired|expired certificate|certificate.* expired' "$1"; then
     echo "the archive is out of date, or the clock is wrong: it says $(date -u +%Y-%m-%dT%H:%MZ)"
