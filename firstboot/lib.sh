@@ -243,7 +243,8 @@ apt_get() {
   # of a package that was half unpacked (a disk that was full), apt believes that it is there.
   {
     apt_again=
-    if dpkg-query -W -f '${db:Status-Status}\n' 2>/dev/null | grep -qx half-installed; then apt_again=--reinstall; fi
+    if dpkg-query -W -f '${db:Status-Status}\n' 2>/dev/null | grep -qx half-installed; then apt_again='-o APT::Get::ReInstall=true'; fi
+    # shellcheck disable=SC2086 # two words, or none
     DEBIAN_FRONTEND=noninteractive dpkg --force-confold --configure -a &&
       DEBIAN_FRONTEND=noninteractive apt-get -q -y $apt_again -o DPkg::Lock::Timeout=600 -o Acquire::Retries=3 \
         -o APT::Update::Error-Mode=any -o Dpkg::Options::=--force-confold "$@"
@@ -260,9 +261,9 @@ apt_get() {
 apt_trouble() {
   if grep -Eqi 'no space left|enough free space' "$1"; then
     echo "no space left ($(free_megabytes /var) MB free on /var)"
-  elif grep -Eqi 'not (yet )?valid|certificate is not|not yet (valid|activated)' "$1"; then
+  elif grep -Eqi 'not (yet )?valid|not yet (valid|activated)' "$1"; then
     echo "the clock is wrong: it says $(date -u +%Y-%m-%dT%H:%MZ)"
-  elif grep -Eqi 'is expired|certificate.* expired' "$1"; then
+  elif grep -Eqi 'is expired|expired certificate|certificate.* expired' "$1"; then
     echo "the archive is out of date, or the clock is wrong: it says $(date -u +%Y-%m-%dT%H:%MZ)"
   elif grep -Eqi 'gpg error|is not signed|badsig|no_pubkey|signatures? .*(invalid|verif)|certificate verification failed' "$1"; then
     echo 'the archive is not signed by the key it should be: is it the right mirror?'

@@ -58,9 +58,14 @@ configure_containerd() {
   mkdir -p "${new%/*}"
   containerd config default | sed 's/^\( *SystemdCgroup *= *\)false/\1true/' >"$new"
   grep -q '^ *SystemdCgroup *= *true' "$new" || fail 'containerd has no setting SystemdCgroup: which version is it?'
-  if cmp -s "$new" "$root/etc/containerd/config.toml"; then return 0; fi
-  put 644 root:root "$root/etc/containerd/config.toml" <"$new"
-  if is_running; then systemctl restart containerd.service || fail 'containerd does not start: journalctl -u containerd says why'; fi
+  restart=yes
+  if cmp -s "$new" "$root/etc/containerd/config.toml"; then
+    ! is_running || ! systemctl -q is-active containerd.service || restart=no
+  else
+    put 644 root:root "$root/etc/containerd/config.toml" <"$new"
+  fi
+  if [ "$restart" = no ] || ! is_running; then return 0; fi
+  systemctl restart containerd.service || fail 'containerd does not start: journalctl -u containerd says why'
 }
 
 # registration: what this node says about itself; part of both kinds of settings.

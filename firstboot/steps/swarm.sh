@@ -119,8 +119,11 @@ join() {
       pause
     done
   fi
-  said=$(printf '%s\n' "$token" | join_swarm "${PIIMAGE_SWARM_ADDRESS:-$PIIMAGE_SWARM_INTERFACE}" "$head:2377" 2>&1) ||
-    tell "the swarm did not take this node in: $(printf '%s' "$said" | redacted | head -n 1)"
+  said=$(printf '%s\n' "$token" | join_swarm "${PIIMAGE_SWARM_ADDRESS:-$PIIMAGE_SWARM_INTERFACE}" "$head:2377" 2>&1) || {
+    said="the swarm did not take this node in: $(printf '%s' "$said" | redacted | head -n 1)"
+    case $said in *'no space left'*) fail "$said" ;; esac
+    tell "$said"
+  }
   token=
 }
 

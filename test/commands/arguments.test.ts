@@ -5,12 +5,13 @@
  */
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { packageRoot } from '../../src/package-root.ts'
 import { makeEd25519Key } from '../../src/secrets/ed25519-key.ts'
 import { DEMO_IMAGE, demoProject } from '../support/project.ts'
+import { laySpies } from '../support/spy.ts'
 import { needTool } from '../support/tools.ts'
 import { PASSPHRASE, PASSWORD, secretsOf } from './secrets-of.ts'
 
@@ -55,21 +56,13 @@ function spiedProject(t: TestContext, kind: string, overlay: string) {
   writeFileSync(made.file('ops.password'), `${PASSWORD}\n`, { mode: 0o600 })
   writeFileSync(made.file('attic.wifi'), `${PASSPHRASE}\n`, { mode: 0o600 })
   writeFileSync(made.file('k3s-arm64'), 'k3s\n')
-  mkdirSync(made.file('spy'))
-  writeFileSync(made.file('ssh-stand-in'), SSH, { mode: 0o755 })
-  writeFileSync(
-    made.file('spy/.spy'),
-    `#!/bin/sh
-name=\${0##*/}
-{ printf '%s' "$name"; printf ' %s' "$@"; echo; /usr/bin/tr '\\0' '\\n' </proc/$$/environ; } >>'${made.file('seen')}'
-[ "$name" != ssh ] || exec '${made.file('ssh-stand-in')}' "$@"
-for folder in /usr/sbin /usr/bin /sbin /bin; do [ ! -x "$folder/$name" ] || exec "$folder/$name" "$@"; done
-exit 127
-`,
-    { mode: 0o755 },
-  )
-  const names = new Set(['ssh', ...['/usr/sbin', '/usr/bin'].flatMap((folder) => readdirSync(folder))])
-  for (const name of names) symlinkSync('.spy', made.file(`spy/${name}`))
+  mkdirSync(made.file('stand-ins'))
+  writeFileSync(made.file('stand-ins/ssh'), SSH, { mode: 0o755 })
+  laySpies({
+    folder: made.file('spy'),
+    seen: made.file('seen'),
+    standIns: { folder: made.file('stand-ins'), names: ['ssh'] },
+  })
   const piimage = (...args: string[]) => {
     const cli = join(packageRoot(), 'build/src/cli.js')
     const ran = spawnSync(process.execPath, [cli, ...args, '--cache', made.file('cache')], {

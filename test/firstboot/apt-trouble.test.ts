@@ -15,7 +15,14 @@ const says: [output: string, told: RegExp][] = [
     'E: Release file for http://x is not valid yet (invalid for another 3d)',
     /^the clock is wrong: it says \d{4}-/,
   ],
-  ['The certificate chain uses not yet valid certificate.', /^the clock is wrong/],
+  [
+    'E: Failed to fetch https://x  Certificate verification failed: The certificate is NOT trusted. The certificate chain uses not yet valid certificate.',
+    /^the clock is wrong/,
+  ],
+  [
+    'E: Failed to fetch https://x  Certificate verification failed: The certificate is NOT trusted. The certificate chain uses expired certificate.',
+    /^the archive is out of date, or the clock is wrong/,
+  ],
   [
     'E: Release file for http://x is expired (invalid since 3d)',
     /^the archive is out of date, or the clock is wrong/,

@@ -23,17 +23,21 @@ import {
 import { dirname, join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { packageRoot } from '../../src/package-root.ts'
+import { laySpies } from '../support/spy.ts'
 import { tempFolder } from '../support/temp.ts'
 import { needRoot, needTool, run } from '../support/tools.ts'
 import type { ShellName } from './fake-pi.ts'
 
 const MEGABYTES = 24
 
+/** Programs that come with packages, and that an image has not. */
+const BROUGHT = 'docker dockerd containerd kubelet kubeadm kubectl crictl k3s nmcli'.split(' ')
+
 /** What this machine may have and an image has not; and an apt that knows no archive. */
 const PREPARE = `set -e
 rm -rf /etc/apt /var/lib/apt /var/lib/dpkg /var/cache/apt /etc/docker /etc/rancher /etc/cloud /etc/sudoers.d /etc/ssh /etc/containerd
 rm -f /etc/systemd/system/*.service /etc/systemd/system/*.wants/* /etc/fstab
-for name in docker dockerd containerd kubelet kubeadm kubectl crictl k3s nmcli; do
+for name in ${BROUGHT.join(' ')}; do
   for folder in /usr/local/sbin /usr/local/bin /usr/sbin /usr/bin; do rm -f $folder/$name; done
 done
 rm -f /usr/lib/systemd/system/dnsmasq.service /lib/systemd/system/dnsmasq.service
@@ -147,46 +151,12 @@ export class Rig {
    * stand-ins, has its arguments and its environment kept.
    */
   spy(): void {
-    const folder = join(this.#folder, 'run/rig/spy')
-    mkdirSync(folder)
-    writeFileSync(
-      join(folder, '.spy'),
-      `#!/bin/sh
-name=\${0##*/}
-{ printf '%s' "$name"; printf ' %s' "$@"; echo; /usr/bin/tr '\\0' '\\n' </proc/$$/environ; } >>/run/rig/seen
-for folder in /run/rig/bin /usr/local/sbin /usr/local/bin /usr/sbin /usr/bin /sbin /bin; do
-  [ ! -x "$folder/$name" ] || exec "$folder/$name" "$@"
-done
-exit 127
-`,
-      { mode: 0o755 },
-    )
-    const places = [
-      join(this.#folder, 'run/rig/bin'),
-      '/usr/local/bin',
-      '/usr/sbin',
-      '/usr/bin',
-      '/sbin',
-      '/bin',
-    ]
-    // What an image has not must not seem to be there.
-    const absent = new Set([
-      'docker',
-      'dockerd',
-      'containerd',
-      'kubelet',
-      'kubeadm',
-      'kubectl',
-      'crictl',
-      'k3s',
-      'nmcli',
-    ])
-    const [own = '', ...others] = places
-    const names = new Set([
-      ...readdirSync(own),
-      ...others.flatMap((place) => readdirSync(place)).filter((name) => !absent.has(name)),
-    ])
-    for (const name of names) symlinkSync('.spy', join(folder, name))
+    laySpies({
+      folder: join(this.#folder, 'run/rig/spy'),
+      seen: '/run/rig/seen',
+      standIns: { folder: '/run/rig/bin', names: readdirSync(join(this.#folder, 'run/rig/bin')) },
+      absent: new Set(BROUGHT),
+    })
     this.#spied = '/run/rig/spy:'
   }
   #spied = ''

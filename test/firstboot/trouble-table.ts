@@ -138,6 +138,7 @@ export const table: Record<string, Record<Column, Cell>> = {
     'wrong clock': [
       {
         way: 'head',
+        // What apt-helper says of a certificate from the future.
         files: {
           'usr/lib/apt/apt-helper':
             '#!/bin/sh\n[ -e /run/rig/clock-wrong ] || exec cp /run/rig/served "$3"\necho \'W: Certificate verification failed: The certificate is NOT trusted. The certificate chain uses not yet valid certificate.\' >&2\nexit 100\n',
