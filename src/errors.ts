@@ -48,6 +48,11 @@ export class PartialError extends PiimageError {
   readonly exitCode = 6
 }
 
+/** The netboot server could not be set up, or would not boot its nodes. */
+export class NetrootError extends PiimageError {
+  readonly exitCode = 7
+}
+
 /** The person or the system asked piimage to stop (SIGINT, SIGTERM). */
 export class InterruptedError extends PiimageError {
   readonly exitCode = 130

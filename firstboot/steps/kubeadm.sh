@@ -44,8 +44,12 @@ SOURCE
     # shellcheck disable=SC2086 # no argument where there is one already
     apt_get install --no-install-recommends $runtime kubelet kubeadm kubectl
   fi
-  # A cluster is brought to another version on purpose, node by node.
-  apt-mark hold kubelet kubeadm kubectl
+}
+
+# A cluster is brought to another version on purpose, node by node.
+hold_packages() {
+  [ "$(apt-mark showhold | grep -cxE 'kubelet|kubeadm|kubectl')" -ne 3 ] || return 0
+  apt-mark hold kubelet kubeadm kubectl || fail "the packages could not be held at their version: $(free_megabytes /var) MB are free"
 }
 
 # Kubelet and containerd must agree on who keeps the control groups.
@@ -173,6 +177,7 @@ has_memory_cgroup ||
   impossible 'the kernel has no memory control group, without which the kubelet does not start: is cgroup_enable=memory in cmdline.txt?'
 swap_off
 install_packages
+hold_packages
 configure_containerd
 enable_unit containerd.service
 enable_unit kubelet.service

@@ -6,7 +6,7 @@ set -eu
 . "$PIIMAGE_LIB"
 
 patience=${PIIMAGE_SWARM_PATIENCE:-1800}
-pause=${PIIMAGE_SWARM_PAUSE:-30}
+longest=${PIIMAGE_SWARM_PAUSE:-30}
 list=$payload/material/swarm-nodes
 closed=$state/swarm-closed
 [ ! -e "$closed" ] || exit 0
@@ -63,12 +63,13 @@ gather() {
 close() {
   rm -rf "$root/var/lib/piimage-join"
   rm -f "$root/etc/sudoers.d/90-piimage-join" "$root/usr/local/sbin/piimage-join-token"
-  if grep -q '^piimage-join:' "$root/etc/passwd"; then userdel ${root:+-R "$root"} piimage-join; fi
+  if grep -q '^piimage-join:' "$root/etc/passwd"; then accounts userdel piimage-join; fi
   docker swarm join-token --rotate -q worker >/dev/null
   date -u +%Y-%m-%dT%H:%M:%SZ | put 644 root:root "$closed"
 }
 
 waited=0
+pause=2
 told=
 while :; do
   gather
@@ -76,7 +77,9 @@ while :; do
   if [ "$told" != "$missing" ]; then report swarm-gather waiting "not in the swarm yet:$missing"; fi
   told=$missing
   [ "$waited" -lt "$patience" ] || later "not in the swarm yet:$missing"
+  [ "$pause" -le "$longest" ] || pause=$longest
   sleep "$pause"
   waited=$((waited + pause))
+  pause=$((pause * 2))
 done
 close

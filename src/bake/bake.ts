@@ -26,6 +26,8 @@ export interface BakeRequest {
   name: string
   format: BakeFormat
   level?: number
+  /** Permission bits: 0600 for an image that holds a node's secrets. */
+  mode: number
 }
 
 export interface Baked {
@@ -99,7 +101,7 @@ async function copyImage(
   task: Task,
 ): Promise<string> {
   const { image } = request
-  const sink = await openSink(path, request.format, request.level)
+  const sink = await openSink(path, request.format, request.mode, request.level)
   const hash = createHash('sha256')
   try {
     for (let offset = 0; offset < image.length; offset += CHUNK_BYTES) {

@@ -125,7 +125,9 @@ async function bakeOne(
   await base.verified(task)
   const name = fileNameOf(project.cluster, node, args)
   const { format, level } = args
-  const baked = await bakeImage({ image: changes, used: ranges, folder, name, format, level }, task)
+  // What is not for release holds the node's keys.
+  const mode = args.release ? 0o644 : 0o600
+  const baked = await bakeImage({ image: changes, used: ranges, folder, name, format, level, mode }, task)
   const image = project.imageOf(node)
   if (args.release)
     baked.files.push(await writeSbom({ folder, name, node, image, baseSha256: base.sha256, baked }))

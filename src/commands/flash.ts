@@ -10,7 +10,6 @@ import { UsageError } from '../errors.ts'
 import { formatTable } from '../report/table.ts'
 import { type Context, defineCommand, type GlobalArgs } from './command.ts'
 import { openBases } from './support/base-image.ts'
-import { runBatch } from './support/batch.ts'
 import { describeDrive } from './support/describe-drive.ts'
 import {
   type CardArgs,
@@ -142,6 +141,7 @@ async function flashPairs(args: GlobalArgs & FlashArgs, context: Context): Promi
 
 /** Every node, as cards are put in. */
 async function flashBatch(args: GlobalArgs & FlashArgs, context: Context): Promise<object> {
+  const { runBatch } = await import('./support/batch.ts')
   const project = await openProject(args, context)
   await project.keys()
   const nodes =

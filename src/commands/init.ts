@@ -38,6 +38,8 @@ interface InitArgs {
 
 /** The pass phrase lies beside the cluster file unless a flag names another place. */
 const PASSPHRASE_FILE = 'wifi.passphrase'
+/** As `export kubeconfig` is shown to be used. */
+const KUBECONFIG_FILE = 'kubeconfig'
 /** Needs nothing of anybody's: what it holds is only looked at. */
 const DEFAULT_TEMPLATE = 'demo'
 
@@ -84,7 +86,7 @@ export const initCommand = defineCommand<InitArgs>({
       await makeFile()
       made.push(name)
     }
-    const ignored = [CLUSTER_KEY_FILE, JOURNAL_FILE]
+    const ignored = [CLUSTER_KEY_FILE, JOURNAL_FILE, KUBECONFIG_FILE]
     let start: Start | undefined
     if (existsSync(join(folder, 'cluster.yaml'))) {
       output.note(`${shown('cluster.yaml')} is there already and stays as it is`)

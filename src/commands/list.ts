@@ -49,6 +49,11 @@ export const commands: readonly CommandEntry[] = [
     load: async () => (await import('./inspect.ts')).inspectCommand,
   },
   {
+    name: 'netroot',
+    describe: 'Nodes without cards: lay out what they boot from, and serve it',
+    load: async () => (await import('./netroot.ts')).netrootCommand,
+  },
+  {
     name: 'status',
     describe: 'Ask the nodes over ssh how far they are',
     load: async () => (await import('./status.ts')).statusCommand,
@@ -60,7 +65,7 @@ export const commands: readonly CommandEntry[] = [
   },
   {
     name: 'export',
-    describe: 'Files for ssh, Ansible, /etc/hosts and the boards themselves',
+    describe: 'Files for ssh, Ansible, kubectl, /etc/hosts and the boards themselves',
     load: async () => (await import('./export.ts')).exportCommand,
   },
   {

@@ -5,8 +5,9 @@
  * Secrets are never in it: files of the secrets folder are only named, and
  * every other occurrence of a secret reads `<secret>`.
  */
+
+import { formatDiff } from '../diff.ts'
 import { formatBytes } from '../units.ts'
-import { formatDiff } from './diff.ts'
 import { PAYLOAD } from './payload-paths.ts'
 import type { BootPlan, FileChange } from './plan-boot.ts'
 import { RECEIPT_FILE } from './receipt.ts'

@@ -1,10 +1,10 @@
 /** What is in the cache: list it, check it, throw parts of it away. */
 import { readdir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
+import { type EntryLock, tryLockEntry } from '../io/entry-lock.ts'
 import type { Task } from '../progress.ts'
 import { type Cache, readImageFacts } from './cache.ts'
 import type { EntryPaths } from './cache-folder.ts'
-import { type EntryLock, tryLockEntry } from './entry-lock.ts'
 import { hashFile } from './hash-file.ts'
 
 export interface CacheEntry {

@@ -3,7 +3,7 @@
  *
  *   downloads/<sha256>            a download, as published
  *   images/<sha256 of it>.img     the image in it, raw; .json has its size and sha256
- *   locks/<sha256>.download       who downloads it, and .image who unpacks it (./entry-lock.ts)
+ *   locks/<sha256>.download       who downloads it, and .image who unpacks it (../io/entry-lock.ts)
  *
  * A final name appears only after the digest matched, by rename; everything
  * else ends in `.part`. Names are digests, so no key or URL ever becomes a path.
@@ -17,9 +17,9 @@ import type { LockedImage } from '../catalog/locked-image.ts'
 import { DigestError } from '../digest.ts'
 import { FetchError } from '../errors.ts'
 import { createFileAtomically, syncFolder, writeFileAtomically } from '../io/atomic-file.ts'
+import { lockEntry } from '../io/entry-lock.ts'
 import type { Task } from '../progress.ts'
 import { type EntryPaths, entryPaths } from './cache-folder.ts'
-import { lockEntry } from './entry-lock.ts'
 import { hashFile } from './hash-file.ts'
 
 /** An image on this machine. */

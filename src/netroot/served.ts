@@ -45,12 +45,18 @@ export interface ServedNode {
   serial?: string
   /** The generation it gets at its next boot. */
   generation: string
+  /** Its own trees over that generation. */
+  edition: string
   /** Everything that TFTP gives this node. */
   bootFolder: string
   /** What `nfsroot=` names. */
   rootFolder: string
   rootMode: RootMode
   overlay?: OverlayMount
+  /** Of editions that it had before, and may still be running on. */
+  earlierOverlays?: OverlayMount[]
+  /** With a shared root: the folder with the node's own files, read by its initramfs. */
+  stateFolder?: string
   /** Folder with the node's volume file for containers, an export of its own. */
   volumeFolder?: string
   /** All that it may mount: its root, its volume, the root it may still be running on. */

@@ -1,10 +1,10 @@
 /**
- * A card written by piimage: a cluster folder around the fixture image,
+ * Cards written by piimage: a cluster folder around the fixture image,
  * `piimage flash` onto a loop device, and `piimage inspect --check`.
  */
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
-import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { closeSync, mkdirSync, openSync, readSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { readClusterKey } from '../../src/secrets/cluster-key.ts'
 import { sshHostKey } from '../../src/secrets/identity.ts'
@@ -29,7 +29,8 @@ export interface FlashedCard {
 export const passwordHash =
   '$6$piimagetest$lLEWqUf97hWang3Buk3z2NImzHJmxOd87vmjQXSvrqj7t/fRnhBaX6aFezqQiUdQotZ9wteLwbzjoGhvcKOfL/'
 
-const IMAGE = 'pi-like-trixie-arm64-lite@2025-12-05'
+/** The image's name in the lock, for the cluster file. */
+export const IMAGE = 'pi-like-trixie-arm64-lite@2025-12-05'
 /** The boot partition of the fixture. */
 export const BOOT = { offset: 16384 * 512, length: 262144 * 512 }
 
@@ -65,27 +66,25 @@ function writeCountOverlay(folder: string): void {
   writeFileSync(join(overlay, 'count.sh'), 'set -eu\necho ran >>/var/lib/piimage/counted\n')
 }
 
-export interface CardOptions {
-  /** Changes the unpacked image before it is locked. */
-  adapt?: (image: string) => void
-  /** Lines for the cluster file. */
-  settings?: string
-}
-
-/** @param folder gets the cluster folder and `card.img` */
-export async function flashCard(
+/**
+ * A cluster folder around the fixture.
+ *
+ * @param folder gets the image, its lock, `cluster.key`, and the key pair `id_ed25519` of the person
+ * @param adapt changes the unpacked image before it is locked
+ * @returns path of the person's private key
+ */
+export function makeClusterFolder(
   fixture: string,
   folder: string,
   trigger: Trigger,
-  address: string,
-  { adapt, settings = '' }: CardOptions = {},
-): Promise<FlashedCard> {
+  clusterFile: string,
+  adapt: (image: string) => void = () => {},
+): string {
   const image = prepareImage(fixture, folder, trigger)
-  adapt?.(image)
-  const bytes = readFileSync(image)
+  adapt(image)
   const facts = {
-    size: bytes.length,
-    sha256: createHash('sha256').update(bytes).digest('hex'),
+    size: statSync(image).size,
+    sha256: run('sha256sum', [image]).stdout.slice(0, 64),
     source: { kind: 'computed' },
   }
   const locked = {
@@ -102,29 +101,20 @@ export async function flashCard(
   const put = (name: string, text: string, mode = 0o644) => writeFileSync(join(folder, name), text, { mode })
   put('images.lock.json', JSON.stringify({ lockfileVersion: 1, images: { [IMAGE]: locked } }))
   put('cluster.key', `${createHash('sha256').update(`boot ${trigger}`).digest('hex')}\n`, 0o600)
+  put('cluster.yaml', clusterFile)
   const identity = join(folder, 'id_ed25519')
   must('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-C', 'test', '-f', identity])
-  writeCountOverlay(folder)
-  put(
-    'cluster.yaml',
-    `cluster: sgc
-image: ${IMAGE}
-user: { name: ops, sshKeys: [id_ed25519.pub], passwordHash: '${passwordHash}' }
-locale: { timezone: America/New_York }
-network: { cidr: ${address.replace(/\.\d+$/, '.0')}/24, gateway: ${address.replace(/\d+$/, '254')}, domain: sgc.lan }
-overlays: [ssh, cgroups, count]
-${settings}
-nodes:
-  oneil: { model: pi3b+, address: ${address}/24 }
-`,
-  )
+  return identity
+}
 
-  const card = join(folder, 'card.img')
-  makeSparseFile(card, statSync(image).size)
+/** Flash one node of a cluster folder to NODE.img there, and check it. */
+export async function flashNode(folder: string, node: string): Promise<FlashedCard> {
+  const card = join(folder, `${node}.img`)
+  makeSparseFile(card, statSync(join(folder, 'image.img')).size)
   const loop = attachLoopDevice(card)
   try {
     for (const words of [
-      ['flash', '--node', `oneil=${loop}`, '--yes'],
+      ['flash', '--node', `${node}=${loop}`, '--yes'],
       ['inspect', loop, '--check'],
     ]) {
       const said = await runPiimage(folder, [...words, '--cache', join(folder, 'cache')])
@@ -133,11 +123,54 @@ nodes:
   } finally {
     detachLoopDevice(loop)
   }
-  const hostKey = sshHostKey(await readClusterKey(join(folder, 'cluster.key')), 'oneil')
+  const hostKey = sshHostKey(await readClusterKey(join(folder, 'cluster.key')), node)
   return {
     card,
-    identity,
+    identity: join(folder, 'id_ed25519'),
     hostKey: hostKey.publicLine.split(' ').slice(0, 2).join(' '),
     secrets: [passwordHash, hostKey.privateKey.reveal()],
   }
+}
+
+/** No secret is in a file or a free cluster of the card's FAT. */
+export function noSecretsOn(card: string, secrets: readonly string[]): void {
+  const fat = Buffer.alloc(BOOT.length)
+  const file = openSync(card, 'r')
+  readSync(file, fat, 0, BOOT.length, BOOT.offset)
+  closeSync(file)
+  for (const secret of secrets) {
+    for (const line of secret.split('\n').filter((text) => text.length > 20 && !text.startsWith('-----'))) {
+      assert.equal(fat.indexOf(line), -1, 'a secret is still on the FAT')
+    }
+  }
+}
+
+export interface CardOptions {
+  /** Changes the unpacked image before it is locked. */
+  adapt?: (image: string) => void
+  /** Lines for the cluster file. */
+  settings?: string
+}
+
+/** The card of a cluster of one node, `oneil`. @param folder gets the cluster folder and the card */
+export async function flashCard(
+  fixture: string,
+  folder: string,
+  trigger: Trigger,
+  address: string,
+  { adapt, settings = '' }: CardOptions = {},
+): Promise<FlashedCard> {
+  const clusterFile = `cluster: sgc
+image: ${IMAGE}
+user: { name: ops, sshKeys: [id_ed25519.pub], passwordHash: '${passwordHash}' }
+locale: { timezone: America/New_York }
+network: { cidr: ${address.replace(/\.\d+$/, '.0')}/24, gateway: ${address.replace(/\d+$/, '254')}, domain: sgc.lan }
+overlays: [ssh, cgroups, count]
+${settings}
+nodes:
+  oneil: { model: pi3b+, address: ${address}/24 }
+`
+  makeClusterFolder(fixture, folder, trigger, clusterFile, adapt)
+  writeCountOverlay(folder)
+  return flashNode(folder, 'oneil')
 }

@@ -7,13 +7,12 @@ import { createHash } from 'node:crypto'
 import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { nodeKeys } from '../../src/commands/support/node-keys.ts'
 import { readClusterKey } from '../../src/secrets/cluster-key.ts'
 import { runPiimage } from '../support/project.ts'
 import { tempFolder } from '../support/temp.ts'
 import { needEnv, needTool, run } from '../support/tools.ts'
-import { type BootedCard, bootCard } from './booted-card.ts'
+import { bootCard } from './booted-card.ts'
 import { makeHypriotCard } from './hypriot-card.ts'
 
 const address = '172.19.181.1'
@@ -91,7 +90,7 @@ nodes:
   // A login under strict checking proves the host key, the user's key and the address.
   const node = await bootCard({ card, folder, address, user: 'ops', identity, hostKey })
   try {
-    await firstBootDone(node)
+    await node.waitForConsole(/piimage: \w+: firstboot done/, 600_000)
     const says = async (command: string) => {
       const ran = await node.ssh(command)
       assert.equal(ran.status, 0, `${command}: ${ran.stderr}`)
@@ -134,16 +133,6 @@ nodes:
 
 /** A line of the key that is different in every key. */
 const privateLine = (pem: string): string => pem.split('\n')[3] ?? assert.fail('no key')
-
-/** The unit ends by itself; until then its status file says what it does. */
-async function firstBootDone(node: BootedCard): Promise<void> {
-  const end = Date.now() + 600_000
-  while ((await node.ssh('test -e /var/lib/piimage/firstboot.done')).status !== 0) {
-    if (Date.now() > end)
-      assert.fail(`first boot is not done: ${(await node.ssh('cat /var/lib/piimage/status')).stdout}`)
-    await sleep(3000)
-  }
-}
 
 /** Neither in a file nor in a free cluster of the FAT. */
 function noSecretsOn(card: string, secrets: readonly string[]): void {

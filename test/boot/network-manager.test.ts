@@ -1,13 +1,12 @@
 /**
  * The keyfiles of piimage, read by NetworkManager itself on a booted card in
  * the way of Bookworm. Slow, see first-boot.test.ts; needs the packages that
- * test/fixtures/network-manager-debs.gen.sh downloads.
+ * test/fixtures/arm64-debs.gen.sh downloads.
  */
 import assert from 'node:assert/strict'
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { tempFolder } from '../support/temp.ts'
 import { needEnv, needRoot, needTool, run } from '../support/tools.ts'
 import { bootCard } from './booted-card.ts'
@@ -37,11 +36,7 @@ test('NetworkManager takes the addresses and the Wi-Fi of the cluster file', asy
   })
   const node = await bootCard({ ...made, folder, address, user: 'ops' })
   try {
-    const end = Date.now() + 600_000
-    while ((await node.ssh('test -e /var/lib/piimage/firstboot.done')).status !== 0) {
-      assert.ok(Date.now() < end, 'first boot is not done')
-      await sleep(3000)
-    }
+    await node.waitForConsole(/piimage: oneil: firstboot done/, 600_000)
     const says = async (command: string) => {
       const ran = await node.ssh(command)
       assert.equal(ran.status, 0, `${command}: ${ran.stderr}`)

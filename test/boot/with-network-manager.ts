@@ -22,7 +22,7 @@ const leftOut = ['usr/share/doc', 'usr/share/man', 'usr/share/locale', 'usr/shar
 
 /**
  * @param image the unpacked fixture; changed
- * @param debs folder with the packages of network-manager-debs.gen.sh
+ * @param debs folder with the packages of arm64-debs.gen.sh
  * @param folder for what is unpacked on the way
  */
 export function addNetworkManager(image: string, debs: string, folder: string): void {

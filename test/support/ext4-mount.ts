@@ -9,14 +9,16 @@ import { run } from './tools.ts'
 /**
  * Mount a volume, hand its folder to `use`, and unmount and detach it, also on failure.
  *
+ * @param file `offset`: where in it the volume starts
  * @param mode `rw` to fill it, `ro` to compare: read-only and without changing access times
  */
 export async function withMount<T>(
-  file: VolumeFile,
+  file: VolumeFile & { offset?: number },
   mode: 'rw' | 'ro',
   use: (folder: string) => T | Promise<T>,
 ): Promise<T> {
-  const attached = run('losetup', ['-f', '--show', ...(mode === 'ro' ? ['-r'] : []), file.path])
+  const from = ['-o', String(file.offset ?? 0)]
+  const attached = run('losetup', ['-f', '--show', ...from, ...(mode === 'ro' ? ['-r'] : []), file.path])
   assert.equal(attached.status, 0, attached.stderr)
   const device = attached.stdout.trim()
   const folder = mkdtempSync(join(tmpdir(), 'piimage-mount-'))

@@ -9,6 +9,8 @@ export interface LoopOptions {
   sectorSize?: 512 | 4096
   /** Let the loop device read its backing past the cache, as a card does. Default: true. */
   directIo?: boolean
+  /** Where in the file the device begins, bytes: a partition. */
+  offset?: number
 }
 
 /** Attach `file` until the test ends. @returns the device's path, for example /dev/loop3 */
@@ -23,6 +25,7 @@ export function attachLoopDevice(file: string, options: LoopOptions = {}): strin
   const args = ['--show', '--find']
   if (options.readOnly) args.push('--read-only')
   if (options.sectorSize !== undefined) args.push('--sector-size', String(options.sectorSize))
+  if (options.offset !== undefined) args.push('--offset', String(options.offset))
   if (options.directIo !== false) args.push('--direct-io=on')
   // Two tests may be handed the same free device; the later one tries again.
   for (let tries = 1; ; tries += 1) {

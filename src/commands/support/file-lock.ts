@@ -1,11 +1,11 @@
 /**
  * One piimage at a time for a file that is read, changed and written again.
  * The lock lies beside it as `.<name>.lock`; one that a killed process left is
- * taken over (../../fetch/entry-lock.ts).
+ * taken over (../../io/entry-lock.ts).
  */
 import { basename, dirname, join } from 'node:path'
 import { UsageError } from '../../errors.ts'
-import { type EntryLock, lockEntry, tryLockEntry } from '../../fetch/entry-lock.ts'
+import { type EntryLock, lockEntry, tryLockEntry } from '../../io/entry-lock.ts'
 import type { Context } from '../command.ts'
 
 const lockOf = (path: string): string => join(dirname(path), `.${basename(path)}.lock`)

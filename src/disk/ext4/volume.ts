@@ -14,9 +14,10 @@
  */
 import { FormatError } from '../../errors.ts'
 import type { BlockReader, Range } from '../blocks.ts'
-import { dataExtents, readContent, readData, readLinkTarget } from './content.ts'
+import { dataExtents, isInline, readContent, readData, readLinkTarget } from './content.ts'
 import { damaged } from './damage.ts'
 import { type DirectoryEntry, readDirectory } from './directory.ts'
+import { dataRuns } from './file-map.ts'
 import { Groups } from './group.ts'
 import { type Inode, ROOT_INODE, readInode } from './inode.ts'
 import { type LookupOptions, lookupPath } from './lookup.ts'
@@ -92,6 +93,13 @@ export class Ext4Volume {
   /** Where a file holds data, in bytes of the file; the rest is holes that read as zeroes. */
   extentsOf(file: Inode): AsyncGenerator<Range> {
     return dataExtents(this.#readable(), file)
+  }
+
+  /** Byte of the volume where a file's data starts; undefined where it has none of its own. */
+  async placeOf(file: Inode): Promise<number | undefined> {
+    if (isInline(file)) return undefined
+    for await (const { source } of dataRuns(this.#readable(), file)) return source
+    return undefined
   }
 
   /** Bytes of a file, fewer than `length` at its end. */

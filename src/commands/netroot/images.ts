@@ -1,0 +1,73 @@
+/** Base images as netroot needs them: both file systems opened, and what the plan asks of the root. */
+import type { LockedImage } from '../../catalog/locked-image.ts'
+import { bootFilesOfVolume } from '../../customise/apply-boot-plan.ts'
+import type { BootFiles } from '../../customise/boot-files.ts'
+import { subReader } from '../../disk/blocks.ts'
+import { Ext4Volume } from '../../disk/ext4/volume.ts'
+import { openVolume } from '../../disk/open-volume.ts'
+import { readPartitions } from '../../disk/partitions.ts'
+import { FormatError } from '../../errors.ts'
+import type { GenerationSource } from '../../netroot/generation.ts'
+import type { ImageInput } from '../../netroot/plan.ts'
+import { readRootFacts } from '../../netroot/root-facts.ts'
+import type { Task } from '../../progress.ts'
+import type { BaseImage, BaseImages } from '../support/base-image.ts'
+import { newestTime, openBootVolume } from '../support/node-image.ts'
+
+export interface NetrootImage {
+  input: ImageInput
+  base: BaseImage
+  boot: BootFiles
+  source: GenerationSource
+}
+
+export interface NetrootImages {
+  /** The same one each time for the same key. */
+  open(image: LockedImage): Promise<NetrootImage>
+  /**
+   * One that was opened, after the whole chain of digests held.
+   * @throws {DigestError}
+   */
+  verified(key: string): Promise<GenerationSource>
+}
+
+export function netrootImages(bases: BaseImages, task: Task): NetrootImages {
+  const opened = new Map<string, Promise<NetrootImage>>()
+  return {
+    open(image) {
+      const there = opened.get(image.key) ?? openImage(bases, image)
+      opened.set(image.key, there)
+      return there
+    },
+    async verified(key) {
+      const there = await opened.get(key)
+      if (there === undefined) throw new Error(`${key} was not opened`)
+      await there.base.verified(task)
+      return there.source
+    },
+  }
+}
+
+async function openImage(bases: BaseImages, image: LockedImage): Promise<NetrootImage> {
+  const base = await bases.open(image)
+  const { volume: boot } = await openBootVolume(base.reader)
+  const root = await openRoot(base)
+  return {
+    input: { key: base.key, sha256: base.sha256, root: await readRootFacts(root) },
+    base,
+    boot: bootFilesOfVolume(boot),
+    source: { boot, root, modified: await newestTime(boot) },
+  }
+}
+
+/** The first partition with an ext4. */
+async function openRoot({ key, reader }: BaseImage): Promise<Ext4Volume> {
+  const { partitions } = await readPartitions(reader)
+  for (const { offset, length } of partitions) {
+    const volume = await openVolume(subReader(reader, offset, length))
+    if (volume instanceof Ext4Volume) return volume
+  }
+  throw new FormatError(`${key} has no ext4 partition`, {
+    hint: 'Diskless nodes take their root from an image of Raspberry Pi OS or one laid out like it.',
+  })
+}

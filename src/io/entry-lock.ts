@@ -1,0 +1,199 @@
+/**
+ * One process at a time per cache entry, or per folder that piimage owns: a lock
+ * file that says who holds it, and whose time is renewed while they live.
+ *
+ * A holder on this machine is gone when its process is (by number and start
+ * time, so a reused number doesn't count). One that can't be looked at, in
+ * another container or on another machine that shares the folder, is gone when
+ * its lock wasn't renewed for long: a minute of our own watching, or ten
+ * minutes by the clock.
+ *
+ * What this guards is work, not truth: final names appear only when what they
+ * name is whole, whoever made it.
+ */
+import { randomUUID } from 'node:crypto'
+import { readFileSync, readlinkSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs'
+import { hostname } from 'node:os'
+import { setTimeout as sleep } from 'node:timers/promises'
+
+interface Holder {
+  /** This very lock, among all that ever had this name. */
+  id: string
+  pid: number
+  /** When the process started, in the kernel's words; '' where it can't be known. */
+  started: string
+  /** Host name, boot and process namespace: where `pid` means something. */
+  place: string
+}
+
+export interface EntryLock {
+  release(): void
+}
+
+const RENEW_MS = 5_000
+const POLL_MS = 100
+const WATCHED_MS = 60_000
+const LONG_AGO_MS = 10 * 60_000
+/** A lock file without its text yet, or a takeover: both last microseconds. */
+const TORN_MS = 5_000
+
+/**
+ * Take the lock, or say who has it.
+ * @returns the process number of the live holder, when there is one
+ */
+export function tryLockEntry(path: string): EntryLock | { heldBy: number } {
+  const mine: Holder = { id: randomUUID(), pid: process.pid, started: startOf(process.pid), place: place() }
+  if (create(path, mine)) return hold(path, mine)
+  const found = look(path)
+  if (found !== undefined && !isGone(found)) return { heldBy: found.holder?.pid ?? 0 }
+  if (found !== undefined) remove(path, found)
+  return create(path, mine) ? hold(path, mine) : { heldBy: look(path)?.holder?.pid ?? 0 }
+}
+
+/**
+ * Take the lock, waiting for whoever has it.
+ * @param onWait called once, with the holder's process number, when there is something to wait for
+ * @throws the signal's reason
+ */
+export async function lockEntry(
+  path: string,
+  signal: AbortSignal,
+  onWait: (pid: number) => void,
+): Promise<EntryLock> {
+  let told = false
+  let watched: { id: string; renewedMs: number; since: number } | undefined
+  for (;;) {
+    signal.throwIfAborted()
+    const lock = tryLockEntry(path)
+    if ('release' in lock) return lock
+    if (!told) onWait(lock.heldBy)
+    told = true
+    const found = look(path)
+    if (found?.holder !== undefined) {
+      const { id } = found.holder
+      if (watched?.id !== id || watched.renewedMs !== found.renewedMs) {
+        watched = { id, renewedMs: found.renewedMs, since: performance.now() }
+      } else if (performance.now() - watched.since > WATCHED_MS && !isHere(found.holder)) {
+        remove(path, found)
+      }
+    }
+    await sleep(POLL_MS, undefined, { signal }).catch(() => signal.throwIfAborted())
+  }
+}
+
+function hold(path: string, mine: Holder): EntryLock {
+  const renew = setInterval(() => {
+    try {
+      const now = new Date()
+      utimesSync(path, now, now)
+    } catch {
+      // Taken over, or the folder went away: the digest decides what becomes of our work.
+    }
+  }, RENEW_MS)
+  renew.unref()
+  return {
+    release() {
+      clearInterval(renew)
+      if (look(path)?.holder?.id === mine.id) rmSync(path, { force: true })
+    },
+  }
+}
+
+function create(path: string, holder: Holder): boolean {
+  try {
+    writeFileSync(path, JSON.stringify(holder), { flag: 'wx' })
+    return true
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false
+    throw error
+  }
+}
+
+interface Found {
+  /** undefined: no text in it (yet). */
+  holder: Holder | undefined
+  renewedMs: number
+}
+
+function look(path: string): Found | undefined {
+  try {
+    const renewedMs = statSync(path).mtimeMs
+    return { holder: parseHolder(readFileSync(path, 'utf8')), renewedMs }
+  } catch {
+    return undefined
+  }
+}
+
+function parseHolder(text: string): Holder | undefined {
+  try {
+    const { id, pid, started, place: at } = JSON.parse(text)
+    return typeof id === 'string' && Number.isSafeInteger(pid) && pid > 0
+      ? { id, pid, started: String(started), place: String(at) }
+      : undefined
+  } catch {
+    return undefined
+  }
+}
+
+function isGone({ holder, renewedMs }: Found): boolean {
+  const age = Date.now() - renewedMs
+  if (holder === undefined) return age > TORN_MS
+  return isHere(holder) ? !isRunning(holder) : age > LONG_AGO_MS
+}
+
+const isHere = (holder: Holder): boolean => holder.place === place()
+
+function isRunning({ pid, started }: Holder): boolean {
+  try {
+    process.kill(pid, 0)
+  } catch (error) {
+    // EPERM: it runs, as somebody else.
+    if ((error as NodeJS.ErrnoException).code === 'ESRCH') return false
+  }
+  return startOf(pid) === started
+}
+
+/** Field 22 of /proc/<pid>/stat; the name before it may hold spaces and brackets. */
+function startOf(pid: number): string {
+  const text = readText(`/proc/${pid}/stat`)
+  return text.slice(text.lastIndexOf(')') + 2).split(' ')[19] ?? ''
+}
+
+function place(): string {
+  let namespace = ''
+  try {
+    namespace = readlinkSync('/proc/self/ns/pid')
+  } catch {
+    // Not Linux: process numbers are the machine's.
+  }
+  return [hostname(), readText('/proc/sys/kernel/random/boot_id').trim(), namespace].join(' ')
+}
+
+function readText(path: string): string {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch {
+    return ''
+  }
+}
+
+/**
+ * Remove the lock that was found, and no newer one. Two may find the same one
+ * at once; the second would remove the first's new lock, so removing has a
+ * guard of its own, inside which we look again.
+ */
+function remove(path: string, found: Found): void {
+  const guard = `${path}.takeover`
+  const guardFound = look(guard)
+  if (guardFound !== undefined && Date.now() - guardFound.renewedMs > TORN_MS) rmSync(guard, { force: true })
+  try {
+    writeFileSync(guard, '', { flag: 'wx' })
+  } catch {
+    return
+  }
+  try {
+    if (look(path)?.holder?.id === found.holder?.id) rmSync(path, { force: true })
+  } finally {
+    rmSync(guard, { force: true })
+  }
+}

@@ -1,0 +1,91 @@
+/**
+ * A generation: an image's two file systems as folders, never changed once they
+ * are there. It appears under its name when it is whole and on the disk.
+ */
+import { existsSync, readFileSync, renameSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import type { Ext4Volume } from '../disk/ext4/volume.ts'
+import type { FatVolume } from '../disk/fat/volume.ts'
+import { syncFolder, writeFileAtomically } from '../io/atomic-file.ts'
+import type { Task } from '../progress.ts'
+import { type FileCapability, fileCapabilities } from '../tree/capabilities.ts'
+import { extractBoot } from '../tree/extract-boot.ts'
+import { extractRoot } from '../tree/extract-root.ts'
+import { formatManifest } from '../tree/manifest-text.ts'
+import { at, makeFolder, type Place, PRIVATE, removeTree, runTool } from './place.ts'
+import type { GenerationPlan } from './plan.ts'
+import type { RootMode } from './served.ts'
+
+/** `generation.json`. */
+export interface GenerationRecord {
+  id: string
+  /** Key in images.lock.json. */
+  image: string
+  /** Of the image's raw bytes. */
+  sha256: string
+  /** The image's own date: of everything that piimage puts into a node's trees. */
+  modified: string
+  /** Programs with rights that NFS version 3 does not carry. */
+  capabilities: FileCapability[]
+}
+
+/** The image that a generation is made of, opened. */
+export interface GenerationSource {
+  boot: FatVolume
+  root: Ext4Volume
+  modified: Date
+}
+
+/**
+ * Make a generation, unless it is there.
+ * @throws as the extraction does, with nothing left behind but what the next run removes
+ */
+export async function makeGeneration(
+  plan: GenerationPlan,
+  rootMode: RootMode,
+  open: () => Promise<GenerationSource>,
+  place: Place,
+  task: Task,
+): Promise<GenerationRecord> {
+  const folder = at(place, plan.folder)
+  if (existsSync(folder)) return readGeneration(folder)
+  const part = join(dirname(folder), `.${plan.id}.part`)
+  await removeTree(part)
+  makeFolder(dirname(folder), PRIVATE)
+  makeFolder(part, PRIVATE)
+  const source = await open()
+  const named: Task = {
+    ...task,
+    report: (progress) => task.report({ ...progress, subject: `generation ${plan.id}` }),
+  }
+  const boot = await extractBoot(source.boot, join(part, 'boot'), named)
+  const root = await extractRoot(source.root, join(part, 'root'), named)
+  if (rootMode === 'btrfs') await intoSubvolume(part, task)
+  await writeFileAtomically(join(part, 'boot.manifest'), formatManifest(boot), 0o600)
+  await writeFileAtomically(join(part, 'root.manifest'), formatManifest(root), 0o600)
+  const record: GenerationRecord = {
+    id: plan.id,
+    image: plan.image,
+    sha256: plan.sha256,
+    modified: source.modified.toISOString(),
+    capabilities: fileCapabilities(root),
+  }
+  await writeFileAtomically(join(part, 'generation.json'), `${JSON.stringify(record, null, 2)}\n`, 0o600)
+  await runTool('sync', ['-f', part])
+  renameSync(part, folder)
+  await syncFolder(dirname(folder))
+  return record
+}
+
+export const readGeneration = (folder: string): GenerationRecord =>
+  JSON.parse(readFileSync(join(folder, 'generation.json'), 'utf8'))
+
+/** Only a subvolume can be snapshot. */
+async function intoSubvolume(part: string, task: Task): Promise<void> {
+  const plain = join(part, 'plain')
+  renameSync(join(part, 'root'), plain)
+  await runTool('btrfs', ['subvolume', 'create', join(part, 'root')])
+  await runTool('cp', ['-a', '--reflink=always', `${plain}/.`, join(part, 'root')], task.signal)
+  await rm(plain, { recursive: true })
+}

@@ -1,0 +1,41 @@
+/**
+ * Who a node is, in its root: host name, machine id, SSH host key. They are
+ * there before the node first starts, so no unit of the image makes others.
+ *
+ * Source: hosts(5), machine-id(5).
+ */
+import { file, type RootEdit, remove } from './root-edit.ts'
+import { hostKeysThere, type RootFacts } from './root-facts.ts'
+
+export interface Identity {
+  name: string
+  domain?: string
+  /** 32 hex digits. */
+  machineId: string
+  /** Of its ed25519 host key. */
+  hostKey: { privateKey: string; publicLine: string }
+}
+
+export function identityEdits(identity: Identity, facts: RootFacts): RootEdit[] {
+  const { name, machineId, hostKey } = identity
+  const ours = ['/etc/ssh/ssh_host_ed25519_key', '/etc/ssh/ssh_host_ed25519_key.pub']
+  return [
+    file('/etc/hostname', `${name}\n`),
+    file('/etc/hosts', withOwnName(facts.hosts, identity)),
+    file('/etc/machine-id', `${machineId}\n`, 0o444),
+    // Known_hosts names one key; another would only be a second way in to trust.
+    ...hostKeysThere(facts)
+      .filter((path) => !ours.includes(path))
+      .map(remove),
+    file('/etc/ssh/ssh_host_ed25519_key', hostKey.privateKey, 0o600),
+    file('/etc/ssh/ssh_host_ed25519_key.pub', `${hostKey.publicLine}\n`),
+  ]
+}
+
+/** The node finds itself without DNS. */
+export function withOwnName(hosts: string, { name, domain }: Pick<Identity, 'name' | 'domain'>): string {
+  const own = `127.0.1.1\t${domain === undefined ? '' : `${name}.${domain} `}${name}`
+  const lines = hosts.split('\n').filter((line) => line.trim() !== '' && !/^127\.0\.1\.1\s/.test(line))
+  if (!lines.some((line) => /^127\.0\.0\.1\s/.test(line))) lines.unshift('127.0.0.1\tlocalhost')
+  return [...lines, own, ''].join('\n')
+}

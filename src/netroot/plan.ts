@@ -1,0 +1,244 @@
+/**
+ * Cluster + images + what is there already → everything that a netboot server
+ * lays out. Nothing is written and nothing is asked here; `layOut`
+ * (./lay-out.ts) makes it so, and `--dry-run` prints it (./describe.ts).
+ */
+import { formatIpv4, lastOf } from '../cluster/ipv4.ts'
+import { models } from '../cluster/models.ts'
+import type { Cluster, Node } from '../cluster/node.ts'
+import type { BootPlan } from '../customise/plan-boot.ts'
+import { UsageError } from '../errors.ts'
+import { type BootTree, netbootConfig, planBootTree } from './boot-tree.ts'
+import { cardHabitEdits } from './card-habits.ts'
+import { netbootCmdline } from './cmdline.ts'
+import { digestOfEdits, type EditionRecord, editionRecord, exportOf } from './edition.ts'
+import { firstBootEdits } from './first-boot.ts'
+import { type Identity, identityEdits } from './identity.ts'
+import { generationFolder, tftpFolder, VOLUME_FILE, volumeFolder } from './paths.ts'
+import type { RootEdit } from './root-edit.ts'
+import type { RootFacts } from './root-facts.ts'
+import { networkEdits } from './root-network.ts'
+import type { RootMode, ServedCluster, ServedNode } from './served.ts'
+import { tftpNames } from './tftp-names.ts'
+import { volumeEdits } from './volume.ts'
+
+/** Part of every generation's name: another layout of the same image is another generation. */
+const LAYOUT = '1'
+
+/** An image, as far as the plan depends on it. */
+export interface ImageInput {
+  /** In images.lock.json. */
+  key: string
+  /** Of its raw bytes. */
+  sha256: string
+  root: RootFacts
+}
+
+export interface NodeInput {
+  node: Node
+  image: ImageInput
+  /** What its card would get. */
+  boot: BootPlan
+  /** Tokens of that card's cmdline.txt once it has started, and its config.txt. */
+  cmdline: readonly string[]
+  config: string
+  identity: Identity
+}
+
+export interface NetrootRequest {
+  cluster: Cluster
+  stateFolder: string
+  server: ServedCluster['server']
+  rootMode: RootMode
+  nodes: readonly NodeInput[]
+  /** Editions that stay: the next ones to start from, or still running. Oldest first. */
+  earlier: ReadonlyMap<string, readonly EditionRecord[]>
+  /** Nodes that were laid out before and are not asked for now: they stay as they are. */
+  others: readonly ServedNode[]
+}
+
+export interface GenerationPlan {
+  id: string
+  image: string
+  sha256: string
+  folder: string
+}
+
+export interface NodePlan {
+  served: ServedNode
+  record: EditionRecord
+  boot: BootTree
+  root: RootEdit[]
+  volume?: { folder: string; file: string; bytes: number }
+  /** Everything secret that its root holds. */
+  secrets: string[]
+  warnings: string[]
+}
+
+export interface NetrootPlan {
+  served: ServedCluster
+  generations: GenerationPlan[]
+  nodes: NodePlan[]
+  /** The generation whose bootcode.bin boards with a boot ROM get, if any is such a board. */
+  bootcode?: string
+}
+
+/** @throws {UsageError} what the cluster file lacks for this */
+export function planNetroot(request: NetrootRequest): NetrootPlan {
+  const { cluster, stateFolder, server, others } = request
+  if (cluster.network === undefined)
+    throw new UsageError(`${cluster.file} has no network`, {
+      hint: 'Diskless nodes need one: network: { cidr: 10.3.50.0/24 }',
+    })
+  checkStateFolder(stateFolder)
+  const nodes = request.nodes.map((input) => planOne(input, request))
+  const generations = new Map(nodes.map(({ generation }) => [generation.id, generation]))
+  const rom = nodes.find(({ plan }) => usesBootcode(plan.served.model))
+  return {
+    served: {
+      cluster: cluster.name,
+      stateFolder,
+      tftpRoot: tftpFolder(stateFolder),
+      server,
+      network: cluster.network,
+      nodes: inFileOrder(cluster, [...nodes.map(({ plan }) => plan.served), ...others]),
+    },
+    generations: [...generations.values()],
+    nodes: nodes.map(({ plan }) => plan),
+    ...(rom === undefined ? {} : { bootcode: rom.generation.id }),
+  }
+}
+
+/** Boards without an EEPROM start with a file from the top of the TFTP tree. */
+const usesBootcode = (model: Node['model']): boolean => !models[model].eeprom
+
+/** What a mount option, an export or a link could misread. */
+function checkStateFolder(path: string): void {
+  if (/^(\/[A-Za-z0-9._-]+)+$/.test(path) && !/(^|\/)\.\.?(\/|$)/.test(path)) return
+  throw new UsageError(`${path} can't be a state folder`, {
+    hint: 'An absolute path of letters, digits, dots, dashes and underscores: /srv/piimage/NAME',
+  })
+}
+
+function planOne(input: NodeInput, request: NetrootRequest): { plan: NodePlan; generation: GenerationPlan } {
+  const { node, image, boot, identity } = input
+  const { cluster, stateFolder, server, rootMode } = request
+  const generation: GenerationPlan = {
+    ...{ id: `${image.sha256.slice(0, 12)}-${LAYOUT}`, image: image.key, sha256: image.sha256 },
+    folder: '',
+  }
+  generation.folder = generationFolder(stateFolder, generation.id)
+  const { ip, prefix, gateway, device, dns, domain } = addressOf(node)
+  const target = {
+    ...{ name: node.name, ip, netmask: netmaskOf(prefix), device, serverIp: server.ip },
+    ...(gateway === undefined ? {} : { gateway }),
+    ...{ writable: rootMode !== 'shared', cloudInit: image.root.has.has('/etc/cloud') },
+  }
+  const config = netbootConfig(input.config)
+  const volume = volumeOf(node, stateFolder)
+  const edits = (place: Pick<EditionRecord, 'rootFolder' | 'stateFolder'>) => {
+    const { rootFolder, stateFolder: state } = place
+    const folders = { rootFolder, ...(state === undefined ? {} : { stateFolder: state }) }
+    const texts = { cmdline: netbootCmdline(input.cmdline, { ...target, ...folders }), config }
+    const root = [
+      ...identityEdits(identity, image.root),
+      ...cardHabitEdits(image.root),
+      ...networkEdits(
+        {
+          ...{ device, ip, prefix, dns },
+          ...(gateway === undefined ? {} : { gateway }),
+          ...(domain === undefined ? {} : { domain }),
+        },
+        image.root,
+      ),
+      ...(volume === undefined ? [] : volumeEdits(server.ip, volume.folder)),
+      ...firstBootEdits(boot, texts),
+    ]
+    return { boot: planBootTree(boot, texts), root }
+  }
+  // The root's own path is part of the edits, and an edition's digest part of the path.
+  const anywhere = edits({ rootFolder: '/' })
+  const record = editionRecord(stateFolder, {
+    ...{ node: node.name, generation: generation.id, image: image.key, rootMode },
+    edition: `${generation.id}-${digestOfEdits(rootMode, anywhere.boot, anywhere.root)}`,
+  })
+  const { names, warning } = tftpNames(node, cluster.netroot.layout)
+  const served = serve(node, record, volume?.folder, names, request)
+  return {
+    generation,
+    plan: {
+      ...{ served, record, ...edits(record) },
+      ...(volume === undefined ? {} : { volume }),
+      secrets: [...boot.secrets, identity.hostKey.privateKey],
+      warnings: [...boot.warnings, ...(warning === undefined ? [] : [warning])],
+    },
+  }
+}
+
+function serve(
+  node: Node,
+  record: EditionRecord,
+  volume: string | undefined,
+  names: string[],
+  request: NetrootRequest,
+): ServedNode {
+  const { ip } = addressOf(node)
+  const { generation, edition, bootFolder, rootFolder, rootMode, overlay, stateFolder } = record
+  return withExports(
+    {
+      ...{ name: node.name, model: node.model, ip },
+      ...(node.mac === undefined ? {} : { mac: node.mac }),
+      ...(node.serial === undefined ? {} : { serial: node.serial.slice(-8) }),
+      ...{ generation, edition, bootFolder, rootFolder, rootMode },
+      ...(overlay === undefined ? {} : { overlay }),
+      ...(stateFolder === undefined ? {} : { stateFolder }),
+      ...(volume === undefined ? {} : { volumeFolder: volume }),
+      ...{ exports: [], tftpNames: names },
+    },
+    request.earlier.get(node.name) ?? [],
+  )
+}
+
+/** Everything the node may mount: what it gets next, and what it may be running on. */
+export function withExports(served: ServedNode, editions: readonly EditionRecord[]): ServedNode {
+  const earlier = editions.filter(({ bootFolder }) => bootFolder !== served.bootFolder)
+  const roots = new Map(
+    [served, ...earlier].map(({ rootFolder, rootMode }) => [rootFolder, rootMode !== 'shared']),
+  )
+  const states = new Set([served, ...earlier].flatMap(({ stateFolder }) => stateFolder ?? []))
+  const overlays = earlier.flatMap(({ overlay }) => (overlay === undefined ? [] : [overlay]))
+  const { earlierOverlays: _, ...rest } = served
+  return {
+    ...rest,
+    exports: [
+      ...[...roots].map(([folder, writable]) => exportOf(folder, served.ip, writable)),
+      ...[...states].map((folder) => exportOf(folder, served.ip, false)),
+      ...(served.volumeFolder === undefined ? [] : [exportOf(served.volumeFolder, served.ip, true)]),
+    ],
+    ...(overlays.length === 0 ? {} : { earlierOverlays: overlays }),
+  }
+}
+
+function addressOf(node: Node) {
+  const [first] = node.interfaces
+  if (first?.address === undefined)
+    throw new UsageError(`${node.name} has no fixed address`, {
+      hint: 'Its root is exported to one address: give it address: 10.3.50.11/24',
+    })
+  const { ip, prefix, gateway } = first.address
+  return { ip, prefix, gateway, device: first.name, dns: first.dns, domain: first.domain }
+}
+
+function volumeOf(node: Node, state: string): NodePlan['volume'] {
+  if (node.storageBytes === undefined) return undefined
+  const folder = volumeFolder(state, node.name)
+  return { folder, file: `${folder}/${VOLUME_FILE}`, bytes: node.storageBytes }
+}
+
+/** 24 → 255.255.255.0 */
+const netmaskOf = (prefix: number): string => formatIpv4(2 ** 32 - 1 - lastOf({ base: 0, prefix }))
+
+function inFileOrder(cluster: Cluster, nodes: readonly ServedNode[]): ServedNode[] {
+  const order = new Map(cluster.nodes.map(({ name }, index) => [name, index]))
+  return [...nodes].sort((a, b) => (order.get(a.name) ?? 0) - (order.get(b.name) ?? 0))
+}

@@ -1,0 +1,104 @@
+/**
+ * Old editions and generations away. Kept are, of each node: the one of its next
+ * boot, the one it was last seen to start (it may still be running on it), and
+ * the newest of the others, as many as asked. A node that is served no more
+ * keeps none.
+ *
+ * A shared root can't say that it was started, so such editions go only when
+ * none is asked to be kept.
+ */
+import { existsSync, readdirSync, renameSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { writeFileAtomically } from '../io/atomic-file.ts'
+import type { EditionRecord } from './edition.ts'
+import { currentEdition, lastStarted, listEditions, listNodes } from './editions.ts'
+import { readServed, writeServed } from './lay-out.ts'
+import { editionFolder, generationFolder, historyFile, nodeFolder } from './paths.ts'
+import { at, type Place, removeTree } from './place.ts'
+import { withExports } from './plan.ts'
+import type { ServedCluster } from './served.ts'
+
+export interface PrunePlan {
+  /** What is served without them. */
+  served: ServedCluster
+  editions: EditionRecord[]
+  /** No edition that stays needs them. */
+  generations: string[]
+  /** Folders of nodes that are served no more. */
+  nodes: string[]
+}
+
+/** Writes nothing. @param keep how many earlier editions each node keeps */
+export function planPrune(state: string, keep: number, place: Place): PrunePlan {
+  const served = readServed(state, place)
+  const isServed = new Set(served.nodes.map(({ name }) => name))
+  const editions: EditionRecord[] = []
+  const used = new Set<string>()
+  const kept = new Map<string, EditionRecord[]>()
+  for (const node of listNodes(state, place)) {
+    const all = listEditions(state, node, place)
+    const stay = isServed.has(node)
+      ? staying(all, currentEdition(state, node, place), keep, place)
+      : new Set()
+    for (const record of all) {
+      if (stay.has(record.edition)) used.add(record.generation)
+      else editions.push(record)
+    }
+    kept.set(
+      node,
+      all.filter(({ edition }) => stay.has(edition)),
+    )
+  }
+  const folder = at(place, generationFolder(state, ''))
+  const there = existsSync(folder) ? readdirSync(folder).filter((name) => !name.startsWith('.')) : []
+  return {
+    served: {
+      ...served,
+      nodes: served.nodes.map((node) => withExports(node, kept.get(node.name) ?? [])),
+    },
+    editions,
+    generations: there.filter((id) => !used.has(id)).sort(),
+    nodes: listNodes(state, place).filter((node) => !isServed.has(node)),
+  }
+}
+
+function staying(
+  editions: readonly EditionRecord[],
+  current: string | undefined,
+  keep: number,
+  place: Place,
+): Set<string> {
+  const others = editions.filter(({ edition }) => edition !== current)
+  const newest = keep === 0 ? [] : others.slice(-keep)
+  const shared = keep === 0 ? [] : others.filter(({ rootMode }) => rootMode === 'shared')
+  const started = lastStarted(editions, place)
+  return new Set(
+    [...newest, ...shared, ...(started === undefined ? [] : [started])]
+      .map(({ edition }) => edition)
+      .concat(current ?? []),
+  )
+}
+
+/** The record of what is served first: the servers' files follow from it, and must be without them before this. */
+export const writePruned = ({ served }: PrunePlan, place: Place): Promise<void> => writeServed(served, place)
+
+/** Remove what `planPrune` names, after nothing serves it any more. */
+export async function carryOutPrune(state: string, plan: PrunePlan, place: Place): Promise<void> {
+  for (const { node, edition } of plan.editions) {
+    const stay = listEditions(state, node, place).filter((one) => one.edition !== edition)
+    const history = stay.map((one) => `${one.edition}\n`).join('')
+    await writeFileAtomically(at(place, historyFile(state, node)), history, 0o600)
+    await removeByRename(at(place, editionFolder(state, node, edition)))
+  }
+  for (const id of plan.generations) await removeByRename(at(place, generationFolder(state, id)))
+  for (const node of plan.nodes) await removeTree(at(place, nodeFolder(state, node)))
+}
+
+/** Under its name there is a whole one or none. */
+async function removeByRename(folder: string): Promise<void> {
+  const part = join(dirname(folder), `.${folder.slice(dirname(folder).length + 1)}.gone`)
+  await removeTree(part)
+  // What is mounted in it moves with it.
+  if (existsSync(folder)) renameSync(folder, part)
+  await removeTree(part)
+}

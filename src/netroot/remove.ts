@@ -1,0 +1,47 @@
+/** All of a state folder away, and nothing else: it is known by what piimage keeps in it. */
+import { existsSync, lstatSync, readdirSync, renameSync, rmdirSync } from 'node:fs'
+import { basename, dirname, join } from 'node:path'
+import { NetrootError } from '../errors.ts'
+import { servedFile } from './paths.ts'
+import { at, mountsBelow, type Place, removeTree } from './place.ts'
+
+/**
+ * Whether it may be removed: before the servers are stopped.
+ * @throws {NetrootError} it is none of ours, is a link, or is a file system of its own
+ */
+export async function checkRemovable(state: string, place: Place): Promise<void> {
+  const folder = at(place, state)
+  if (!existsSync(folder) && existsSync(goneOf(folder))) return
+  if (!existsSync(at(place, servedFile(state))))
+    throw new NetrootError(`${folder} was not laid out by piimage`, {
+      hint: 'Name the folder that was: --state DIR',
+    })
+  if (!lstatSync(folder).isDirectory())
+    throw new NetrootError(`${folder} is a link`, { hint: 'Name the folder itself: --state DIR' })
+  if ((await mountsBelow(folder)).includes(folder))
+    throw new NetrootError(`${folder} is a file system of its own`, {
+      hint: 'piimage removes no mount point: unmount it, or empty it yourself.',
+    })
+}
+
+/**
+ * @throws {NetrootError} something in it is still mounted: a node may be up
+ */
+export async function removeState(state: string, place: Place): Promise<void> {
+  await checkRemovable(state, place)
+  const folder = at(place, state)
+  const [mounted] = await mountsBelow(folder)
+  if (mounted !== undefined)
+    throw new NetrootError(`${mounted} is still mounted`, {
+      hint: `Shut its node down, then: umount '${mounted}', and run again.`,
+    })
+  const gone = goneOf(folder)
+  await removeTree(gone)
+  if (existsSync(folder)) renameSync(folder, gone)
+  await removeTree(gone)
+  const above = dirname(folder)
+  if (above.endsWith('/srv/piimage') && readdirSync(above).length === 0) rmdirSync(above)
+}
+
+/** Whole under its name, or not there: a removal that was cut off is known again by this one. */
+const goneOf = (folder: string): string => join(dirname(folder), `.${basename(folder)}.gone`)

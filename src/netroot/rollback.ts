@@ -1,0 +1,78 @@
+/** Back to the edition that a node had before: at its next boot, and by one link. */
+import { NetrootError } from '../errors.ts'
+import type { EditionRecord } from './edition.ts'
+import { currentEdition, listEditions, switchTo } from './editions.ts'
+import { readServed, writeServed } from './lay-out.ts'
+import type { Place } from './place.ts'
+import { withExports } from './plan.ts'
+import type { ServedCluster, ServedNode } from './served.ts'
+
+export interface RolledBack {
+  node: string
+  from: string
+  to: string
+}
+
+/**
+ * @param names nodes; undefined: all that have an earlier edition
+ * @throws {NetrootError} a named node has none, or no node has; nothing is changed then
+ */
+export async function rollBack(
+  state: string,
+  names: readonly string[] | undefined,
+  place: Place,
+): Promise<{ served: ServedCluster; nodes: RolledBack[] }> {
+  const served = readServed(state, place)
+  const steps = (names ?? served.nodes.map(({ name }) => name)).flatMap((node) => {
+    if (!served.nodes.some(({ name }) => name === node))
+      throw new NetrootError(`${node} is not laid out in ${state}`, { hint: 'piimage netroot lays it out' })
+    const step = earlierOf(state, node, place)
+    if (step === undefined && names !== undefined)
+      throw new NetrootError(`${node} has no earlier edition`, {
+        hint: 'It was laid out once, or the earlier ones were pruned.',
+      })
+    return step === undefined ? [] : [step]
+  })
+  if (steps.length === 0)
+    throw new NetrootError(`no node in ${state} has an earlier edition`, {
+      hint: 'They were laid out once, or the earlier ones were pruned.',
+    })
+  for (const { node, to } of steps) await switchTo(state, node, to.edition, place, { keepOrder: true })
+  const now = new Map(steps.map(({ node, to }) => [node, to]))
+  const nodes = served.nodes.map((node) => withRecord(node, now.get(node.name), state, place))
+  const after = { ...served, nodes }
+  await writeServed(after, place)
+  return { served: after, nodes: steps.map(({ node, from, to }) => ({ node, from, to: to.edition })) }
+}
+
+function earlierOf(
+  state: string,
+  node: string,
+  place: Place,
+): { node: string; from: string; to: EditionRecord } | undefined {
+  const editions = listEditions(state, node, place)
+  const from = currentEdition(state, node, place)
+  const to = editions[editions.findIndex(({ edition }) => edition === from) - 1]
+  return from === undefined || to === undefined ? undefined : { node, from, to }
+}
+
+/** The node as it is served with that edition. */
+function withRecord(
+  node: ServedNode,
+  record: EditionRecord | undefined,
+  state: string,
+  place: Place,
+): ServedNode {
+  if (record === undefined) return node
+  const { overlay: _, stateFolder: __, ...rest } = node
+  const { generation, edition, bootFolder, rootFolder, rootMode, overlay, stateFolder } = record
+  return withExports(
+    {
+      ...rest,
+      ...{ generation, edition, bootFolder, rootFolder, rootMode },
+      ...(overlay === undefined ? {} : { overlay }),
+      ...(stateFolder === undefined ? {} : { stateFolder }),
+    },
+    listEditions(state, node.name, place),
+  )
+}

@@ -1,0 +1,108 @@
+/**
+ * How a second root of the same generation is made: the cheapest way that the
+ * file system under the state folder has. Tried, not guessed: XFS may lack
+ * reflinks, a container may not mount.
+ *
+ * Source: ioctl_ficlone(2); Linux, "Overlay Filesystem": nfs_export.
+ */
+import {
+  constants,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  statfsSync,
+  writeFileSync,
+} from 'node:fs'
+import { dirname, join } from 'node:path'
+import { NetrootError } from '../errors.ts'
+import { removeTree, runTool } from './place.ts'
+import type { RootMode } from './served.ts'
+
+export const rootModes = ['reflink', 'btrfs', 'overlay', 'copy', 'shared'] as const satisfies RootMode[]
+
+export interface RootModeChoice {
+  mode: RootMode
+  /** One sentence for the plan. */
+  why: string
+}
+
+const BTRFS_MAGIC = 0x9123683e
+
+/**
+ * @param folder where the trees will lie; need not exist
+ * @param asked `auto`, or what somebody insists on
+ * @throws {NetrootError} what is insisted on can't be had here
+ */
+export async function chooseRootMode(folder: string, asked: RootMode | 'auto'): Promise<RootModeChoice> {
+  if (asked === 'copy' || asked === 'shared') return { mode: asked, why: 'as asked' }
+  const place = nearestFolder(folder)
+  const refusals: string[] = []
+  for (const mode of ['btrfs', 'reflink', 'overlay'] as const) {
+    if (asked !== 'auto' && asked !== mode) continue
+    const refusal = await tryMode(mode, place)
+    if (refusal === undefined) return { mode, why: asked === 'auto' ? `${place} can do it` : 'as asked' }
+    refusals.push(`${mode}: ${refusal}`)
+  }
+  if (asked === 'auto') return { mode: 'copy', why: refusals.join('; ') }
+  throw new NetrootError(`${folder} can't hold roots in mode ${refusals.join('; ')}`, {
+    hint: '--root-mode auto takes the best there is; copy works everywhere',
+  })
+}
+
+function nearestFolder(folder: string): string {
+  let place = folder
+  while (!existsSync(place)) place = dirname(place)
+  return place
+}
+
+/** @returns why not, or undefined */
+async function tryMode(mode: 'btrfs' | 'reflink' | 'overlay', place: string): Promise<string | undefined> {
+  if (mode === 'btrfs' && statfsSync(place).type !== BTRFS_MAGIC) return 'not a btrfs'
+  let probe: string
+  try {
+    probe = mkdtempSync(join(place, '.piimage-probe-'))
+  } catch (error) {
+    return `${place} can't be written (${(error as NodeJS.ErrnoException).code})`
+  }
+  try {
+    await tries[mode](probe)
+    return undefined
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException
+    return code === 'ENOTSUP' || code === 'EOPNOTSUPP' || code === 'EXDEV' || code === 'EINVAL'
+      ? 'the file system has no reflinks'
+      : message
+  } finally {
+    await removeTree(probe)
+  }
+}
+
+const tries = {
+  async btrfs(probe: string) {
+    await runTool('btrfs', ['subvolume', 'create', join(probe, 'a')])
+    await runTool('btrfs', ['subvolume', 'snapshot', join(probe, 'a'), join(probe, 'b')])
+  },
+  async reflink(probe: string) {
+    writeFileSync(join(probe, 'a'), 'x'.repeat(4096))
+    copyFileSync(join(probe, 'a'), join(probe, 'b'), constants.COPYFILE_FICLONE_FORCE)
+  },
+  async overlay(probe: string) {
+    const [lower, upper, work, merged] = ['lower', 'upper', 'work', 'merged'].map((name) => join(probe, name))
+    if (lower === undefined || upper === undefined || work === undefined || merged === undefined) return
+    for (const folder of [lower, upper, work, merged]) mkdirSync(folder)
+    await mountOverlay({ lower, upper, work, merged })
+  },
+}
+
+/** As a node's overlay is mounted on the server, too: other options would not find their own files again. */
+export async function mountOverlay(mount: {
+  lower: string
+  upper: string
+  work: string
+  merged: string
+}): Promise<void> {
+  const { lower, upper, work, merged } = mount
+  const options = `index=on,nfs_export=on,lowerdir=${lower},upperdir=${upper},workdir=${work}`
+  await runTool('mount', ['-t', 'overlay', 'overlay', '-o', options, merged])
+}

@@ -1,0 +1,76 @@
+/**
+ * A node's volume for containers: Docker and containerd can't keep their layers
+ * on NFS, so each node gets a sparse file with an ext4 file system in it.
+ *
+ * The file has an export of its own, because it outlives the root: a switch to
+ * another edition keeps images and swarm membership. The node mounts that
+ * export with the kernel's own client (`addr=` is what mount.nfs would add, and
+ * some images don't have it), loop-mounts the file and binds one folder of it
+ * to each place that needs it. systemd pulls all of that in before anything that
+ * uses those places.
+ *
+ * Source: systemd.mount(5), systemd.unit(5) `RequiresMountsFor=`; nfs(5).
+ */
+import { dirname } from 'node:path'
+import { VOLUME_FILE } from './paths.ts'
+import { dropIn, folder, type RootEdit, unit, wanted } from './root-edit.ts'
+
+/** Folder in the volume → where the node has it. */
+export const volumeFolders = [
+  { name: 'docker', target: '/var/lib/docker', mode: 0o710 },
+  { name: 'containerd', target: '/var/lib/containerd', mode: 0o711 },
+  { name: 'rancher', target: '/var/lib/rancher', mode: 0o755 },
+] as const
+
+const users = ['docker.service', 'containerd.service', 'k3s.service', 'k3s-agent.service', 'kubelet.service']
+
+const STORAGE = '/var/lib/piimage/storage'
+const VOLUME = '/var/lib/piimage/volume'
+
+/** systemd's name of the unit that mounts a folder. */
+const unitOf = (path: string): string =>
+  `${path.slice(1).replaceAll('-', '\\x2d').replaceAll('/', '-')}.mount`
+
+/** @param exported the folder on the server that holds the volume file */
+export function volumeEdits(serverIp: string, exported: string): RootEdit[] {
+  const targets = volumeFolders.map(({ target }) => target)
+  const mounts = targets.map(unitOf)
+  return [
+    folder(STORAGE, 0o700),
+    folder(VOLUME, 0o711),
+    ...volumeFolders.map(({ target, mode }) => folder(target, mode)),
+    mountUnit(STORAGE, {
+      What: `${serverIp}:${exported}`,
+      Type: 'nfs',
+      Options: `vers=3,tcp,hard,nolock,addr=${serverIp}`,
+    }),
+    mountUnit(VOLUME, { What: `${STORAGE}/${VOLUME_FILE}`, Type: 'ext4', Options: 'loop,noatime,_netdev' }),
+    ...volumeFolders.map(({ name, target }) =>
+      mountUnit(target, { What: `${VOLUME}/${name}`, Type: 'none', Options: 'bind,_netdev' }),
+    ),
+    ...mounts.map((name) => wanted(name, 'remote-fs.target')),
+    ...users.map((name) => dropIn(name, `[Unit]\nRequiresMountsFor=${targets.join(' ')}\n`)),
+    // Without a volume the node must still become reachable.
+    dropIn('piimage-firstboot.service', `[Unit]\nWants=${mounts.join(' ')}\nAfter=${mounts.join(' ')}\n`),
+  ]
+}
+
+/** `_netdev` is for what systemd can't tell by its type: it goes before the network does. */
+function mountUnit(where: string, mount: { What: string; Type: string; Options: string }): RootEdit {
+  const source = mount.What.startsWith('/') ? [`RequiresMountsFor=${dirname(mount.What)}`] : []
+  return unit(
+    unitOf(where),
+    [
+      '[Unit]',
+      `Description=piimage: ${where}`,
+      ...source,
+      '',
+      '[Mount]',
+      `What=${mount.What}`,
+      `Where=${where}`,
+      `Type=${mount.Type}`,
+      `Options=${mount.Options}`,
+      '',
+    ].join('\n'),
+  )
+}

@@ -1,0 +1,48 @@
+/** What a rehearsal finds: something that keeps a node from booting as it should, where it is, and how to mend it. */
+
+/** The part of the boot it belongs to, in the order they happen. */
+export type Step =
+  | 'server'
+  | 'dhcp'
+  | 'tftp'
+  | 'firmware'
+  | 'kernel'
+  | 'cmdline'
+  | 'nfs'
+  | 'root'
+  | 'identity'
+
+export interface Fault {
+  step: Step
+  /** A file, an option or a server, as a person would look it up. */
+  place: string
+  /** What is wrong, with the value that is there. */
+  problem: string
+  /** The next thing to do, with the command where there is one. */
+  mend: string
+}
+
+/** Something that could not be told, or is only worth knowing. */
+export interface Note {
+  place: string
+  text: string
+}
+
+/** Collects both while a boot goes on. */
+export class Findings {
+  readonly faults: Fault[] = []
+  readonly notes: Note[] = []
+
+  fault(step: Step, place: string, problem: string, mend: string): void {
+    const known = this.faults.some((other) => other.place === place && other.problem === problem)
+    if (!known) this.faults.push({ step, place, problem: printable(problem), mend })
+  }
+
+  note(place: string, text: string): void {
+    if (!this.notes.some((other) => other.place === place && other.text === text))
+      this.notes.push({ place, text: printable(text) })
+  }
+}
+
+/** What comes from the wire and from a node's files is shown on a terminal. */
+export const printable = (text: string): string => text.replaceAll(/\p{Cc}/gu, '?')

@@ -1,0 +1,71 @@
+/** One look at all that a server knows of its nodes. */
+import { readFile } from 'node:fs/promises'
+import type { ServedCluster, ServedNode } from '../../netroot/served.ts'
+import { runTool } from '../wire/tools.ts'
+import { type Boot, foldBoots } from './boots.ts'
+import { findAnsweringSsh, listMounters } from './connections.ts'
+import { parseDnsmasqLog } from './dnsmasq-log.ts'
+import { type NodeState, type Seen, statesOf, type UnknownBoard, unknownBoards } from './node-state.ts'
+
+export interface Look {
+  nodes: NodeState[]
+  unknown: UnknownBoard[]
+}
+
+/** Where piimage's own dnsmasq settings put what it says. */
+export const SERVER_LOG = '/var/log/piimage-netroot.log'
+
+/** @param log file with dnsmasq's words; undefined: its own file, else the journal */
+export async function lookAround(
+  served: ServedCluster,
+  log: string | undefined,
+  heard: ReadonlyMap<string, Boot>,
+  now: Date,
+): Promise<Look> {
+  const boots = await readBoots(served.nodes, log, heard)
+  const seen: Seen = {
+    boots,
+    mounted: await listMounters(),
+    answering: await findAnsweringSsh(served.nodes.map(({ ip }) => ip)),
+    now,
+  }
+  return { nodes: statesOf(served.nodes, seen), unknown: unknownBoards(served.nodes, boots) }
+}
+
+/**
+ * Boots by MAC address.
+ * @param heard boards that were heard asking for an address
+ */
+export async function readBoots(
+  nodes: readonly ServedNode[],
+  log: string | undefined,
+  heard: ReadonlyMap<string, Boot>,
+): Promise<Map<string, Boot>> {
+  const boots = foldBoots(parseDnsmasqLog(await readLog(log)), nodes)
+  for (const boot of heard.values()) {
+    const told = boots.get(boot.mac)
+    if (told === undefined) boots.set(boot.mac, boot)
+    else Object.assign(told, { revision: boot.revision ?? told.revision, serial: boot.serial ?? told.serial })
+  }
+  return boots
+}
+
+/** Enough for the last boots of a large cluster. */
+const JOURNAL_LINES = '20000'
+
+async function readLog(log: string | undefined): Promise<string> {
+  const text = await readFile(log ?? SERVER_LOG, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT' && log === undefined) return undefined
+    throw error
+  })
+  if (text !== undefined) return text
+  const journal = await runTool('journalctl', [
+    '-u',
+    'dnsmasq',
+    '-n',
+    JOURNAL_LINES,
+    '--no-pager',
+    '-q',
+  ]).catch(() => undefined)
+  return journal?.stdout ?? ''
+}

@@ -1,0 +1,123 @@
+/**
+ * exports(5): which folder which node may mount, line by line, and the NFS
+ * server's own settings.
+ *
+ * NFS with `sec=sys` believes every address, so a line names one; only what
+ * nobody may write is shared with a whole network, and nothing with everybody.
+ * `no_root_squash`: a root file system without root is none. `mp` on an
+ * overlay: while it isn't mounted, the empty folder under it is not exported.
+ *
+ * Sources: exports(5), nfs.conf(5).
+ */
+import { formatCidr, networkOf, parseIpv4 } from '../cluster/ipv4.ts'
+import { NetrootError } from '../errors.ts'
+import type { Export, ServedCluster } from '../netroot/served.ts'
+import type { Machine } from './machine.ts'
+import { overlaysOf } from './mounts.ts'
+import { fileText } from './server-file.ts'
+import { exportsPath } from './written-value.ts'
+
+/** ClusterCTRL's private network for Zeros that boot over USB, and the controller's address there. */
+export const USB_NETWORK = networkOf(parseIpv4('172.19.180.0') ?? 0, 24)
+const USB_CONTROLLER = '172.19.180.254'
+
+/** The port that IANA has for mountd; fixed, so that a firewall can name it. */
+export const MOUNTD_PORT = 20048
+
+const LEAST_THREADS = 8
+const MOST_THREADS = 64
+
+/**
+ * @throws {NetrootError} one fsid for two folders, or two for one
+ * @throws {Error} an export that would let in more than a node
+ */
+export function formatExports(served: ServedCluster): string {
+  const mounted = new Set(overlaysOf(served).map(({ merged }) => merged))
+  const lines = served.nodes.flatMap((node) => [
+    '',
+    `# ${node.name}`,
+    ...node.exports.map((one) => formatExport(one, served, mounted.has(one.folder))),
+  ])
+  checkFsids(served.nodes.flatMap(({ exports }) => exports))
+  return fileText(withoutRepeats(lines))
+}
+
+/** What is shared is named by every node that mounts it, and stands once. */
+function withoutRepeats(lines: readonly string[]): string[] {
+  const seen = new Set<string>()
+  return lines.filter((line) => {
+    if (!line.startsWith('/')) return true
+    if (seen.has(line)) return false
+    seen.add(line)
+    return true
+  })
+}
+
+function formatExport(one: Export, { server }: ServedCluster, isMount: boolean): string {
+  const own = formatCidr(networkOf(parseIpv4(server.ip) ?? 0, server.prefix))
+  const isAddress = parseIpv4(one.client) !== undefined
+  if (!isAddress && (one.writable || one.client !== own))
+    throw new Error(`${one.folder} would be open to ${one.client}`)
+  if (!/^([1-9]\d{0,9}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})$/.test(one.fsid))
+    throw new Error(`fsid=${one.fsid} of ${one.folder} is neither a number above 0 nor a UUID`)
+  const options = [
+    one.writable ? 'rw' : 'ro',
+    'sync',
+    'no_subtree_check',
+    'no_root_squash',
+    'secure',
+    'sec=sys',
+    ...(isMount ? ['mp'] : []),
+    `fsid=${one.fsid}`,
+  ]
+  return `${exportsPath(one.folder)} ${one.client}(${options.join(',')})`
+}
+
+function checkFsids(exports: readonly Export[]): void {
+  const folders = new Map<string, string>()
+  const fsids = new Map<string, string>()
+  for (const { folder, fsid } of exports) {
+    const other = folders.get(fsid) ?? folder
+    if (other !== folder || (fsids.get(folder) ?? fsid) !== fsid)
+      throw new NetrootError(`fsid=${fsid} of ${folder} does not belong to it alone (${other})`, {
+        hint: 'Handles of open files would lead from one folder into the other: report this as a bug.',
+      })
+    folders.set(fsid, folder)
+    fsids.set(folder, fsid)
+  }
+}
+
+/** The addresses on which nodes reach the NFS server. */
+export function nfsAddresses({ server, nodes }: ServedCluster): string[] {
+  const own = networkOf(parseIpv4(server.ip) ?? 0, server.prefix)
+  const isOn = (network: typeof own, client: string): boolean => {
+    const address = parseIpv4(client)
+    return address !== undefined && networkOf(address, network.prefix).base === network.base
+  }
+  const clients = nodes.flatMap(({ exports }) => exports.map(({ client }) => client))
+  const others = clients.filter((client) => !isOn(own, client) && client !== formatCidr(own))
+  const stranger = others.find((client) => !isOn(USB_NETWORK, client))
+  if (stranger !== undefined)
+    throw new NetrootError(`${stranger} is not on the network of ${server.interface} (${formatCidr(own)})`, {
+      hint: 'Give the node an address on that network, or serve from another interface.',
+    })
+  return others.length === 0 ? [server.ip] : [server.ip, USB_CONTROLLER]
+}
+
+/**
+ * nfs.conf: where the NFS server listens. mountd and rpcbind can't be told; a
+ * firewall can (./firewall.ts), and the exports name addresses anyway.
+ */
+export function formatNfsConf(served: ServedCluster, { exports }: Machine): string {
+  const threads = Math.min(MOST_THREADS, Math.max(LEAST_THREADS, served.nodes.length))
+  const addresses = nfsAddresses(served)
+  return fileText([
+    '[nfsd]',
+    ...(exports.length === 0
+      ? ['# Only towards the cluster.', `host=${addresses.join(',')}`]
+      : [`# On every address, because of ${exports.join(', ')}.`]),
+    `threads=${threads}`,
+    '[mountd]',
+    `port=${MOUNTD_PORT}`,
+  ])
+}

@@ -1,0 +1,51 @@
+/** Programs of the system: the servers' checkers, systemctl, apt-get. */
+import { spawn } from 'node:child_process'
+
+export interface Ran {
+  /** 127: there is no such program, as a shell says it. */
+  status: number
+  stdout: string
+  stderr: string
+}
+
+/** What a test may replace; arguments are passed as they are, no shell sees them. */
+export type RunProgram = (
+  program: string,
+  args: readonly string[],
+  options?: { env?: Record<string, string>; signal?: AbortSignal },
+) => Promise<Ran>
+
+/** Where Debian keeps daemons, which people who are not root often lack. */
+const SYSTEM_PATH = '/usr/sbin:/sbin:/usr/bin:/bin'
+
+/** @throws the signal's reason, after the program has been stopped */
+export const runProgram: RunProgram = async (program, args, { env = {}, signal } = {}) => {
+  signal?.throwIfAborted()
+  const child = spawn(program, args, {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, PATH: `${process.env.PATH ?? ''}:${SYSTEM_PATH}`, LC_ALL: 'C', ...env },
+  })
+  const output = { stdout: '', stderr: '' }
+  for (const stream of ['stdout', 'stderr'] as const)
+    child[stream].setEncoding('utf8').on('data', (text: string) => {
+      output[stream] += text
+    })
+  const stop = (): void => void child.kill()
+  signal?.addEventListener('abort', stop, { once: true })
+  try {
+    const status = await new Promise<number>((resolve, reject) => {
+      child.once('error', (error: NodeJS.ErrnoException) =>
+        error.code === 'ENOENT' ? resolve(127) : reject(error),
+      )
+      child.once('close', (code) => resolve(code ?? 1))
+    })
+    signal?.throwIfAborted()
+    return { status, ...output }
+  } finally {
+    signal?.removeEventListener('abort', stop)
+  }
+}
+
+/** What a program said, for the end of a sentence. */
+export const complaintOf = ({ stdout, stderr, status }: Ran): string =>
+  (stderr.trim() || stdout.trim() || `status ${status}`).split('\n').slice(0, 5).join('; ')

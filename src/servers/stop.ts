@@ -1,0 +1,80 @@
+/** Stopping what was started: overlays that nobody exports any more, and the services as they were. */
+import { readFile } from 'node:fs/promises'
+import { NetrootError } from '../errors.ts'
+import type { RecordedService } from './record.ts'
+import { complaintOf, type RunProgram } from './run-program.ts'
+import { mountUnitsOf, NFS_UNIT, systemctl } from './services.ts'
+
+/**
+ * Unmount overlays whose units are gone. One that is still in use stays: its
+ * node is up, and it is not mounted again at the next start.
+ * @param paths of unit files; others are passed over
+ * @returns what was done, in systemctl's words
+ */
+export async function stopMounts(paths: readonly string[], run: RunProgram): Promise<string[]> {
+  const done: string[] = []
+  for (const unit of mountUnitsOf(paths)) {
+    const ran = await run('systemctl', ['stop', unit])
+    done.push(ran.status === 0 ? `stop ${unit}` : `${unit} is left mounted: ${complaintOf(ran)}`)
+  }
+  return done
+}
+
+/** Let services be what they were before piimage; with what is left of their settings. */
+export async function restoreServices(services: readonly RecordedService[], run: RunProgram): Promise<void> {
+  for (const { unit, enabled, active } of services) {
+    // A unit may be gone with its package; then there is nothing to restore.
+    if (!enabled) await run('systemctl', ['disable', unit])
+    await run('systemctl', [active ? 'restart' : 'stop', unit])
+  }
+}
+
+/**
+ * Before the files go: no node is served any more, and no overlay stays mounted.
+ * @throws {NetrootError} an overlay can't be unmounted
+ */
+export async function stopServing(
+  paths: readonly string[],
+  services: readonly RecordedService[],
+  run: RunProgram,
+): Promise<string[]> {
+  const stopped: string[] = []
+  for (const { unit } of services) {
+    await systemctl(run, 'stop', unit)
+    stopped.push(`stop ${unit}`)
+    // What it had exported holds its file systems until it is forgotten.
+    if (unit === NFS_UNIT) await run('exportfs', ['-f'])
+  }
+  for (const unit of mountUnitsOf(paths)) {
+    await systemctl(run, 'stop', unit)
+    stopped.push(`stop ${unit}`)
+  }
+  return stopped
+}
+
+/**
+ * Mount points at a folder or below it, deepest first.
+ * @throws {NetrootError} /proc says nothing about mounts
+ */
+export async function listMountsUnder(folder: string): Promise<string[]> {
+  let text: string
+  try {
+    text = await readFile('/proc/self/mountinfo', 'utf8')
+  } catch (cause) {
+    throw new NetrootError('this machine does not say what is mounted', { hint: 'Mount /proc.', cause })
+  }
+  return parseMountPoints(text)
+    .filter((point) => point === folder || point.startsWith(`${folder}/`))
+    .sort((a, b) => b.split('/').length - a.split('/').length)
+}
+
+/** Fifth word of each line of mountinfo; proc(5): blanks and the like are octal. */
+export const parseMountPoints = (text: string): string[] =>
+  text.split('\n').flatMap((line) => {
+    const point = line.split(' ')[4]
+    if (point === undefined) return []
+    const bytes = point.replace(/\\([0-7]{3})/g, (_, digits: string) =>
+      String.fromCharCode(Number.parseInt(digits, 8)),
+    )
+    return [bytes]
+  })

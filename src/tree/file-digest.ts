@@ -1,0 +1,49 @@
+/** The digest of a file whose holes are left out on the way: they count as the zeroes they read as. */
+import type { Hash } from 'node:crypto'
+import type { Range } from '../disk/blocks.ts'
+import { MiB } from '../units.ts'
+
+const zeroes = new Uint8Array(MiB)
+
+/**
+ * Pass `chunks` on, and give `hash` the whole file.
+ *
+ * @param data where the bytes of `chunks` belong; undefined for a file without holes
+ * @param size of the whole file
+ */
+export async function* digested(
+  chunks: AsyncIterable<Uint8Array>,
+  data: readonly Range[] | undefined,
+  size: number,
+  hash: Hash,
+): AsyncGenerator<Uint8Array> {
+  if (data === undefined) {
+    for await (const chunk of chunks) {
+      hash.update(chunk)
+      yield chunk
+    }
+    return
+  }
+  let run = 0
+  let at = 0
+  for await (const chunk of chunks) {
+    for (let done = 0; done < chunk.length; ) {
+      const { offset, length } = data[run] as Range
+      if (at < offset) {
+        hashZeroes(hash, offset - at)
+        at = offset
+      }
+      const part = chunk.subarray(done, done + offset + length - at)
+      hash.update(part)
+      done += part.length
+      at += part.length
+      if (at === offset + length) run += 1
+    }
+    yield chunk
+  }
+  hashZeroes(hash, size - at)
+}
+
+function hashZeroes(hash: Hash, length: number): void {
+  for (let left = length; left > 0; left -= MiB) hash.update(zeroes.subarray(0, Math.min(left, MiB)))
+}

@@ -1,0 +1,197 @@
+/**
+ * A Raspberry Pi played by QEMU's `virt` machine: power, console, ssh.
+ *
+ * What the Pi's firmware does is the caller's: `firmware` leaves kernel8.img and
+ * initramfs8 in the guest's folder and says the kernel's command line. When the
+ * guest reboots, QEMU ends (-no-reboot) and is started again with what the
+ * firmware finds *then*: so a first-boot trigger that was not taken out is seen
+ * to run again.
+ *
+ * Everything is emulated: a boot takes one to two minutes on two quiet cores.
+ */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { appendFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+
+/** Who may log in, and which host key is believed. */
+export interface Login {
+  user: string
+  /** Private key whose public half the user accepts. */
+  identity: string
+  /** `ssh-ed25519 AAAA…`: the only host key that is accepted. */
+  hostKey: string
+}
+
+export interface Board extends Login {
+  /** A folder of the guest's own for the kernel, the console log, known_hosts; kept by the caller. */
+  folder: string
+  cores: number
+  /** QEMU's arguments for drives and network. */
+  devices: string[]
+  firmware: () => string
+  /** Where the guest's ssh is reached. */
+  host: string
+  port: number
+  /** Network namespace in which QEMU runs, and from which ssh goes; default: our own. */
+  netns?: string
+}
+
+export interface Ran {
+  status: number
+  stdout: string
+  stderr: string
+}
+
+/** What the kernel must know on this board and not on a Pi. */
+export function onThisBoard(commandLine: string): string {
+  const console_ = commandLine.replaceAll('serial0', 'ttyAMA0').replace(/console=tty1 ?/, '')
+  // A busy machine needs longer than udev's 90 s; names of interfaces as on a Pi.
+  return `${console_} systemd.default_device_timeout_sec=900 net.ifnames=0`
+}
+
+/** Command and arguments, moved into a network namespace. */
+export const inNetns = (netns: string | undefined, words: string[]): string[] =>
+  netns === undefined ? words : ['nsenter', `--net=/run/netns/${netns}`, ...words]
+
+function qemuCommand({ folder, cores, devices, netns }: Board, commandLine: string): string[] {
+  return inNetns(netns, [
+    'qemu-system-aarch64',
+    ...['-M', 'virt', '-cpu', process.env.PIIMAGE_QEMU_CPU ?? 'cortex-a72', '-smp', String(cores)],
+    ...['-m', '1024', '-accel', 'tcg,thread=multi', ...devices, '-device', 'virtio-rng-pci'],
+    ...['-kernel', join(folder, 'kernel8.img'), '-initrd', join(folder, 'initramfs8')],
+    ...['-append', commandLine, '-display', 'none', '-monitor', 'none', '-serial', 'stdio', '-no-reboot'],
+  ])
+}
+
+export class Guest {
+  /** Command lines the kernel was started with, one per boot. */
+  readonly commandLines: string[] = []
+  readonly #board: Board
+  readonly #log: string
+  #qemu: ChildProcess | undefined
+  #stopping = false
+  #off: Promise<void> = Promise.resolve()
+
+  /** The power is off. */
+  constructor(board: Board) {
+    this.#board = board
+    mkdirSync(board.folder, { recursive: true })
+    this.#log = join(board.folder, 'console.log')
+    writeFileSync(this.#log, '')
+    writeFileSync(join(board.folder, 'known_hosts'), `node ${board.hostKey}\n`)
+  }
+
+  /** All that the serial console said so far, over all boots. */
+  console(): string {
+    return readFileSync(this.#log, 'utf8')
+  }
+
+  /** Switch the power on. */
+  start(): void {
+    this.#stopping = false
+    this.#off = this.#powered()
+    // A rejection is reported by whoever waits; until then it must not end the process.
+    this.#off.catch(() => {})
+  }
+
+  /** One QEMU after another until the guest powers off. */
+  async #powered(): Promise<void> {
+    for (let boots = 1; ; boots++) {
+      const commandLine = this.#board.firmware()
+      this.commandLines.push(commandLine)
+      const [program = '', ...words] = qemuCommand(this.#board, commandLine)
+      const qemu = spawn(program, words, { stdio: ['ignore', 'pipe', 'pipe'] })
+      this.#qemu = qemu
+      // A test runner that gives up must not leave a machine running.
+      const killQemu = () => qemu.kill('SIGKILL')
+      process.once('exit', killQemu)
+      let last = ''
+      qemu.stdout?.on('data', (data: Buffer) => {
+        appendFileSync(this.#log, data)
+        last = (last + data.toString('latin1')).slice(-4000)
+      })
+      qemu.stderr?.on('data', (data: Buffer) => appendFileSync(this.#log, `qemu: ${data.toString()}`))
+      const [code] = (await once(qemu, 'close')) as [number | null]
+      process.removeListener('exit', killQemu)
+      this.#qemu = undefined
+      if (this.#stopping || last.includes('reboot: Power down')) return
+      if (code !== 0 || !last.includes('reboot: Restarting system')) {
+        throw new Error(`the node stopped without shutting down:\n${last.slice(-1500)}`)
+      }
+      if (boots === 5) throw new Error('the node restarted five times in a row')
+    }
+  }
+
+  /** Run a command on the node, by its user's login. */
+  async ssh(command: string): Promise<Ran> {
+    const { folder, identity, user, host, port, netns } = this.#board
+    const options = [
+      'BatchMode=yes',
+      'StrictHostKeyChecking=yes',
+      'HostKeyAlias=node',
+      `UserKnownHostsFile=${join(folder, 'known_hosts')}`,
+      'GlobalKnownHostsFile=/dev/null',
+      'IdentitiesOnly=yes',
+      'ConnectTimeout=60',
+    ].flatMap((option) => ['-o', option])
+    const where = ['-p', String(port), `${user}@${host}`]
+    const [program = '', ...words] = inNetns(netns, [
+      ...['ssh', '-F', 'none', '-q', ...options, '-i', identity],
+      ...where,
+      command,
+    ])
+    const child = spawn(program, words, { stdio: ['ignore', 'pipe', 'pipe'] })
+    let stdout = ''
+    let stderr = ''
+    child.stdout.on('data', (data: Buffer) => (stdout += data.toString()))
+    child.stderr.on('data', (data: Buffer) => (stderr += data.toString()))
+    const [status] = (await once(child, 'close')) as [number | null]
+    return { status: status ?? 255, stdout, stderr }
+  }
+
+  /**
+   * Look again until something is so; the power goes off when it never is.
+   *
+   * @throws {Error} the node went off meanwhile, or the time is over; with the console's last lines
+   */
+  async until(what: string, deadlineMs: number, isSo: () => Promise<boolean>): Promise<void> {
+    let over: string | undefined
+    this.#off.then(
+      () => (over = 'the node switched itself off'),
+      (error: Error) => (over = error.message),
+    )
+    const end = Date.now() + deadlineMs
+    while (!(await isSo())) {
+      if (over === undefined && Date.now() > end) over = `not within ${deadlineMs / 1000} s: ${what}`
+      if (over !== undefined) {
+        this.kill()
+        throw new Error(`${over}\n${this.console().slice(-3000)}`)
+      }
+      await sleep(1000)
+    }
+  }
+
+  /** Wait until the user can log in; 255 is ssh's own failure, any other status came from the node. */
+  async waitForSsh(deadlineMs = 900_000): Promise<void> {
+    await this.until('a login by ssh', deadlineMs, async () => (await this.ssh('true')).status !== 255)
+  }
+
+  /** Wait for words on the console; costs the node nothing. */
+  async waitForConsole(words: RegExp, deadlineMs: number): Promise<void> {
+    await this.until(`${words} on the console`, deadlineMs, async () => words.test(this.console()))
+  }
+
+  /** Switch the node off in the ordinary way, and wait until it is. */
+  async shutdown(): Promise<void> {
+    await this.ssh('sudo -n systemctl --no-block poweroff')
+    await this.#off
+  }
+
+  /** Cut the power. */
+  kill(): void {
+    this.#stopping = true
+    this.#qemu?.kill('SIGKILL')
+  }
+}

@@ -1,0 +1,263 @@
+/** Whole command lines over a small image: what lies on the server afterwards, and who may read it. */
+import assert from 'node:assert/strict'
+import {
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  realpathSync,
+  writeFileSync,
+} from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { needRoot, needTool, run } from '../support/tools.ts'
+import { disklessProject, listing, STATE } from './diskless.ts'
+
+/** Whoever copies the table of mounts at the wrong moment keeps the upper folder in use for a while. */
+function mountOverlay(options: string, root: string): void {
+  for (let tries = 1; ; tries += 1) {
+    const { status, stderr } = run('mount', ['-t', 'overlay', 'overlay', '-o', options, root])
+    if (status === 0) return
+    assert.ok(tries < 50, stderr)
+    run('sleep', ['0.1'])
+  }
+}
+
+const read = (path: string): string => readFileSync(path, 'utf8')
+
+test('--dry-run shows every path and file, and writes nothing', async (t) => {
+  const project = disklessProject(t)
+  const said = await project.netroot('--dry-run')
+  assert.equal(said.status, 0, said.stderr)
+  assert.match(said.stdout, /\+ oneil {2}pi3b\+ {2}192\.168\.2\.11 {2}tftp a1b2c3d4/)
+  assert.match(
+    said.stdout,
+    /cmdline .*root=\/dev\/nfs nfsroot=192\.168\.2\.10:\/srv\/piimage\/demo\/nodes\/oneil\//,
+  )
+  assert.match(said.stdout, /^\+\+\+ b\/etc\/exports\.d\/piimage\.exports$/m)
+  assert.match(said.stderr, /carter has no serial number .* b8-27-eb-00-00-01/)
+  assert.doesNotMatch(said.stdout + said.stderr, /PRIVATE KEY/)
+  assert.ok(!existsSync(project.server('/')), 'not even the prefix')
+})
+
+for (const mode of ['copy', 'overlay'] as const) {
+  test(`laid out by ${mode}: identities apart, secrets with root, links to boot trees`, async (t) => {
+    if (!needRoot(t) || needTool(t, 'mkfs.ext4', 'e2fsprogs') === undefined) return
+    const project = disklessProject(t)
+    const said = await project.netroot('--root-mode', mode, '--json')
+    assert.equal(said.status, 0, said.stderr)
+    const served = JSON.parse(read(project.server(`${STATE}/served.json`)))
+    assert.deepEqual(said.events.at(-1)?.served, served)
+
+    const roots = new Map<string, (path: string) => string>()
+    for (const { name, overlay, rootFolder } of served.nodes) {
+      const root = project.server(rootFolder)
+      if (overlay !== undefined) {
+        const at = (key: string) => project.server(overlay[key])
+        const options = `index=on,nfs_export=on,lowerdir=${at('lower')},upperdir=${at('upper')},workdir=${at('work')}`
+        mountOverlay(options, root)
+      }
+      roots.set(name, (path) => join(root, path))
+    }
+    const rootOf = (name: string) => roots.get(name) ?? assert.fail(name)
+    const oneil = rootOf('oneil')
+    const carter = rootOf('carter')
+    for (const path of ['etc/machine-id', 'etc/ssh/ssh_host_ed25519_key', 'etc/hostname'])
+      assert.notEqual(read(oneil(path)), read(carter(path)), path)
+    assert.equal(read(oneil('etc/hostname')), 'oneil\n')
+    assert.match(read(oneil('etc/machine-id')), /^[0-9a-f]{32}\n$/)
+    assert.equal(read(oneil('etc/fstab')), 'proc /proc proc defaults 0 0\n')
+    assert.equal(lstatSync(oneil('etc/ssh/ssh_host_ed25519_key')).mode & 0o7777, 0o600)
+    assert.equal(lstatSync(oneil('boot/firmware/piimage')).mode & 0o7777, 0o700)
+    assert.ok(existsSync(oneil('boot/firmware/piimage/install.sh')))
+    assert.ok(
+      existsSync(oneil('etc/systemd/system/multi-user.target.wants/piimage-firstboot.service')) === false,
+    )
+    assert.equal(
+      readlinkSync(oneil('etc/systemd/system/multi-user.target.wants/piimage-firstboot.service')),
+      '/etc/systemd/system/piimage-firstboot.service',
+    )
+    assert.ok(existsSync(oneil('usr/bin')), 'what the image has is there')
+
+    // What one writes, the other and the base don't see.
+    writeFileSync(oneil('etc/motd'), 'from oneil\n')
+    writeFileSync(oneil('etc/hosts'), 'changed\n')
+    assert.ok(!existsSync(carter('etc/motd')))
+    assert.match(read(carter('etc/hosts')), /carter/)
+    const base = project.server(`${STATE}/generations/${served.nodes[0].generation}/root`)
+    assert.ok(!existsSync(join(base, 'etc/motd')))
+    assert.match(read(join(base, 'etc/hosts')), /raspberrypi/)
+
+    const diff = await project.netroot('diff', 'oneil')
+    assert.equal(diff.stdout, 'oneil ~ /etc/hosts\noneil + /etc/motd\n', diff.stderr)
+
+    const tftp = project.server(`${STATE}/tftp`)
+    assert.deepEqual(readdirSync(tftp).sort(), ['a1b2c3d4', 'b8-27-eb-00-00-01', 'bootcode.bin'])
+    const boot = realpathSync(join(tftp, 'a1b2c3d4'))
+    assert.match(read(join(boot, 'cmdline.txt')), /:oneil:eth0:off /)
+    assert.match(read(join(boot, 'config.txt')), /^# .*\ndtparam=sd_poll_once=on\n/)
+    assert.ok(!existsSync(join(boot, 'user-data')) && !existsSync(join(boot, 'piimage')))
+    assert.ok(lstatSync(join(boot, 'kernel8.img')).nlink >= 3, "the generation's own file")
+    assert.equal(lstatSync(join(boot, 'cmdline.txt')).nlink, 1)
+  })
+}
+
+test('nothing is world-writable, and only what TFTP serves can be reached', async (t) => {
+  if (!needRoot(t)) return
+  const project = disklessProject(t)
+  assert.equal((await project.netroot('--root-mode', 'copy')).status, 0)
+  const wide = run('find', [project.server('/'), '!', '-type', 'l', '-perm', '-o+w', '!', '-perm', '-1000'])
+  assert.equal(wide.stdout, '')
+  const nobody = (path: string) =>
+    run('setpriv', ['--reuid=65534', '--regid=65534', '--clear-groups', 'cat', path]).status
+  run('chmod', ['o+x', project.folder])
+  const nodes = `${STATE}/nodes/oneil/current`
+  assert.equal(nobody(project.server(`${STATE}/tftp/a1b2c3d4/cmdline.txt`)), 0)
+  assert.notEqual(nobody(project.server(`${nodes}/private/root/etc/hostname`)), 0)
+  assert.notEqual(nobody(project.server(`${STATE}/volumes/oneil/storage.ext4`)), 0)
+  assert.notEqual(nobody(project.server(`${STATE}/served.json`)), 0)
+  assert.equal(run('sh', ['-c', `umask 0; mkdir -p ${project.server('/x')}`]).status, 0)
+})
+
+test('the volume is a sound ext4 with a folder for each that needs one', async (t) => {
+  if (!needRoot(t) || needTool(t, 'e2fsck', 'e2fsprogs') === undefined) return
+  const project = disklessProject(t)
+  assert.equal((await project.netroot('--root-mode', 'copy')).status, 0)
+  const volume = project.server(`${STATE}/volumes/oneil/storage.ext4`)
+  assert.equal(run('e2fsck', ['-f', '-n', volume]).status, 0)
+  const names = run('debugfs', ['-R', 'ls -p /', volume]).stdout
+  for (const name of ['docker', 'containerd', 'rancher'])
+    assert.match(names, new RegExp(`/0?40\\d+/0/0/${name}/`))
+  assert.ok(lstatSync(volume).blocks * 512 < 4 * 1024 * 1024, 'sparse')
+  assert.ok(!existsSync(project.server(`${STATE}/volumes/carter`)), 'not asked for')
+})
+
+test('the same again changes nothing; in another folder, the same bytes', async (t) => {
+  if (!needRoot(t)) return
+  const project = disklessProject(t)
+  assert.equal((await project.netroot('--root-mode', 'copy')).status, 0)
+  // mkfs puts the time of day into the volume.
+  const isVolume = (path: string) => path.endsWith('.ext4')
+  const first = listing(project.server('/'))
+  const said = await project.netroot('--root-mode', 'copy')
+  assert.match(said.stdout, /everything is laid out already/)
+  assert.deepEqual(listing(project.server('/')), first)
+  const other = disklessProject(t)
+  assert.equal((await other.netroot('--root-mode', 'copy')).status, 0)
+  assert.deepEqual(
+    listing(other.server('/'), isVolume),
+    first.filter((line) => !line.includes('.ext4 ')),
+  )
+})
+
+test('a change is another edition; rollback points back; prune keeps what may be running', async (t) => {
+  if (!needRoot(t)) return
+  const project = disklessProject(t)
+  const copy = ['--root-mode', 'copy']
+  assert.equal((await project.netroot(...copy)).status, 0)
+  const current = (node: string) => readlinkSync(project.server(`${STATE}/nodes/${node}/current`))
+  const first = current('oneil')
+  // It has started once.
+  const booted = project.server(`${STATE}/nodes/oneil/${first}/private/root/var/lib/piimage`)
+  mkdirSync(booted, { recursive: true })
+  writeFileSync(join(booted, 'booted'), '')
+
+  project.edit((text) => text.replace('timezone: Europe/Amsterdam', 'timezone: Europe/Rome'))
+  const said = await project.netroot(...copy, '--node', 'oneil')
+  assert.match(said.stdout, /laid out oneil /)
+  const second = current('oneil')
+  assert.notEqual(second, first)
+  const exports = () => read(project.server('/etc/exports.d/piimage.exports'))
+  const old = `${STATE}/nodes/oneil/${first}/private/root`
+  assert.ok(exports().includes(old), 'what it runs on stays exported')
+  assert.ok(exports().includes('nodes/carter/'), 'the other node stays served')
+
+  assert.equal((await project.netroot('rollback', '--node', 'oneil')).status, 0)
+  assert.equal(current('oneil'), first)
+  const none = await project.netroot('rollback', '--node', 'carter')
+  assert.equal(none.status, 7)
+  assert.match(none.stderr, /carter has no earlier edition/)
+  assert.equal((await project.netroot(...copy)).status, 0)
+  assert.equal(current('oneil'), second)
+
+  // Nobody saw it start the second one, so it may still run on the first.
+  assert.match(
+    (await project.netroot('prune', '--keep', '0')).stdout,
+    /there is nothing to remove|removes edition/,
+  )
+  assert.ok(existsSync(project.server(old)))
+  const started = project.server(`${STATE}/nodes/oneil/${second}/private/root/var/lib/piimage`)
+  mkdirSync(started, { recursive: true })
+  writeFileSync(join(started, 'booted'), '')
+  assert.equal((await project.netroot('prune', '--keep', '0')).status, 0)
+  assert.ok(!existsSync(project.server(old)))
+  assert.ok(!exports().includes(old))
+  assert.ok(existsSync(project.server(`${STATE}/nodes/oneil/${second}/boot/cmdline.txt`)))
+})
+
+test('remove takes away all of it, and nothing of others', async (t) => {
+  if (!needRoot(t)) return
+  const project = disklessProject(t)
+  for (const folder of ['/etc/exports.d', '/srv']) mkdirSync(project.server(folder), { recursive: true })
+  writeFileSync(project.server('/etc/exports.d/theirs.exports'), '/data 10.0.0.1(ro,no_subtree_check)\n')
+  const before = listing(project.server('/'))
+  const laid = await project.netroot('--root-mode', 'copy')
+  assert.equal(laid.status, 0, laid.stderr)
+  const asked = await project.netroot('remove')
+  assert.equal(asked.status, 2)
+  assert.ok(existsSync(project.server(STATE)))
+  assert.equal((await project.netroot('remove', '--yes')).status, 0)
+  assert.deepEqual(listing(project.server('/')), before)
+  assert.equal((await project.netroot('remove', '--yes')).status, 7)
+})
+
+test('a secret in a boot file fails the layout before anything serves it', async (t) => {
+  if (!needRoot(t)) return
+  const project = disklessProject(t)
+  mkdirSync(project.file('overlays/note'), { recursive: true })
+  writeFileSync(
+    project.file('overlays/note/overlay.yaml'),
+    [
+      'name: note',
+      'summary: A note on the boot partition',
+      'edits:',
+      '  - file: { path: note.txt, content: "join with SWMTKN-1-0123456789abcdefghijklmnopqrstuvwxyz0123456789abcdefghij" }',
+      '',
+    ].join('\n'),
+  )
+  project.edit((text) => text.replace('  - cgroups', '  - cgroups\n  - note'))
+  const said = await project.netroot('--root-mode', 'copy')
+  assert.equal(said.status, 7, said.stderr)
+  assert.match(said.stderr, /TFTP tree would hold a swarm's join token, in note\.txt/)
+  assert.ok(!existsSync(project.server(`${STATE}/tftp`)))
+})
+
+test('a node from a card, no diskless node, no cluster key: each says what to do', async (t) => {
+  const project = disklessProject(t)
+  const card = await project.netroot('--node', 'hammond', '--dry-run')
+  assert.equal(card.status, 2)
+  assert.match(card.stderr, /hammond boots from a card\n.*boot: net/)
+  project.edit((text) => text.replaceAll('boot: net, ', ''))
+  const none = await project.netroot('--dry-run')
+  assert.equal(none.status, 2)
+  assert.match(none.stderr, /no node of .* boots from the network/)
+})
+
+test('--tar gives both trees of one node, as a copy would be laid out, without root', async (t) => {
+  if (!needRoot(t)) return
+  const project = disklessProject(t)
+  assert.equal((await project.netroot('--root-mode', 'copy')).status, 0)
+  assert.equal((await project.netroot('--tar', 'n.tar')).status, 2, 'which node?')
+  const tar = project.file('n.tar')
+  const said = await project.netroot('--node', 'oneil', '--tar', tar)
+  assert.equal(said.status, 0, said.stderr)
+  assert.equal(lstatSync(tar).mode & 0o777, 0o600)
+  const out = project.file('out')
+  mkdirSync(out)
+  assert.equal(run('tar', ['-x', '-p', '-f', tar, '-C', out]).status, 0)
+  const edition = realpathSync(project.server(`${STATE}/nodes/oneil/current`))
+  assert.deepEqual(listing(join(out, 'boot')), listing(join(edition, 'boot')))
+  assert.deepEqual(listing(join(out, 'root')), listing(join(edition, 'private/root')))
+})

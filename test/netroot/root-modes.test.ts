@@ -1,0 +1,90 @@
+/** The ways to a second root, each on a file system that has it; the kernel judges. */
+import assert from 'node:assert/strict'
+import { existsSync, mkdirSync, readFileSync, statfsSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { chooseRootMode } from '../../src/netroot/root-mode.ts'
+import { attachLoopDevice, detachLoopDevice, makeSparseFile } from '../support/loop.ts'
+import { needRoot, needTool, run } from '../support/tools.ts'
+import { disklessProject, STATE } from './diskless.ts'
+
+const MiB = 1024 * 1024
+const systems = [
+  {
+    name: 'xfs',
+    mkfs: ['mkfs.xfs', '-q'],
+    tool: ['mkfs.xfs', 'xfsprogs'],
+    mode: 'reflink',
+    bytes: 512 * MiB,
+  },
+  {
+    name: 'btrfs',
+    mkfs: ['mkfs.btrfs', '-q'],
+    tool: ['btrfs', 'btrfs-progs'],
+    mode: 'btrfs',
+    bytes: 256 * MiB,
+  },
+  {
+    name: 'ext4',
+    mkfs: ['mkfs.ext4', '-q'],
+    tool: ['mkfs.ext4', 'e2fsprogs'],
+    mode: 'overlay',
+    bytes: 64 * MiB,
+  },
+] as const
+
+for (const { name, mkfs, tool, mode, bytes } of systems) {
+  test(`on ${name} a root is made by ${mode}: nodes apart, and nothing twice on the disk`, async (t) => {
+    if (!needRoot(t) || needTool(t, tool[0], tool[1]) === undefined) return
+    const project = disklessProject(t)
+    const image = project.file('disk')
+    makeSparseFile(image, bytes)
+    const [command, ...words] = mkfs
+    const made = run(command, [...words, image])
+    assert.equal(made.status, 0, made.stderr)
+    const loop = attachLoopDevice(image)
+    const folder = project.server('/')
+    project.beforeRemoval(() => {
+      run('umount', [folder])
+      detachLoopDevice(loop)
+    })
+    mkdirSync(folder)
+    assert.equal(run('mount', [loop, folder]).status, 0)
+
+    const said = await project.netroot('--json')
+    assert.equal(said.status, 0, said.stderr)
+    assert.equal(said.events.find(({ event }) => event === 'laid-out')?.rootMode, mode)
+    const served = JSON.parse(readFileSync(project.server(`${STATE}/served.json`), 'utf8'))
+    if (mode === 'overlay') return
+    const [oneil, carter] = served.nodes.map(({ rootFolder }: { rootFolder: string }) =>
+      project.server(rootFolder),
+    )
+    const base = project.server(`${STATE}/generations/${served.nodes[0].generation}/root`)
+    writeFileSync(join(oneil, 'etc/fstab'), 'mine\n')
+    writeFileSync(join(oneil, 'etc/new'), 'mine\n')
+    for (const other of [carter, base]) {
+      assert.ok(!existsSync(join(other, 'etc/new')))
+      assert.notEqual(readFileSync(join(other, 'etc/fstab'), 'utf8'), 'mine\n')
+    }
+    const before = statfsSync(folder)
+    project.edit((text) => text.replace('Europe/Amsterdam', 'Europe/Rome'))
+    assert.equal((await project.netroot()).status, 0)
+    run('sync', ['-f', folder])
+    const after = statfsSync(folder)
+    const perNode = ((before.bfree - after.bfree) * after.bsize) / 2
+    assert.ok(perNode < MiB, `${perNode} bytes for one more root`)
+
+    assert.equal((await project.netroot('prune', '--keep', '0')).status, 0)
+    assert.equal((await project.netroot('remove', '--yes')).status, 0)
+    assert.ok(!existsSync(project.server('/srv/piimage')), 'subvolumes too')
+  })
+}
+
+test('what is insisted on and can not be had is refused', async (t) => {
+  if (!needRoot(t)) return
+  const project = disklessProject(t)
+  if (statfsSync(project.folder).type === 0x9123683e) return t.skip('the temporary folder is on btrfs')
+  await assert.rejects(chooseRootMode(project.folder, 'btrfs'), /can't hold roots in mode btrfs: not a btrfs/)
+  const said = await project.netroot('--root-mode', 'btrfs')
+  assert.equal(said.status, 7)
+})
