@@ -39,7 +39,8 @@ const rows: Row[] = [
   {
     promise:
       'Killed at any moment: what has its final name is whole, no unverified card boots, the next run succeeds and clears up',
-    tested: 'SIGKILL at seeded moments and system calls over `images`, `flash`, `bake` and `customise`',
+    tested:
+      'SIGKILL at seeded moments and system calls over `images`, `flash`, `bake`, `customise`, `init` and `netroot`',
     figure: '{kills test/*} kills',
   },
   {
