@@ -167,8 +167,10 @@ function compareReadme(): string | undefined {
   return `README.md promises what the last run did not hold (UPDATE=1 writes what it held):\n${stale.join('\n')}`
 }
 
-const wrong = compareReadme()
-if (wrong !== undefined) {
-  process.stderr.write(`${wrong}\n`)
+try {
+  const wrong = compareReadme()
+  if (wrong !== undefined) throw new Error(wrong)
+} catch (error) {
+  process.stderr.write(`${(error as Error).message}\n`)
   process.exitCode = 1
 }
