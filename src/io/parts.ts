@@ -3,6 +3,7 @@
  * whole. What a killed process left behind is cleared by the next one that
  * makes the same file; a living one means that two make it at once.
  */
+import { readFileSync } from 'node:fs'
 import { readdir, rm } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 
@@ -25,12 +26,26 @@ export async function clearDeadParts(path: string): Promise<number | undefined> 
   return living
 }
 
-/** Whether a process of that number runs, whoever's it is. */
+/**
+ * Whether a process of that number runs, whoever's it is, and may be a piimage:
+ * after a restart of the machine, the number of a dead one is soon some daemon's.
+ */
 export function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0)
-    return true
   } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM'
+    if ((error as NodeJS.ErrnoException).code !== 'EPERM') return false
+  }
+  const program = programOf(pid)
+  return program === undefined || program === basename(process.execPath)
+}
+
+/** Name of the program, where the system says it (Linux). */
+function programOf(pid: number): string | undefined {
+  try {
+    const [path = ''] = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0')
+    return path === '' ? undefined : basename(path)
+  } catch {
+    return undefined
   }
 }

@@ -7,6 +7,7 @@ import { createServer as createTcpServer } from 'node:net'
 import type { TestContext } from 'node:test'
 import { tryLockEntry } from '../../src/io/entry-lock.ts'
 import { MiB } from '../../src/units.ts'
+import { disklessProject, STATE } from '../netroot/diskless.ts'
 import { oddCard } from '../support/bad-card.ts'
 import { attachLoop } from '../support/loop.ts'
 import { DEMO_IMAGE, type Project } from '../support/project.ts'
@@ -18,6 +19,8 @@ export interface Arranged {
   at: RegExp | Promise<void>
   /** What must hold afterwards. */
   check(): void
+  /** Where it runs; default: the project's folder. */
+  cwd?: string
 }
 
 export interface Stop {
@@ -81,6 +84,14 @@ const emptyHead = (path: string) => {
     'the first MiB is empty',
   )
 }
+
+/** Files, not folders. */
+const filesBelow = (folder: string): string[] =>
+  existsSync(folder)
+    ? readdirSync(folder, { recursive: true, withFileTypes: true })
+        .filter((entry) => !entry.isDirectory())
+        .map(({ name }) => name)
+    : []
 
 const noImages = (project: Project) => () => {
   assert.deepEqual(
@@ -271,6 +282,37 @@ export const stops: Stop[] = [
       assert.equal((await project.piimage('flash', '--node', 'oneil=oneil.img')).status, 0)
       writeFileSync(slow.backing, readFileSync(project.file('oneil.img')), { flag: 'r+' })
       return { words: ['inspect', slow.path, '--check'], at: phase('verify'), check() {} }
+    },
+    says: /stopped/,
+  },
+  {
+    name: 'netroot, while it unpacks',
+    async arrange(t) {
+      if (!needRoot(t)) return undefined
+      const diskless = disklessProject(t)
+      const words = ['netroot', '--root-mode', 'copy', '--prefix', diskless.server('/')]
+      const check = () => assert.deepEqual(filesBelow(diskless.server('/')), [])
+      return { words, at: phase('unpack'), check, cwd: diskless.folder }
+    },
+    says: /stopped/,
+  },
+  {
+    name: 'netroot, while it waits for another one',
+    signal: 'SIGTERM',
+    async arrange(t) {
+      if (!needRoot(t)) return undefined
+      const diskless = disklessProject(t)
+      const state = diskless.server(STATE)
+      mkdirSync(state, { recursive: true })
+      const lock = tryLockEntry(`${state}/lock`)
+      assert.ok('release' in lock)
+      t.after(() => lock.release())
+      return {
+        words: ['netroot', '--root-mode', 'copy', '--prefix', diskless.server('/')],
+        at: /waiting for process/,
+        check: () => assert.deepEqual(filesBelow(state), ['lock']),
+        cwd: diskless.folder,
+      }
     },
     says: /stopped/,
   },
