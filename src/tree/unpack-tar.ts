@@ -80,8 +80,10 @@ function noTar(error: Error): UsageError {
   return new UsageError(`tar can't be run: ${error.message}`, { hint: 'Install GNU tar.', cause: error })
 }
 
-function tarFailure(folder: string, complaint: string, status: string): DriveError {
+function tarFailure(folder: string, complaint: string, status: string): DriveError | UsageError {
   const [line = ''] = complaint.trim().split('\n')
+  if (/(unrecognized|unknown|not supported).*option|option .*not supported/i.test(line))
+    return new UsageError(`the tar of this machine is not GNU tar: ${line}`, { hint: 'Install GNU tar.' })
   // An attribute may be too large for this file system, however much room there is.
   if (/No space left|quota exceeded/i.test(line) && !line.includes('extended attribute'))
     return new DriveError(`there is no room for all files in ${folder}: ${line}`, {
