@@ -12,6 +12,7 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { packageRoot } from '../../src/package-root.ts'
 import { needRoot, needTool, run } from '../support/tools.ts'
 import { disklessProject, listing, STATE } from './diskless.ts'
 
@@ -260,4 +261,23 @@ test('--tar gives both trees of one node, as a copy would be laid out, without r
   const edition = realpathSync(project.server(`${STATE}/nodes/oneil/current`))
   assert.deepEqual(listing(join(out, 'boot')), listing(join(edition, 'boot')))
   assert.deepEqual(listing(join(out, 'root')), listing(join(edition, 'private/root')))
+})
+
+test('without root it says so, and leaves nothing', async (t) => {
+  if (!needRoot(t)) return
+  const project = disklessProject(t)
+  run('chmod', ['-R', 'a+rX', project.folder])
+  mkdirSync(project.server('/'))
+  const cli = join(packageRoot(), 'build/src/cli.js')
+  const words = ['netroot', '--prefix', project.server('/'), '--cache', project.file('cache')]
+  run('chown', ['-R', '65534', project.file('cache'), project.file('cluster.key')])
+  const said = run('setpriv', ['--reuid=65534', '--clear-groups', process.execPath, cli, ...words], {
+    cwd: project.folder,
+  })
+  assert.equal(said.status, 7, said.stderr)
+  assert.match(
+    said.stderr,
+    /server.* may not be touched \(EACCES\)\n {2}The trees belong to root: run it with sudo/,
+  )
+  assert.deepEqual(readdirSync(project.server('/')), [])
 })
