@@ -11,9 +11,11 @@ import { UsageError } from '../errors.ts'
 import { writeFileAtomically } from '../io/atomic-file.ts'
 import type { Task } from '../progress.ts'
 import { formatBytes } from '../units.ts'
-import { type Context, defineCommand } from './command.ts'
+import { type Context, defineCommand, type GlobalArgs } from './command.ts'
 import { osListEntry, writeSbom } from './support/bake-sidecars.ts'
 import { openBases } from './support/base-image.ts'
+import { whileFileLocked } from './support/file-lock.ts'
+import { bakeNetbootCards, type NetbootCardKind, needsNetbootCard } from './support/netboot-card.ts'
 import { buildNodeImage, type NodeImage } from './support/node-image.ts'
 import { isOneOff, type OneOffArgs, oneOffFlags, openAnyProject } from './support/one-off.ts'
 import { findNode, type Project } from './support/project.ts'
@@ -29,6 +31,8 @@ interface BakeArgs extends OneOffArgs {
   url: string
   release: boolean
   shard?: string
+  bootcode?: boolean
+  otp?: boolean
 }
 
 export const bakeCommand = defineCommand<BakeArgs>({
@@ -69,11 +73,22 @@ export const bakeCommand = defineCommand<BakeArgs>({
         describe: 'With --all: only the Ith of N shares, as I/N',
       })
       .implies('shard', 'all')
+      .option('bootcode', {
+        type: 'boolean',
+        describe: 'Instead: the card a Pi 1 or 2 boots the network with',
+      })
+      .option('otp', {
+        type: 'boolean',
+        describe: 'Instead: the card that lets a Pi 3B boot from the network',
+      })
+      .conflicts('bootcode', ['otp', 'shard'])
+      .conflicts('otp', 'shard')
       .example('$0 bake --node oneil -o out --format xz', 'oneil.img.xz, .sha256, .bmap, os_list.json'),
   async run(args, context) {
     const { world, output } = context
     const shard = args.shard === undefined ? undefined : parseShard(args.shard)
     const given = await openAnyProject(args, context, args.release ? { readLocal: standIn } : {})
+    if (args.bootcode || args.otp) return bakeCards(args.otp ? 'otp' : 'bootcode', given, args, context)
     const project = args.release ? forRelease(given) : given
     const nodes = chooseNodes(project.cluster, args, shard)
     if (nodes.length === 0 && shard === undefined)
@@ -82,8 +97,9 @@ export const bakeCommand = defineCommand<BakeArgs>({
     await refuseToReplace(project.cluster, nodes, folder, args, context)
     await mkdir(folder, { recursive: true })
     const list = join(folder, listName(shard))
-    const listedBefore = existsSync(list) ? await readFile(list, 'utf8') : undefined
-    formatOsList([], listedBefore)
+    const readList = async () => (existsSync(list) ? readFile(list, 'utf8') : undefined)
+    // A list that is none is known before hours of work.
+    formatOsList([], await readList())
     const bases = await openBases(args, context)
     const listed: OsListImage[] = []
     const skipped: string[] = []
@@ -104,10 +120,41 @@ export const bakeCommand = defineCommand<BakeArgs>({
     }
     if (listed.length === 0 && skipped.length > 0)
       throw new UsageError(`no node is for release: ${skipped.join(', ')}`, { hint: RELEASE_HINT })
-    await writeFileAtomically(list, formatOsList(listed, listedBefore))
+    await whileFileLocked(list, context, async () =>
+      writeFileAtomically(list, formatOsList(listed, await readList())),
+    )
     return { files: [list], skipped }
   },
 })
+
+/** What a board gets once, and the nodes share. */
+async function bakeCards(
+  kind: NetbootCardKind,
+  project: Project,
+  args: BakeArgs & GlobalArgs,
+  context: Context,
+) {
+  const nodes = args.all
+    ? needsNetbootCard(kind, project.cluster)
+    : chooseNodes(project.cluster, args, undefined)
+  if (nodes.length === 0)
+    throw new UsageError(`no node needs the ${kind} card`, {
+      hint: 'Name one whose image to take it from: --node NAME; or --image IMAGE without a cluster file',
+    })
+  const images = [
+    ...new Map(nodes.map((node) => project.imageOf(node)).map((image) => [image.key, image])).values(),
+  ]
+  const folder = resolve(context.world.cwd, args.output)
+  const bases = await openBases(args, context)
+  try {
+    const request = { kind, images, folder, format: args.format, level: args.level }
+    const baked = await bakeNetbootCards(request, bases, context, args.yes)
+    if (kind === 'otp') context.output.warn('the bit that this card sets can never be cleared: Pi 3B only')
+    return { files: baked.flatMap(({ files }) => files) }
+  } finally {
+    await bases.close()
+  }
+}
 
 async function bakeOne(
   project: Project,
@@ -121,7 +168,9 @@ async function bakeOne(
   await base.verified(task)
   const name = fileNameOf(project.cluster, node, args)
   const { format, level } = args
-  const baked = await bakeImage({ image: changes, used: ranges, folder, name, format, level }, task)
+  // What is not for release holds the node's keys.
+  const mode = args.release ? 0o644 : 0o600
+  const baked = await bakeImage({ image: changes, used: ranges, folder, name, format, level, mode }, task)
   const image = project.imageOf(node)
   if (args.release)
     baked.files.push(await writeSbom({ folder, name, node, image, baseSha256: base.sha256, baked }))

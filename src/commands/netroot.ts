@@ -30,7 +30,7 @@ export const netrootCommand = defineCommand<NetrootArgs>({
   builder: (cli) =>
     cli
       .positional('action', { choices: Object.keys(actions), default: 'lay-out', describe: 'What to do' })
-      .positional('more', { type: 'string', array: true, default: [], describe: 'adopt: SERIAL NODE' })
+      .positional('more', { type: 'string', array: true, default: [], describe: 'adopt: SERIAL NODE [MAC]' })
       .option('node', {
         type: 'string',
         array: true,
@@ -57,7 +57,8 @@ export const netrootCommand = defineCommand<NetrootArgs>({
       .option('watch', { type: 'boolean', default: false, describe: 'status: go on looking' })
       .option('log', { type: 'string', nargs: 1, describe: 'status: what dnsmasq wrote' })
       .example('$0 netroot --dry-run', 'Which trees, which files of which servers')
-      .example('sudo $0 netroot --apply', 'Lay out every diskless node, and serve it'),
+      .example('sudo $0 netroot --apply', 'Lay out every diskless node, and serve it')
+      .example('sudo $0 netroot verify', 'Play every node’s boot: would it come up?'),
   async run(args, context) {
     const action = actions[args.action]
     if (action === undefined) throw new UsageError(`netroot can't ${args.action}`)

@@ -84,6 +84,30 @@ export function isProtectiveMbr(sector: Uint8Array): boolean {
   })
 }
 
+/**
+ * Sector 0 of a drive with these partitions, none of them marked active: the
+ * Raspberry Pi takes the first one with a FAT file system.
+ *
+ * @param diskId 8 hex digits
+ * @param partitions in whole sectors
+ */
+export function formatMbr(diskId: string, partitions: readonly Partition[]): Uint8Array {
+  refuseOverlaps(partitions)
+  const sector = new Uint8Array(SECTOR_BYTES)
+  const view = new DataView(sector.buffer)
+  view.setUint32(440, Number.parseInt(diskId, 16), true)
+  for (const { index, type, offset, length } of partitions) {
+    const at = FIRST_ENTRY + (index - 1) * ENTRY_BYTES
+    // The largest cylinder, head and sector there are: look at the numbers behind them.
+    for (const place of [1, 5]) sector.set([0xfe, 0xff, 0xff], at + place)
+    view.setUint8(at + 4, type)
+    view.setUint32(at + 8, offset / SECTOR_BYTES, true)
+    view.setUint32(at + 12, length / SECTOR_BYTES, true)
+  }
+  view.setUint16(510, 0xaa55, true)
+  return sector
+}
+
 /** @throws {FormatError} two partitions share bytes */
 export function refuseOverlaps(partitions: readonly Partition[]): void {
   const sorted = [...partitions].sort((a, b) => a.offset - b.offset)

@@ -111,13 +111,15 @@ function recipe(node: Node, model: ModelFacts): string[] {
       return [
         'Once for each board, and never undone: start it from a card whose config.txt holds the line',
         '  program_usb_boot_mode=1',
+        '(piimage bake --otp --all makes the image of such a card)',
         'and look whether that worked: vcgencmd otp_dump | grep 17: must say 17:3020000a. Then take the line out',
         'of config.txt again, so that the card does not do it to the next board, and start without a card.',
       ]
     default:
       return [
         'This board has no network boot of its own. Give it a small card with one FAT file system and one file:',
-        'the newest bootcode.bin of any Raspberry Pi OS image. It fetches everything else from the server.',
+        'the newest bootcode.bin of any Raspberry Pi OS image (piimage bake --bootcode --all makes the image of it).',
+        'It fetches everything else from the server.',
         ...(node.model === 'pi2'
           ? ['(A Pi 2 of revision 1.2 needs no card once program_usb_boot_mode=1 was set, as a Pi 3 does.)']
           : []),

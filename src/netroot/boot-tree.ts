@@ -15,6 +15,8 @@ export interface BootTree {
   files: Map<string, Uint8Array>
   /** Paths of the generation that this node doesn't get. */
   without: Set<string>
+  /** A link to the tree itself, by name. */
+  self?: string
 }
 
 /** For the running system, at the top of the partition. */
@@ -38,7 +40,12 @@ const ofTheSystem = new Set([
 const isOfTheSystem = (path: string): boolean =>
   ofTheSystem.has(path.toLowerCase()) || path.startsWith(`${PAYLOAD}/`)
 
-export function planBootTree(plan: BootPlan, texts: { cmdline: string; config: string }): BootTree {
+/** @param options.isUsb newer ClusterCTRL looks for the files in the folder `firmware` of a node's boot folder */
+export function planBootTree(
+  plan: BootPlan,
+  texts: { cmdline: string; config: string },
+  { isUsb = false }: { isUsb?: boolean } = {},
+): BootTree {
   const files = new Map<string, Uint8Array>()
   const without = new Set(ofTheSystem)
   for (const { path, after } of plan.files) {
@@ -49,7 +56,7 @@ export function planBootTree(plan: BootPlan, texts: { cmdline: string; config: s
   const encoder = new TextEncoder()
   files.set('cmdline.txt', encoder.encode(texts.cmdline))
   files.set('config.txt', encoder.encode(texts.config))
-  return { files, without }
+  return { files, without, ...(isUsb ? { self: 'firmware' } : {}) }
 }
 
 /**

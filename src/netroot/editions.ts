@@ -2,12 +2,20 @@
  * A node's editions on the disk: which there are, in which order they were laid
  * out, which one it gets next, and which one it last ran on.
  */
-import { existsSync, lstatSync, readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs'
+import {
+  existsSync,
+  lstatSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  renameSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
-import { writeFileAtomically } from '../io/atomic-file.ts'
 import type { EditionRecord } from './edition.ts'
 import { currentLink, editionFolder, historyFile, nodeFolder } from './paths.ts'
-import { at, type Place, putLink } from './place.ts'
+import { at, type Place, putLink, runTool } from './place.ts'
 
 /** Oldest first; one that is made current again is the newest again. */
 export function listEditions(state: string, node: string, place: Place): EditionRecord[] {
@@ -42,26 +50,40 @@ export function listNodes(state: string, place: Place): string[] {
     : []
 }
 
+export interface Switch {
+  node: string
+  edition: string
+}
+
 /**
- * Make an edition the one of the next boot: the history first, so that whatever
- * the link points at is in it; then the link, in one step.
+ * Make editions those of the next boot: the histories first, so that whatever a
+ * link points at is in one; then the links, each in one step.
  *
- * @param options.keepOrder a step back: it does not become the newest
+ * @param options.keepOrder a step back: they do not become the newest
  */
 export async function switchTo(
   state: string,
-  node: string,
-  edition: string,
+  switches: readonly Switch[],
   place: Place,
   { keepOrder = false }: { keepOrder?: boolean } = {},
 ): Promise<void> {
-  const history = readHistory(state, node, place)
-  if (history.at(-1) !== edition && !keepOrder) {
-    const path = at(place, historyFile(state, node))
-    const next = [...history.filter((one) => one !== edition), edition]
-    await writeFileAtomically(path, next.map((one) => `${one}\n`).join(''), 0o600)
+  const changed = switches.filter(
+    ({ node, edition }) => !keepOrder && readHistory(state, node, place).at(-1) !== edition,
+  )
+  for (const { node, edition } of changed) {
+    const others = readHistory(state, node, place).filter((one) => one !== edition)
+    writeHistory(state, node, [...others, edition], place)
   }
-  if (currentEdition(state, node, place) !== edition) putLink(edition, at(place, currentLink(state, node)))
+  if (changed.length > 0) await runTool('sync', ['-f', at(place, state)])
+  for (const { node, edition } of switches)
+    if (currentEdition(state, node, place) !== edition) putLink(edition, at(place, currentLink(state, node)))
+}
+
+/** Whole or not at all; on the disk with the next flush. */
+export function writeHistory(state: string, node: string, editions: readonly string[], place: Place): void {
+  const path = at(place, historyFile(state, node))
+  writeFileSync(`${path}.part`, editions.map((edition) => `${edition}\n`).join(''), { mode: 0o600 })
+  renameSync(`${path}.part`, path)
 }
 
 /**

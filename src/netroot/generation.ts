@@ -10,10 +10,12 @@ import type { FatVolume } from '../disk/fat/volume.ts'
 import { syncFolder, writeFileAtomically } from '../io/atomic-file.ts'
 import type { Task } from '../progress.ts'
 import { type FileCapability, fileCapabilities } from '../tree/capabilities.ts'
+import { extractArchive } from '../tree/extract-archive.ts'
 import { extractBoot } from '../tree/extract-boot.ts'
 import { extractRoot } from '../tree/extract-root.ts'
+import type { TreeEntry, TreeManifest } from '../tree/manifest.ts'
 import { formatManifest } from '../tree/manifest-text.ts'
-import { at, makeFolder, type Place, PRIVATE, removeTree, runTool } from './place.ts'
+import { at, makeFolder, OPEN, type Place, PRIVATE, removeTree, runTool } from './place.ts'
 import type { GenerationPlan } from './plan.ts'
 import type { RootMode } from './served.ts'
 
@@ -31,9 +33,20 @@ export interface GenerationRecord {
 }
 
 /** The image that a generation is made of, opened. */
-export interface GenerationSource {
+export type GenerationSource = ImageSource | ArchiveSource
+
+export interface ImageSource {
   boot: FatVolume
   root: Ext4Volume
+  modified: Date
+}
+
+/** A root file system in a tar, with its boot files inside. */
+export interface ArchiveSource {
+  /** Of the archive. */
+  path: string
+  /** Where the boot files are in it: `boot`, `boot/firmware`. */
+  bootPath: string
   modified: Date
 }
 
@@ -59,8 +72,7 @@ export async function makeGeneration(
     ...task,
     report: (progress) => task.report({ ...progress, subject: `generation ${plan.id}` }),
   }
-  const boot = await extractBoot(source.boot, join(part, 'boot'), named)
-  const root = await extractRoot(source.root, join(part, 'root'), named)
+  const { boot, root } = await extract(source, part, named)
   if (rootMode === 'btrfs') await intoSubvolume(part, task)
   await writeFileAtomically(join(part, 'boot.manifest'), formatManifest(boot), 0o600)
   await writeFileAtomically(join(part, 'root.manifest'), formatManifest(root), 0o600)
@@ -76,6 +88,33 @@ export async function makeGeneration(
   renameSync(part, folder)
   await syncFolder(dirname(folder))
   return record
+}
+
+interface Manifests {
+  boot: TreeManifest
+  root: TreeManifest
+}
+
+async function extract(source: GenerationSource, part: string, task: Task): Promise<Manifests> {
+  if ('path' in source) return extractBoth(source, part, task)
+  return {
+    boot: await extractBoot(source.boot, join(part, 'boot'), task),
+    root: await extractRoot(source.root, join(part, 'root'), task),
+  }
+}
+
+/** The boot files move out of the root: nodes get them otherwise, and write their own there. */
+async function extractBoth({ path, bootPath }: ArchiveSource, part: string, task: Task): Promise<Manifests> {
+  const whole = await extractArchive(path, join(part, 'root'), task)
+  renameSync(join(part, 'root', bootPath), join(part, 'boot'))
+  makeFolder(join(part, 'root', bootPath), OPEN)
+  await runTool('chmod', ['-R', 'u=rwX,go=rX', join(part, 'boot')], task.signal)
+  const isBoot = ({ path: name }: TreeEntry): boolean => name === bootPath || name.startsWith(`${bootPath}/`)
+  const boot = whole.entries.filter(isBoot)
+  return {
+    boot: { entries: boot.map((entry) => ({ ...entry, path: entry.path.slice(bootPath.length + 1) })) },
+    root: { entries: whole.entries.filter((entry) => entry.path === bootPath || !isBoot(entry)) },
+  }
 }
 
 export const readGeneration = (folder: string): GenerationRecord =>

@@ -12,14 +12,15 @@ import type { Task } from '../progress.ts'
 import { exportOf } from './edition.ts'
 import { listEditions, listNodes, switchTo } from './editions.ts'
 import { type GenerationRecord, type GenerationSource, makeGeneration } from './generation.ts'
-import { makeEdition } from './make-edition.ts'
+import { finishEditions, makeEdition, type NewEdition } from './make-edition.ts'
 import { makeVolume } from './make-volume.ts'
-import { generationFolder, lockFile, nodeFolder, servedFile, volumeFolder } from './paths.ts'
+import { generationFolder, lockFile, nodeFolder, servedFile, tftpFolder, volumeFolder } from './paths.ts'
 import { at, CLOSED, makeFolder, OPEN, type Place, removeTree } from './place.ts'
 import { type NetrootPlan, withExports } from './plan.ts'
 import type { ServedCluster } from './served.ts'
 import { makeSharedBoot } from './shared/boot.ts'
 import { linkNodes, putBootcode } from './tftp-root.ts'
+import { linkSlots } from './usb-links.ts'
 
 export interface LayOutOptions {
   place: Place
@@ -74,11 +75,16 @@ export async function layOut(plan: NetrootPlan, options: LayOutOptions, task: Ta
     warnOfCapabilities(record, warn)
   }
   const state = { folder: stateFolder, place, scanned: new Set<string>() }
+  const editions: NewEdition[] = []
   for (const node of plan.nodes) {
     task.signal.throwIfAborted()
     const generation = generations.get(node.record.generation)
     if (generation === undefined) throw new Error(`no generation ${node.record.generation}`)
-    if (await makeEdition(node, generation, state, task.signal)) laid.nodes.push(node.record.node)
+    const made = await makeEdition(node, generation, state, task.signal)
+    if (made !== undefined) {
+      editions.push(made)
+      laid.nodes.push(node.record.node)
+    }
     if (node.volume !== undefined) {
       const { file, bytes, folder } = node.volume
       const other = await makeVolume(at(place, file), bytes, exportOf(folder, '', true).fsid)
@@ -86,8 +92,14 @@ export async function layOut(plan: NetrootPlan, options: LayOutOptions, task: Ta
     }
   }
   task.signal.throwIfAborted()
-  for (const { record } of plan.nodes) await switchTo(stateFolder, record.node, record.edition, place)
+  await finishEditions(editions)
+  await switchTo(
+    stateFolder,
+    plan.nodes.map(({ record }) => record),
+    place,
+  )
   linkNodes(plan.served, place)
+  await linkSlots(plan.served, place)
   const bootcode = plan.bootcode === undefined ? undefined : generationFolder(stateFolder, plan.bootcode)
   putBootcode(tftpRoot, bootcode === undefined ? undefined : `${bootcode}/boot`, place)
   laid.served = withEditions(plan.served, place)
@@ -113,11 +125,13 @@ const withEditions = (served: ServedCluster, place: Place): ServedCluster => ({
 async function removeUnfinished(state: string, place: Place): Promise<void> {
   const folders = [
     generationFolder(state, ''),
+    tftpFolder(state),
     ...listNodes(state, place).flatMap((node) => [nodeFolder(state, node), volumeFolder(state, node)]),
   ]
   for (const folder of folders.map((path) => at(place, path))) {
     if (!existsSync(folder)) continue
-    for (const name of readdirSync(folder)) if (name.startsWith('.')) await removeTree(join(folder, name))
+    for (const name of readdirSync(folder))
+      if (name.startsWith('.') || name.endsWith('.part')) await removeTree(join(folder, name))
   }
 }
 

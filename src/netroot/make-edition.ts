@@ -15,11 +15,11 @@ import {
   readdirSync,
   renameSync,
   statSync,
+  symlinkSync,
   utimesSync,
   writeFileSync,
 } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { syncFolder } from '../io/atomic-file.ts'
 import { applyRootEdits } from './apply-root-edits.ts'
 import type { BootTree } from './boot-tree.ts'
 import type { GenerationRecord } from './generation.ts'
@@ -34,8 +34,14 @@ import { sharedBoot } from './shared/boot.ts'
 import { STATE_FILE } from './shared/segment.ts'
 import { stateArchive } from './shared/state.ts'
 
+/** An edition that is made, under another name until it is on the disk. */
+export interface NewEdition {
+  part: string
+  folder: string
+}
+
 /**
- * @returns whether it had to be made
+ * @returns undefined when it is there already
  * @throws {NetrootError} a secret in the boot tree, or a tool that failed
  */
 export async function makeEdition(
@@ -43,10 +49,10 @@ export async function makeEdition(
   generation: GenerationRecord,
   state: { folder: string; place: Place; scanned: Scanned },
   signal: AbortSignal,
-): Promise<boolean> {
+): Promise<NewEdition | undefined> {
   const { place, scanned } = state
   const folder = at(place, dirname(record.bootFolder))
-  if (existsSync(folder)) return false
+  if (existsSync(folder)) return undefined
   const source = at(place, generationFolder(state.folder, record.generation))
   const part = join(dirname(folder), `.${record.edition}.part`)
   const modified = new Date(generation.modified)
@@ -61,19 +67,24 @@ export async function makeEdition(
   const lower = join(source, 'root')
   if (record.rootMode === 'shared') putState(join(own, 'state'), stateArchive(lower, root, modified))
   else await makeRoot(record.rootMode, lower, own, signal, (path) => applyRootEdits(path, root, modified))
-  await writeOwnFiles(part, root)
+  writeOwnFiles(part, root)
   writeFileSync(join(part, 'edition.json'), `${JSON.stringify(record, null, 2)}\n`, { mode: 0o600 })
-  await runTool('sync', ['-f', part])
-  renameSync(part, folder)
-  await syncFolder(dirname(folder))
-  return true
+  return { part, folder }
+}
+
+/** Give editions their names, with one flush for all of them before. */
+export async function finishEditions(editions: readonly NewEdition[]): Promise<void> {
+  const [first] = editions
+  if (first === undefined) return
+  await runTool('sync', ['-f', first.part])
+  for (const { part, folder } of editions) renameSync(part, folder)
 }
 
 /** @param shared folder with files in place of the generation's */
 function makeBootTree(
   from: string,
   to: string,
-  { files, without }: BootTree,
+  { files, without, self }: BootTree,
   modified: Date,
   shared: string | undefined,
 ): void {
@@ -81,6 +92,7 @@ function makeBootTree(
   const replaced = new Set([...files.keys(), ...without, ...others].map((path) => path.toLowerCase()))
   linkTree(from, to, '', replaced)
   for (const name of others) linkSync(join(shared ?? from, name), join(to, name))
+  if (self !== undefined) symlinkSync('.', join(to, self))
   for (const [path, content] of files) {
     makeFolder(dirname(join(to, path)), OPEN)
     writeFileSync(join(to, path), content, { flag: 'wx', mode: 0o644 })

@@ -11,7 +11,7 @@ import type { TreeEntry } from '../tree/manifest.ts'
 import type { TarWriter } from '../tree/tar-writer.ts'
 import { addFile } from '../tree/volume-to-tar.ts'
 import { writeArchive } from '../tree/write-archive.ts'
-import type { GenerationSource } from './generation.ts'
+import type { ImageSource } from './generation.ts'
 import type { NodePlan } from './plan.ts'
 
 /**
@@ -19,7 +19,7 @@ import type { NodePlan } from './plan.ts'
  * @throws {FormatError} a volume is damaged; what writing to `out` throws
  */
 export async function writeNodeTar(
-  source: GenerationSource,
+  source: ImageSource,
   plan: Pick<NodePlan, 'boot' | 'root'>,
   out: Writable,
   task: Task,
@@ -46,7 +46,7 @@ const addContent = (writer: TarWriter, entry: TreeEntry, content: Uint8Array): P
   writer.add({ ...entry, size: content.length }, { data: undefined, chunks: [content] })
 
 async function addBoot(
-  { boot }: GenerationSource,
+  { boot }: ImageSource,
   { boot: tree }: Pick<NodePlan, 'boot'>,
   writer: TarWriter,
   make: MakeEntry,
@@ -78,7 +78,7 @@ const foldersOf = (path: string): string[] =>
     .map((_, index, names) => names.slice(0, index + 1).join('/'))
 
 async function addRoot(
-  { root }: GenerationSource,
+  { root }: ImageSource,
   { root: edits }: Pick<NodePlan, 'root'>,
   writer: TarWriter,
   make: MakeEntry,

@@ -1,8 +1,7 @@
 /** What piimage itself put into a node's root, by path: so that a diff shows only what the node did. */
 import { createHash } from 'node:crypto'
-import { existsSync, lstatSync, readFileSync, readlinkSync } from 'node:fs'
+import { existsSync, lstatSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { writeFileAtomically } from '../io/atomic-file.ts'
 import type { RootEdit } from './root-edit.ts'
 
 /** Path → digest of a file, target of a link, or `gone`. */
@@ -10,8 +9,8 @@ export type OwnFiles = Record<string, string>
 
 const NAME = 'own.json'
 
-export const writeOwnFiles = (folder: string, edits: readonly RootEdit[]): Promise<void> =>
-  writeFileAtomically(join(folder, NAME), `${JSON.stringify(ownFiles(edits), null, 1)}\n`, 0o600)
+export const writeOwnFiles = (folder: string, edits: readonly RootEdit[]): void =>
+  writeFileSync(join(folder, NAME), `${JSON.stringify(ownFiles(edits), null, 1)}\n`, { mode: 0o600 })
 
 export function readOwnFiles(folder: string): OwnFiles {
   const path = join(folder, NAME)

@@ -24,7 +24,7 @@
  * those with roots in them are closed to everybody but root (0700), for a root
  * holds programs with set-id bits, and what a node wrote.
  *
- * Names that start with a dot are unfinished. Paths here are the server's own;
+ * Names that start with a dot, or end with `.part`, are unfinished. Paths here are the server's own;
  * `--prefix` goes before them (./place.ts).
  */
 

@@ -19,8 +19,9 @@ import type { RootEdit } from './root-edit.ts'
 import type { RootFacts } from './root-facts.ts'
 import { networkEdits } from './root-network.ts'
 import type { RootMode, ServedCluster, ServedNode } from './served.ts'
-import { tftpNames } from './tftp-names.ts'
+import { type TftpNames, tftpNames } from './tftp-names.ts'
 import { volumeEdits } from './volume.ts'
+import { type Wire, wireOf } from './wire.ts'
 
 /** Part of every generation's name: another layout of the same image is another generation. */
 const LAYOUT = '1'
@@ -93,7 +94,7 @@ export function planNetroot(request: NetrootRequest): NetrootPlan {
   checkStateFolder(stateFolder)
   const nodes = request.nodes.map((input) => planOne(input, request))
   const generations = new Map(nodes.map(({ generation }) => [generation.id, generation]))
-  const rom = nodes.find(({ plan }) => usesBootcode(plan.served.model))
+  const rom = nodes.find(({ plan }) => plan.served.usbSlot === undefined && usesBootcode(plan.served.model))
   return {
     served: {
       cluster: cluster.name,
@@ -128,9 +129,11 @@ function planOne(input: NodeInput, request: NetrootRequest): { plan: NodePlan; g
     folder: '',
   }
   generation.folder = generationFolder(stateFolder, generation.id)
-  const { ip, prefix, gateway, device, dns, domain } = addressOf(node)
+  const wire = wireOf(node, server)
+  const { ip, prefix, gateway, device } = wire
+  const { dns = [], domain } = node.interfaces[0] ?? {}
   const target = {
-    ...{ name: node.name, ip, netmask: netmaskOf(prefix), device, serverIp: server.ip },
+    ...{ name: wire.bootName, ip, netmask: netmaskOf(prefix), device, serverIp: wire.serverIp },
     ...(gateway === undefined ? {} : { gateway }),
     ...{ writable: rootMode !== 'shared', cloudInit: image.root.has.has('/etc/cloud') },
   }
@@ -151,10 +154,10 @@ function planOne(input: NodeInput, request: NetrootRequest): { plan: NodePlan; g
         },
         image.root,
       ),
-      ...(volume === undefined ? [] : volumeEdits(server.ip, volume.folder)),
+      ...(volume === undefined ? [] : volumeEdits(wire.serverIp, volume.folder)),
       ...firstBootEdits(boot, texts),
     ]
-    return { boot: planBootTree(boot, texts), root }
+    return { boot: planBootTree(boot, texts, { isUsb: wire.slot !== undefined }), root }
   }
   // The root's own path is part of the edits, and an edition's digest part of the path.
   const anywhere = edits({ rootFolder: '/' })
@@ -162,8 +165,9 @@ function planOne(input: NodeInput, request: NetrootRequest): { plan: NodePlan; g
     ...{ node: node.name, generation: generation.id, image: image.key, rootMode },
     edition: `${generation.id}-${digestOfEdits(rootMode, anywhere.boot, anywhere.root)}`,
   })
-  const { names, warning } = tftpNames(node, cluster.netroot.layout)
-  const served = serve(node, record, volume?.folder, names, request)
+  const { names, warning }: TftpNames =
+    wire.slot === undefined ? tftpNames(node, cluster.netroot.layout) : { names: [] }
+  const served = serve(node, record, volume?.folder, names, wire, request)
   return {
     generation,
     plan: {
@@ -180,9 +184,9 @@ function serve(
   record: EditionRecord,
   volume: string | undefined,
   names: string[],
+  { ip, slot }: Wire,
   request: NetrootRequest,
 ): ServedNode {
-  const { ip } = addressOf(node)
   const { generation, edition, bootFolder, rootFolder, rootMode, overlay, stateFolder } = record
   return withExports(
     {
@@ -193,6 +197,7 @@ function serve(
       ...(overlay === undefined ? {} : { overlay }),
       ...(stateFolder === undefined ? {} : { stateFolder }),
       ...(volume === undefined ? {} : { volumeFolder: volume }),
+      ...(slot === undefined ? {} : { usbSlot: slot }),
       ...{ exports: [], tftpNames: names },
     },
     request.earlier.get(node.name) ?? [],
@@ -217,16 +222,6 @@ export function withExports(served: ServedNode, editions: readonly EditionRecord
     ],
     ...(overlays.length === 0 ? {} : { earlierOverlays: overlays }),
   }
-}
-
-function addressOf(node: Node) {
-  const [first] = node.interfaces
-  if (first?.address === undefined)
-    throw new UsageError(`${node.name} has no fixed address`, {
-      hint: 'Its root is exported to one address: give it address: 10.3.50.11/24',
-    })
-  const { ip, prefix, gateway } = first.address
-  return { ip, prefix, gateway, device: first.name, dns: first.dns, domain: first.domain }
 }
 
 function volumeOf(node: Node, state: string): NodePlan['volume'] {

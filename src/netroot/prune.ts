@@ -8,12 +8,11 @@
  * none is asked to be kept.
  */
 import { existsSync, readdirSync, renameSync } from 'node:fs'
-import { dirname, join } from 'node:path'
-import { writeFileAtomically } from '../io/atomic-file.ts'
+import { basename, dirname, join } from 'node:path'
 import type { EditionRecord } from './edition.ts'
-import { currentEdition, lastStarted, listEditions, listNodes } from './editions.ts'
+import { currentEdition, lastStarted, listEditions, listNodes, writeHistory } from './editions.ts'
 import { readServed, writeServed } from './lay-out.ts'
-import { editionFolder, generationFolder, historyFile, nodeFolder } from './paths.ts'
+import { editionFolder, generationFolder, nodeFolder } from './paths.ts'
 import { at, type Place, removeTree } from './place.ts'
 import { withExports } from './plan.ts'
 import type { ServedCluster } from './served.ts'
@@ -85,20 +84,18 @@ export const writePruned = ({ served }: PrunePlan, place: Place): Promise<void> 
 /** Remove what `planPrune` names, after nothing serves it any more. */
 export async function carryOutPrune(state: string, plan: PrunePlan, place: Place): Promise<void> {
   for (const { node, edition } of plan.editions) {
-    const stay = listEditions(state, node, place).filter((one) => one.edition !== edition)
-    const history = stay.map((one) => `${one.edition}\n`).join('')
-    await writeFileAtomically(at(place, historyFile(state, node)), history, 0o600)
-    await removeByRename(at(place, editionFolder(state, node, edition)))
+    const gone = hide(at(place, editionFolder(state, node, edition)))
+    const stay = listEditions(state, node, place).map((one) => one.edition)
+    writeHistory(state, node, stay, place)
+    await removeTree(gone)
   }
-  for (const id of plan.generations) await removeByRename(at(place, generationFolder(state, id)))
+  for (const id of plan.generations) await removeTree(hide(at(place, generationFolder(state, id))))
   for (const node of plan.nodes) await removeTree(at(place, nodeFolder(state, node)))
 }
 
-/** Under its name there is a whole one or none. */
-async function removeByRename(folder: string): Promise<void> {
-  const part = join(dirname(folder), `.${folder.slice(dirname(folder).length + 1)}.gone`)
-  await removeTree(part)
-  // What is mounted in it moves with it.
-  if (existsSync(folder)) renameSync(folder, part)
-  await removeTree(part)
+/** Under its name there is a whole one or none; what is mounted in it moves with it. */
+function hide(folder: string): string {
+  const gone = join(dirname(folder), `.${basename(folder)}.gone`)
+  if (existsSync(folder)) renameSync(folder, gone)
+  return gone
 }

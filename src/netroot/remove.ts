@@ -2,8 +2,13 @@
 import { existsSync, lstatSync, readdirSync, renameSync, rmdirSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { NetrootError } from '../errors.ts'
-import { servedFile } from './paths.ts'
 import { at, mountsBelow, type Place, removeTree } from './place.ts'
+import { removeSlots } from './usb-links.ts'
+
+/** All that piimage ever puts there; a first run that failed leaves some of it. */
+const ours = new Set(
+  'lock served.json servers.json usb-folders.json generations nodes tftp volumes'.split(' '),
+)
 
 /**
  * Whether it may be removed: before the servers are stopped.
@@ -12,7 +17,7 @@ import { at, mountsBelow, type Place, removeTree } from './place.ts'
 export async function checkRemovable(state: string, place: Place): Promise<void> {
   const folder = at(place, state)
   if (!existsSync(folder) && existsSync(goneOf(folder))) return
-  if (!existsSync(at(place, servedFile(state))))
+  if (!existsSync(folder) || !readdirSync(folder).every((name) => ours.has(name)))
     throw new NetrootError(`${folder} was not laid out by piimage`, {
       hint: 'Name the folder that was: --state DIR',
     })
@@ -35,6 +40,7 @@ export async function removeState(state: string, place: Place): Promise<void> {
     throw new NetrootError(`${mounted} is still mounted`, {
       hint: `Shut its node down, then: umount '${mounted}', and run again.`,
     })
+  removeSlots(state, place)
   const gone = goneOf(folder)
   await removeTree(gone)
   if (existsSync(folder)) renameSync(folder, gone)

@@ -37,7 +37,8 @@ export async function rollBack(
     throw new NetrootError(`no node in ${state} has an earlier edition`, {
       hint: 'They were laid out once, or the earlier ones were pruned.',
     })
-  for (const { node, to } of steps) await switchTo(state, node, to.edition, place, { keepOrder: true })
+  const switches = steps.map(({ node, to }) => ({ node, edition: to.edition }))
+  await switchTo(state, switches, place, { keepOrder: true })
   const now = new Map(steps.map(({ node, to }) => [node, to]))
   const nodes = served.nodes.map((node) => withRecord(node, now.get(node.name), state, place))
   const after = { ...served, nodes }

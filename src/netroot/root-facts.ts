@@ -56,23 +56,37 @@ export const hasUnit = ({ has }: RootFacts, unit: string): boolean =>
 
 export const hostKeysThere = ({ has }: RootFacts): string[] => hostKeys.filter((path) => has.has(path))
 
+/** A root file system, as far as this room asks it. Paths have a slash in front; links are followed. */
+export interface RootFiles {
+  has(path: string): Promise<boolean>
+  /** '' when there is no such file. */
+  text(path: string): Promise<string>
+  /** Of a symbolic link; '' for anything else. */
+  target(path: string): Promise<string>
+}
+
 /** @throws {FormatError} the file system is damaged */
-export async function readRootFacts(volume: Ext4Volume): Promise<RootFacts> {
+export async function readRootFacts(files: RootFiles): Promise<RootFacts> {
   const has = new Set<string>()
-  for (const path of interesting)
-    if ((await volume.lookup(path, { follow: true })) !== undefined) has.add(path)
-  const resolv = await volume.lookup('/etc/resolv.conf')
+  for (const path of interesting) if (await files.has(path)) has.add(path)
   return {
-    fstab: await readText(volume, '/etc/fstab'),
-    hosts: await readText(volume, '/etc/hosts'),
-    dhcpcd: await readText(volume, '/etc/dhcpcd.conf'),
-    resolvLink: resolv?.type === 'symlink' ? (await volume.readLink(resolv)).toString() : '',
+    fstab: await files.text('/etc/fstab'),
+    hosts: await files.text('/etc/hosts'),
+    dhcpcd: await files.text('/etc/dhcpcd.conf'),
+    resolvLink: await files.target('/etc/resolv.conf'),
     has,
   }
 }
 
-async function readText(volume: Ext4Volume, path: string): Promise<string> {
-  const inode = await volume.lookup(path, { follow: true })
-  if (inode === undefined || inode.type !== 'file') return ''
-  return (await volume.readData(inode, 0, inode.size)).toString('utf8')
-}
+export const rootFilesOf = (volume: Ext4Volume): RootFiles => ({
+  has: async (path) => (await volume.lookup(path, { follow: true })) !== undefined,
+  async text(path) {
+    const inode = await volume.lookup(path, { follow: true })
+    if (inode === undefined || inode.type !== 'file') return ''
+    return (await volume.readData(inode, 0, inode.size)).toString('utf8')
+  },
+  async target(path) {
+    const inode = await volume.lookup(path)
+    return inode?.type === 'symlink' ? (await volume.readLink(inode)).toString() : ''
+  },
+})

@@ -61,6 +61,8 @@ export interface ServedNode {
   volumeFolder?: string
   /** All that it may mount: its root, its volume, the root it may still be running on. */
   exports: Export[]
+  /** Of a Zero that boots over USB: its slot on the ClusterHAT. Then no TFTP is involved. */
+  usbSlot?: number
   /** Links in the TFTP root that lead to bootFolder: a serial number, or a MAC address with dashes. */
   tftpNames: string[]
 }

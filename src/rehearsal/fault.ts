@@ -34,13 +34,15 @@ export class Findings {
   readonly notes: Note[] = []
 
   fault(step: Step, place: string, problem: string, mend: string): void {
-    const known = this.faults.some((other) => other.place === place && other.problem === problem)
-    if (!known) this.faults.push({ step, place, problem: printable(problem), mend })
+    const fault = { step, place: printable(place), problem: printable(problem), mend: printable(mend) }
+    const same = (other: Fault) => other.place === fault.place && other.problem === fault.problem
+    if (!this.faults.some(same)) this.faults.push(fault)
   }
 
   note(place: string, text: string): void {
-    if (!this.notes.some((other) => other.place === place && other.text === text))
-      this.notes.push({ place, text: printable(text) })
+    const note = { place: printable(place), text: printable(text) }
+    if (!this.notes.some((other) => other.place === note.place && other.text === note.text))
+      this.notes.push(note)
   }
 }
 

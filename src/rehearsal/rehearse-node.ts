@@ -25,7 +25,7 @@ import { type JudgedCmdline, judgeCmdline } from './system/judge-cmdline.ts'
 import { judgeKernel } from './system/judge-kernel.ts'
 import { judgeRoot } from './system/judge-root.ts'
 import type { KernelImage } from './system/kernel-image.ts'
-import { openRootTree } from './system/root-tree.ts'
+import { openNodeRoot } from './system/root-tree.ts'
 import { fetchByTftp } from './tftp/client.ts'
 
 export interface Rehearsed {
@@ -134,7 +134,7 @@ async function rehearseFiles(
     const settings = await loadFirmware(loading)
     if (settings === undefined) return fetched({ kernel: {} })
     const system = await loadSystem(loading, settings, node.model)
-    const root = openRootTree((prefix ?? '') + node.rootFolder)
+    const root = await openNodeRoot(node, prefix ?? '')
     const kernel = await judgeKernel(system, node, root, requests.placeOf, findings)
     if (system.cmdline === undefined) return fetched({ kernel })
     const text = Buffer.from(system.cmdline.bytes).toString('latin1')

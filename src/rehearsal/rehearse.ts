@@ -2,15 +2,18 @@
  * The rehearsal of a cluster's diskless nodes: several at a time, each with a
  * place of its own on the wire.
  */
+import { freemem } from 'node:os'
 import { models } from '../cluster/models.ts'
 import { NetrootError, UsageError } from '../errors.ts'
 import type { ServedCluster, ServedNode } from '../netroot/served.ts'
+import { MiB } from '../units.ts'
 import { boards } from './boards.ts'
 import type { Fault } from './fault.ts'
 import { type Rehearsed, rehearseNode } from './rehearse-node.ts'
 import { findShared } from './system/identity.ts'
 import { findAnswering, forgetNeighbours } from './wire/neighbours.ts'
 import { rehearseOnWire } from './wire/stage.ts'
+import { openWire } from './wire/tap.ts'
 import { runTool } from './wire/tools.ts'
 
 export interface RehearsalOptions {
@@ -25,8 +28,10 @@ export interface RehearsalOptions {
   onNode?: (rehearsed: Rehearsed) => void
 }
 
+/** Most of a rehearsal is waiting for answers. */
+const AT_ONCE = 8
 /** Each is a process with a boot tree's largest files in memory. */
-const AT_ONCE = 4
+const BYTES_EACH = 256 * MiB
 
 /**
  * @returns one entry for each node, in the order of the cluster
@@ -42,6 +47,7 @@ export async function rehearse(served: ServedCluster, options: RehearsalOptions)
   const shared = await findShared(served.nodes, prefix)
   const results: Rehearsed[] = new Array(nodes.length)
   const waiting = nodes.entries()
+  const wire = offline ? undefined : await openWire(serverInterface)
   const lane = async (slot: number) => {
     for (const [index, node] of waiting) {
       signal.throwIfAborted()
@@ -54,16 +60,20 @@ export async function rehearse(served: ServedCluster, options: RehearsalOptions)
           place: node.ip,
           text: 'somebody answers for this address: only its files were looked at',
         })
+      else if (!offline && !onWire)
+        rehearsed.notes.push({ place: node.name, text: 'it boots over USB: only its files were looked at' })
       rehearsed.faults.push(...(shared.get(node.name) ?? []))
       results[index] = rehearsed
       options.onNode?.(rehearsed)
     }
   }
   try {
-    const lanes = Array.from({ length: AT_ONCE }, (_, slot) => lane(slot))
+    const count = Math.min(AT_ONCE, Math.max(1, Math.floor(freemem() / BYTES_EACH)))
+    const lanes = Array.from({ length: count }, (_, slot) => lane(slot))
     const ended = await Promise.allSettled(lanes)
     for (const end of ended) if (end.status === 'rejected') throw end.reason
   } finally {
+    await wire?.close()
     if (!offline)
       await forgetNeighbours(
         addresses.filter((address) => !up.has(address)),

@@ -76,6 +76,7 @@ export async function applyServers(
     files: filesMeanwhile(files, before),
     folders: [...new Set([...before.folders, ...plan.folders])],
     services: [...before.services, ...seen],
+    pending: [...new Set([...before.pending, ...plan.steps.map(({ path }) => path)])],
   }
   signal.throwIfAborted()
   await writeRecord(recordFile, record)
@@ -86,7 +87,7 @@ export async function applyServers(
     if (missing.length > 0) await installPackages(missing, run, signal)
     checks = await checkServers(files, prefix, run)
     signal.throwIfAborted()
-    if (isHere) started = await startChanged(files, plan, run)
+    if (isHere) started = await startPending(files, record.pending, run)
   } catch (error) {
     if (isHere) await stopMounts(newPaths(plan), run)
     await putBack(plan, prefix)
@@ -95,7 +96,11 @@ export async function applyServers(
     if (isHere) await resume(before, seen, run)
     throw error
   }
-  await writeRecord(recordFile, { ...record, files: [...recordedFiles(files), ...plan.kept] })
+  await writeRecord(recordFile, {
+    ...record,
+    files: [...recordedFiles(files), ...plan.kept],
+    pending: isHere ? [] : record.pending,
+  })
   return {
     written: plan.steps.filter(({ wanted }) => wanted !== undefined).map(({ path }) => path),
     taken: plan.steps.filter(({ wanted }) => wanted === undefined).map(({ path }) => path),
@@ -135,13 +140,13 @@ function firstSeen(
   )
 }
 
-async function startChanged(
+async function startPending(
   files: readonly ServerFile[],
-  { steps }: Steps,
+  pending: readonly string[],
   run: RunProgram,
 ): Promise<string[]> {
-  const started = await startServers(files, new Set(steps.map(({ path }) => path)), run)
-  const gone = steps.filter(({ wanted }) => wanted === undefined).map(({ path }) => path)
+  const started = await startServers(files, new Set(pending), run)
+  const gone = pending.filter((path) => files.every((file) => file.path !== path))
   return [...started, ...(await stopMounts(gone, run))]
 }
 

@@ -41,6 +41,9 @@ export function tftpPorts({ nodes }: ServedCluster): { first: number; last: numb
   return { first: FIRST_TFTP_PORT, last: FIRST_TFTP_PORT + most - 1, most }
 }
 
+/** Whether this dnsmasq answers names: the router's settings are beside ours, and count on it. */
+export const hasDns = ({ dnsmasq }: Machine): boolean => dnsmasq.some(({ file }) => file === ROUTER_FILE)
+
 export type Lender = 'own' | 'router' | 'proxy'
 
 export interface DnsmasqPlan {
@@ -105,7 +108,7 @@ export function formatDnsmasq(
     '# Only towards the cluster; the port may come up, or get its address, later.',
     `interface=${face}`,
     'bind-dynamic',
-    ...(machine.dnsmasq.length === 0 ? ['# No DNS.', 'port=0'] : []),
+    ...(hasDns(machine) ? [] : ['# No DNS.', 'port=0']),
     '',
     ...addresses(served, lender),
     reserved === undefined ? undefined : `dhcp-hostsfile=${dnsmasqValue(RESERVATIONS_FILE)}`,

@@ -65,5 +65,16 @@ export function formatNfsDropIn(served: ServedCluster): string {
 }
 
 /** A drop-in for Debian's dnsmasq.service. */
-export const formatDnsmasqDropIn = ({ tftpRoot }: ServedCluster): string =>
-  fileText(['[Unit]', `RequiresMountsFor=${unitWord(tftpRoot)}`])
+export const formatDnsmasqDropIn = ({ tftpRoot }: ServedCluster, hasDns: boolean): string =>
+  fileText([
+    '[Unit]',
+    `RequiresMountsFor=${unitWord(tftpRoot)}`,
+    ...(hasDns
+      ? []
+      : [
+          '',
+          '[Service]',
+          '# Debian would tell resolvconf of a name server here; this one answers no names.',
+          'ExecStartPost=',
+        ]),
+  ])

@@ -7,7 +7,7 @@
 import { NetrootError } from '../errors.ts'
 import type { ServedCluster } from '../netroot/served.ts'
 import { formatBytes, MiB } from '../units.ts'
-import { isEthernetNode } from './dnsmasq.ts'
+import { hasDns, isEthernetNode } from './dnsmasq.ts'
 import { ROUTER_FILE } from './dnsmasq-settings.ts'
 import type { Listener, Machine, RunningMachine } from './machine.ts'
 
@@ -32,7 +32,7 @@ export function listObstacles(served: ServedCluster, machine: Machine): Obstacle
   const boots = served.nodes.some(isEthernetNode)
   return [
     ...(boots ? foreignSettings(machine) : []),
-    ...(machine.running === undefined ? [] : networkObstacles(served, machine.running)),
+    ...(machine.running === undefined ? [] : networkObstacles(served, machine.running, boots)),
     ...(machine.running === undefined ? [] : portObstacles(served, machine, machine.running, boots)),
     ...(machine.running === undefined ? [] : resourceObstacles(served, machine.running)),
   ]
@@ -59,6 +59,7 @@ function foreignSettings({ dnsmasq }: Machine): Obstacle[] {
 function networkObstacles(
   { server, network }: ServedCluster,
   { interfaces, uplinks }: RunningMachine,
+  boots: boolean,
 ): Obstacle[] {
   const face = interfaces.find(({ name }) => name === server.interface)
   const wanted = `${server.ip}/${server.prefix}`
@@ -81,7 +82,7 @@ function networkObstacles(
       message: `${server.interface} has ${server.ip}/${address.prefix}, so ${address.prefix === 32 ? 'it reaches no node' : `its network is not the cluster's`}`,
       hint: `Give the address with its prefix, ${wanted}; with NetworkManager: nmcli connection modify NAME ipv4.addresses ${wanted}`,
     })
-  if (uplinks.includes(server.interface) && network.dhcp !== 'proxy')
+  if (boots && uplinks.includes(server.interface) && network.dhcp !== 'proxy')
     obstacles.push({
       message: `${server.interface} is this machine's way out, so its network has a DHCP server already`,
       hint: 'Put the nodes on an interface of their own, or set network: { dhcp: proxy } in the cluster file.',
@@ -112,11 +113,10 @@ function portObstacles(
         message: `${program} has ${protocol} port ${port} of ${server.ip}, which ${what}`,
         hint: `Stop it (ss -lnp 'sport = :${port}' shows it), or serve from another machine.`,
       }))
-  const hasDns = machine.dnsmasq.length > 0
   return [
     ...(boots ? taken('udp', 67, 'dnsmasq needs for DHCP') : []),
     ...(boots ? taken('udp', 69, 'dnsmasq needs for TFTP') : []),
-    ...(boots && hasDns ? taken('udp', 53, 'dnsmasq needs for DNS') : []),
+    ...(boots && hasDns(machine) ? taken('udp', 53, 'dnsmasq needs for DNS') : []),
     // The kernel's own NFS server has no program.
     ...taken('tcp', 2049, 'the NFS server needs'),
   ]

@@ -18,6 +18,8 @@ export interface ServersRecord {
   folders: string[]
   /** How services were before piimage first touched them. */
   services: RecordedService[]
+  /** Paths that were written or taken, while the services have not been told: a run that only wrote, or was killed. */
+  pending: string[]
 }
 
 export interface RecordedFile {
@@ -33,7 +35,7 @@ export interface RecordedService {
   active: boolean
 }
 
-export const EMPTY_RECORD: ServersRecord = { version: 1, files: [], folders: [], services: [] }
+export const EMPTY_RECORD: ServersRecord = { version: 1, files: [], folders: [], services: [], pending: [] }
 
 export const recordPath = (prefix: string, stateFolder: string): string =>
   join(prefix, stateFolder, 'servers.json')
@@ -59,13 +61,14 @@ export async function readRecord(path: string): Promise<ServersRecord> {
 
 function parseRecord(text: string): ServersRecord | undefined {
   try {
-    const { version, files, folders, services } = JSON.parse(text) as ServersRecord
+    const { version, files, folders, services, pending } = JSON.parse(text) as ServersRecord
     const isWhole =
       version === 1 &&
       files.every(({ path, digests }) => typeof path === 'string' && Array.isArray(digests)) &&
       folders.every((folder) => typeof folder === 'string') &&
-      services.every(({ unit }) => typeof unit === 'string')
-    return isWhole ? { version, files, folders, services } : undefined
+      services.every(({ unit }) => typeof unit === 'string') &&
+      pending.every((path) => typeof path === 'string')
+    return isWhole ? { version, files, folders, services, pending } : undefined
   } catch {
     return undefined
   }

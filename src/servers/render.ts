@@ -6,7 +6,7 @@
  * writes them, ./remove.ts takes them away.
  */
 import type { ServedCluster } from '../netroot/served.ts'
-import { formatDnsmasq, formatReservations, isEthernetNode, planDnsmasq } from './dnsmasq.ts'
+import { formatDnsmasq, formatReservations, hasDns, isEthernetNode, planDnsmasq } from './dnsmasq.ts'
 import { formatExports, formatNfsConf } from './exports.ts'
 import { BARE_MACHINE, type Machine } from './machine.ts'
 import { formatDnsmasqDropIn, formatNfsDropIn, renderMounts } from './mounts.ts'
@@ -48,7 +48,7 @@ function renderDnsmasq(
   return [
     ...(plan.reserved === undefined ? [] : [file(RESERVATIONS_FILE, formatReservations(plan.reserved))]),
     file(LOGROTATE_FILE, logrotate),
-    file(`${UNIT_FOLDER}/dnsmasq.service.d/piimage.conf`, formatDnsmasqDropIn(served)),
+    file(`${UNIT_FOLDER}/dnsmasq.service.d/piimage.conf`, formatDnsmasqDropIn(served, hasDns(machine))),
     file(DNSMASQ_FILE, formatDnsmasq(served, plan, machine)),
   ]
 }

@@ -66,7 +66,7 @@ export async function systemctl(run: RunProgram, ...args: string[]): Promise<voi
 }
 
 /**
- * @param changed paths of files that are new, different or gone
+ * @param changed paths of files that the services have not seen, or that are gone
  * @returns what was done, in systemctl's words
  * @throws {NetrootError} a service does not start
  */
@@ -86,8 +86,8 @@ export async function startServers(
   const before = await readServices(units, run)
   if ([...changed].some((path) => path.startsWith(UNIT_FOLDER))) await systemctl(run, 'daemon-reload')
   await act('enable', ...before.filter(({ enabled }) => !enabled).map(({ unit }) => unit))
-  const mounts = paths.filter((path) => changed.has(path))
-  await act('start', ...mountUnitsOf(mounts))
+  // What is mounted stays as it is; one that failed earlier gets another chance.
+  await act('start', ...mountUnitsOf(paths))
   for (const { unit, active } of before) {
     const verb = verbFor(unit, active, changed)
     if (verb !== undefined) await act(verb, unit)

@@ -27,6 +27,8 @@ import { type ArchiveEntry, readTar } from './tar-reader.ts'
 import type { TarWriter } from './tar-writer.ts'
 import { unpackInto } from './unpack-tar.ts'
 
+type Expected = UnpackRequest['expected']
+
 export interface ArchiveOptions extends OwnerOptions {
   /** Size and digest of the tar inside, when they are known. */
   expected?: UnpackRequest['expected']
@@ -48,16 +50,27 @@ export async function extractArchive(
   const owners = checkOwners(options)
   const name = basename(path)
   const tree = new ArchiveTree(name)
-  const isPlain = await isPlainTar(path)
-  const expected = options.expected ?? null
   return buildFolder(folder, task, async (part) => {
     await unpackInto(part, { owners, signal: task.signal }, async (writer) => {
-      const chunks = isPlain ? readPlain(path, expected) : unpacked(path, expected, task)
-      for await (const found of readTar(chunks, name)) await addFound(part, tree, found, writer, owners)
+      for await (const found of readArchive(path, task, options.expected ?? null))
+        await addFound(part, tree, found, writer, owners)
       for (const entry of tree.entries()) if (entry.type === 'directory') await writer.add(entry)
     })
     return { entries: tree.entries() }
   })
+}
+
+/**
+ * The entries of an archive as they stand there, unpacked on the way.
+ * @throws {FormatError} damaged, or not the expected one
+ */
+export async function* readArchive(
+  path: string,
+  task: Task,
+  expected: Expected = null,
+): AsyncGenerator<ArchiveEntry> {
+  const chunks = (await isPlainTar(path)) ? readPlain(path, expected) : unpacked(path, expected, task)
+  yield* readTar(chunks, basename(path))
 }
 
 /** unpackStream takes an uncompressed tar for a mistake: it looks for disk images. */
@@ -71,8 +84,6 @@ async function isPlainTar(path: string): Promise<boolean> {
     await handle.close()
   }
 }
-
-type Expected = UnpackRequest['expected']
 
 async function* readPlain(path: string, expected: Expected): AsyncGenerator<Uint8Array> {
   const hash = createHash('sha256')

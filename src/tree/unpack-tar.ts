@@ -55,6 +55,8 @@ export async function unpackInto(
   })
   // Awaited below, maybe too late for Node.
   ended.catch(() => {})
+  // Told by the status.
+  child.stdin.on('error', () => {})
   const stop = () => void child.kill('SIGKILL')
   signal.addEventListener('abort', stop, { once: true })
   try {

@@ -51,6 +51,29 @@ test('verify says ok and 0, or the fault and 7', async (t) => {
   assert.deepEqual([carter.ok, carter.faults.length, carter.faults[0].step], [false, 1, 'firmware'])
   assert.deepEqual([events.at(-1).ok, events.at(-1).exitCode], [false, 7])
   assert.equal(verify('--node', 'nobody').status, 2)
+
+  const watched = lab.onServer(
+    ...(['timeout', '--signal=INT', '--preserve-status', '3'] as const),
+    ...[process.execPath, program, 'netroot', 'status', '--watch', '--cluster', project.file('cluster.yaml')],
+    ...['--state', lab.served.stateFolder, '--log', join(lab.folder, 'dnsmasq.log')],
+  )
+  assert.equal(watched.status, 0, watched.stderr)
+  assert.match(watched.stdout, /^NODE +STAGE.*\noneil +off *\ncarter +off/m)
+
+  // While offers are waited for: the server's interface is left as it was.
+  const command = [process.execPath, program, 'netroot', 'verify', '--cluster', project.file('cluster.yaml')]
+  const stopped = lab.onServer(
+    'timeout',
+    '--signal=INT',
+    '--preserve-status',
+    '2.5',
+    ...command,
+    '--state',
+    lab.served.stateFolder,
+  )
+  assert.equal(stopped.status, 130, stopped.stdout + stopped.stderr)
+  assert.doesNotMatch(lab.onServer('ip', 'link').stdout, /piimage-tap/)
+  assert.doesNotMatch(lab.onServer('tc', 'qdisc', 'show', 'dev', 'lan0').stdout, /clsact/)
 })
 
 test('verify refuses where it can’t put a node on the wire', async (t) => {

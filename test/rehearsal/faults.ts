@@ -290,7 +290,9 @@ export const spoilt: Spoilt[] = [
     model: 'pi4',
     spoil: (node) => {
       node.rootMode = 'overlay'
-      node.overlay = { lower: '/l', upper: '/u', work: '/w', merged: node.rootFolder }
+      // Its layers are looked into all the same, so that the rest is told too.
+      const merged = `${node.rootFolder}/none`
+      node.overlay = { lower: node.rootFolder, upper: '/none', work: '/none', merged }
     },
     says: [/^root .*: its overlay is not mounted/],
   },

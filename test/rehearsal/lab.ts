@@ -1,7 +1,7 @@
 /**
- * A server for diskless nodes in a network namespace: real dnsmasq, and NFS by
- * nfs-ganesha with rpcbind, over trees that are made here. One node for each
- * thing that a test wants to be wrong.
+ * A server for diskless nodes in a network namespace, on a switch in another:
+ * real dnsmasq, and NFS by nfs-ganesha with rpcbind, over trees that are made
+ * here. One node for each thing that a test wants to be wrong.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { chmodSync, mkdirSync, openSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
@@ -58,7 +58,8 @@ export function openLab(t: TestContext, layout: 'serial' | 'mac'): Lab | undefin
   const children: ChildProcess[] = []
   const server = `rehearsal-${process.pid}-${layout}`
   const other = `${server}-other`
-  const namespaces = [server, other]
+  const wire = `${server}-switch`
+  const namespaces = [server, other, wire]
   const folder = tempFolder(t, () => {
     for (const child of children) child.kill('SIGKILL')
     for (const name of namespaces) run('ip', ['netns', 'del', name])
@@ -68,17 +69,24 @@ export function openLab(t: TestContext, layout: 'serial' | 'mac'): Lab | undefin
     const ran = run('ip', args)
     if (ran.status !== 0) throw new Error(`ip ${args.join(' ')}: ${ran.stderr}`)
   }
-  for (const name of [server, other]) {
+  for (const name of namespaces) {
     ip('netns', 'add', name)
     ip('-n', name, 'link', 'set', 'lo', 'up')
   }
-  ip('-n', server, 'link', 'add', 'lan0', 'type', 'bridge', 'forward_delay', '0')
+  ip('-n', wire, 'link', 'add', 'lan', 'type', 'bridge', 'forward_delay', '0')
+  ip('-n', wire, 'link', 'set', 'lan', 'up')
+  let ports = 0
+  const plugIn = (namespace: string, name: string, mac: readonly string[] = []) => {
+    ports += 1
+    const peer = ['type', 'veth', 'peer', 'name', name, ...mac, 'netns', namespace]
+    ip('-n', wire, 'link', 'add', `port${ports}`, ...peer)
+    ip('-n', wire, 'link', 'set', `port${ports}`, 'master', 'lan', 'up')
+    ip('-n', namespace, 'link', 'set', name, 'up')
+  }
+  plugIn(server, 'lan0')
   ip('-n', server, 'address', 'add', `${SERVER}/24`, 'dev', 'lan0')
-  ip('-n', server, 'link', 'set', 'lan0', 'up')
-  ip('-n', server, 'link', 'add', 'port1', 'type', 'veth', 'peer', 'name', 'eth0', 'netns', other)
-  ip('-n', server, 'link', 'set', 'port1', 'master', 'lan0', 'up')
+  plugIn(other, 'eth0')
   ip('-n', other, 'address', 'add', `${NETWORK}.254/24`, 'dev', 'eth0')
-  ip('-n', other, 'link', 'set', 'eth0', 'up')
 
   const state = join(folder, 'state')
   const tftpRoot = join(state, 'tftp')
@@ -133,13 +141,8 @@ export function openLab(t: TestContext, layout: 'serial' | 'mac'): Lab | undefin
     const board = `${server}-${number}`
     ip('netns', 'add', board)
     namespaces.push(board)
-    ip(
-      ...['-n', server, 'link', 'add', `port${number}`, 'type', 'veth'],
-      ...['peer', 'name', 'eth0', 'address', story.mac, 'netns', board],
-    )
-    ip('-n', server, 'link', 'set', `port${number}`, 'master', 'lan0', 'up')
     ip('-n', board, 'link', 'set', 'lo', 'up')
-    ip('-n', board, 'link', 'set', 'eth0', 'up')
+    plugIn(board, 'eth0', ['address', story.mac])
     ip('-n', board, 'route', 'add', 'default', 'dev', 'eth0', 'scope', 'link')
     const log = `board${number}.log`
     const program = fileURLToPath(new URL('./board.js', import.meta.url))

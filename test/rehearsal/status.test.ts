@@ -33,6 +33,9 @@ test('nodes at every stage of a boot, and a board that nobody knows', async (t) 
     start('up', ['kernel8.img'], { mount: true, ssh: true }),
   ])
   assert.deepEqual(lab.rehearse({ ...lab.served, nodes: [node('played')] })[0]?.faults, [])
+  const [up] = lab.rehearse({ ...lab.served, nodes: [node('asks')] })
+  assert.deepEqual(up?.faults, [])
+  assert.match(up?.notes[0]?.text ?? '', /somebody answers for this address/)
   const looked = lab.look({ model: 'pi5', mac: '2c:cf:67:01:02:03', serial: '5b154510', server: SERVER })
   const { nodes: states, unknown } = await looked
   assert.deepEqual(

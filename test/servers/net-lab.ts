@@ -7,6 +7,7 @@ import { chmodSync, existsSync, mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { type RunProgram, runProgram } from '../../src/servers/run-program.ts'
 import { tempFolder } from '../support/temp.ts'
 import { needRoot, needTool, type Ran, run } from '../support/tools.ts'
 import type { Offer, Question } from './board.ts'
@@ -139,6 +140,20 @@ export class NetLab {
     await this.#until(child, () => existsSync(log) && readFileSync(log, 'utf8').includes('10.3.50.100'))
   }
 
+  /** A program with a UDP port of all addresses. */
+  async listen(name: string, port: number): Promise<void> {
+    const program = `require('dgram').createSocket('udp4').bind(${port}, '0.0.0.0')`
+    const child = this.#start(name, [process.execPath, '-e', program])
+    const isHeard = () => this.inside(name, 'ss', ['-H', '-l', '-n', '-u']).stdout.includes(`:${port} `)
+    await this.#until(child, isHeard)
+  }
+
+  /** Programs that run in the network of `server`, `other` or `pi`. */
+  runner(name: string): RunProgram {
+    return (program, args, options) =>
+      runProgram('nsenter', [`--net=/run/netns/${this.netns(name)}`, program, ...args], options)
+  }
+
   #start(name: string, words: readonly string[]): ChildProcess {
     const child = spawn('nsenter', [`--net=/run/netns/${this.netns(name)}`, ...words], {
       stdio: ['ignore', 'inherit', 'inherit'],
@@ -149,11 +164,11 @@ export class NetLab {
 
   async #until(child: ChildProcess, isReady: () => boolean): Promise<void> {
     for (let tries = 0; tries < 600; tries += 1) {
-      if (child.exitCode !== null) throw new Error(`dnsmasq ended with status ${child.exitCode}`)
+      if (child.exitCode !== null) throw new Error(`the server ended with status ${child.exitCode}`)
       if (isReady()) return
       await sleep(50)
     }
-    throw new Error('dnsmasq is not ready after 30 s')
+    throw new Error('the server is not ready after 30 s')
   }
 
   /** What dnsmasq said. */

@@ -91,7 +91,7 @@ test('any tree survives being written down', () => {
     mode: fc.nat(0o7777),
     uid: fc.nat(),
     gid: fc.nat(),
-    mtime: fc.record({ seconds: fc.integer(), nanoseconds: fc.nat(999_999_999) }),
+    mtime: fc.record({ seconds: fc.integer(), nanoseconds: fc.nat(999_999_999) }, { noNullPrototype: true }),
     size: fc.constant(0),
   }
   const entry = fc.record(fields, { noNullPrototype: true })

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
 import { chownSync, existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { Writable } from 'node:stream'
 import { type TestContext, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Ext4Volume } from '../../src/disk/ext4/volume.ts'
@@ -10,6 +11,7 @@ import { DriveError, InterruptedError, UsageError } from '../../src/errors.ts'
 import { packageRoot } from '../../src/package-root.ts'
 import { compareTree } from '../../src/tree/compare-tree.ts'
 import { extractRoot } from '../../src/tree/extract-root.ts'
+import { writeTar } from '../../src/tree/write-tar.ts'
 import { MiB } from '../../src/units.ts'
 import { makeVolume, openVolumeFile, type VolumeFile } from '../support/ext4-images.ts'
 import { recordTask } from '../support/task.ts'
@@ -90,6 +92,22 @@ test('no room: says so, and nothing is left', async (t) => {
     return true
   })
   assert.deepEqual(readdirSync(folder), [])
+})
+
+test('a tar that its reader does not take to the end', async (t) => {
+  const volume = await openSmall(t)
+  if (volume === undefined) return
+  let bytes = 0
+  const full = new Writable({
+    write(chunk: Uint8Array, _, done) {
+      bytes += chunk.length
+      done(bytes > 1_000_000 ? Object.assign(new Error('full'), { code: 'ENOSPC' }) : null)
+    },
+  })
+  await assert.rejects(writeTar({ root: volume }, full, recordTask()), /full/)
+  // Takes a little and then neither more nor less.
+  const stuck: Writable = new Writable({ write: () => void setImmediate(() => stuck.destroy()) })
+  await assert.rejects(writeTar({ root: volume }, stuck, recordTask()), { code: 'EPIPE' })
 })
 
 /** Extracts `volume` into `folder`, as a program of its own. */

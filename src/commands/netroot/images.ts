@@ -7,18 +7,20 @@ import { Ext4Volume } from '../../disk/ext4/volume.ts'
 import { openVolume } from '../../disk/open-volume.ts'
 import { readPartitions } from '../../disk/partitions.ts'
 import { FormatError } from '../../errors.ts'
+import { lookThroughArchive } from '../../netroot/archive-source.ts'
 import type { GenerationSource } from '../../netroot/generation.ts'
 import type { ImageInput } from '../../netroot/plan.ts'
-import { readRootFacts } from '../../netroot/root-facts.ts'
+import { readRootFacts, rootFilesOf } from '../../netroot/root-facts.ts'
 import type { Task } from '../../progress.ts'
 import type { BaseImage, BaseImages } from '../support/base-image.ts'
 import { newestTime, openBootVolume } from '../support/node-image.ts'
 
 export interface NetrootImage {
   input: ImageInput
-  base: BaseImage
   boot: BootFiles
   source: GenerationSource
+  /** Whether all of it is what the lock names. @throws {DigestError} */
+  verified(task: Task): Promise<void>
 }
 
 export interface NetrootImages {
@@ -31,20 +33,43 @@ export interface NetrootImages {
   verified(key: string): Promise<GenerationSource>
 }
 
-export function netrootImages(bases: BaseImages, task: Task): NetrootImages {
+/** @param fetch gives an archive's path, its digest checked */
+export function netrootImages(
+  bases: BaseImages,
+  fetch: (image: LockedImage) => Promise<string>,
+  task: Task,
+): NetrootImages {
   const opened = new Map<string, Promise<NetrootImage>>()
   return {
     open(image) {
-      const there = opened.get(image.key) ?? openImage(bases, image)
+      const there =
+        opened.get(image.key) ??
+        (image.format === 'tar.xz' ? openArchive(image, fetch, task) : openImage(bases, image))
       opened.set(image.key, there)
       return there
     },
     async verified(key) {
       const there = await opened.get(key)
       if (there === undefined) throw new Error(`${key} was not opened`)
-      await there.base.verified(task)
+      await there.verified(task)
       return there.source
     },
+  }
+}
+
+/** Its digest is that of the archive as it is published. */
+async function openArchive(
+  image: LockedImage,
+  fetch: (image: LockedImage) => Promise<string>,
+  task: Task,
+): Promise<NetrootImage> {
+  const { source, boot, root } = await lookThroughArchive(await fetch(image), task)
+  const { sha256 } = image.download
+  return {
+    input: { key: image.key, sha256, root: await readRootFacts(root) },
+    boot,
+    source,
+    verified: async () => {},
   }
 }
 
@@ -53,10 +78,10 @@ async function openImage(bases: BaseImages, image: LockedImage): Promise<Netroot
   const { volume: boot } = await openBootVolume(base.reader)
   const root = await openRoot(base)
   return {
-    input: { key: base.key, sha256: base.sha256, root: await readRootFacts(root) },
-    base,
+    input: { key: base.key, sha256: base.sha256, root: await readRootFacts(rootFilesOf(root)) },
     boot: bootFilesOfVolume(boot),
     source: { boot, root, modified: await newestTime(boot) },
+    verified: (task) => base.verified(task),
   }
 }
 

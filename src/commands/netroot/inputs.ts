@@ -1,5 +1,6 @@
 /** The cluster file, the images and the state folder → what planNetroot takes. */
 import { join } from 'node:path'
+import { models } from '../../cluster/models.ts'
 import type { Node } from '../../cluster/node.ts'
 import { readText } from '../../customise/boot-files.ts'
 import { parseCmdline } from '../../customise/cmdline-txt.ts'
@@ -63,14 +64,18 @@ export async function nodeInput(
   }
 }
 
-/** The address is the kernel's business from the start, so no daemon is told of it. */
+/**
+ * The address is the kernel's business from the start, so no daemon is told of
+ * it. A Zero's root comes over a VLAN; its address in the cluster is another one.
+ */
 async function planCard(
   project: Project,
   node: Node,
   { boot }: NetrootImage,
   keys: NodeKeys,
 ): Promise<BootPlan> {
-  const overlays = node.overlays.filter(({ name }) => name !== 'static-network')
+  const isUsb = models[node.model].netboot === 'usb'
+  const overlays = node.overlays.filter(({ name }) => isUsb || name !== 'static-network')
   const plan = await planBoot({
     cluster: project.cluster,
     node: { ...node, overlays },

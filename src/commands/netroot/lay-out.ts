@@ -1,5 +1,8 @@
 /** `piimage netroot`: plan, show, make. */
 import { existsSync } from 'node:fs'
+import type { LockedImage } from '../../catalog/locked-image.ts'
+import { fetchImage } from '../../fetch/fetch-image.ts'
+import { openHttp } from '../../fetch/http.ts'
 import { describeNetroot } from '../../netroot/describe.ts'
 import { listEditions } from '../../netroot/editions.ts'
 import { layOut, lockState, readServed } from '../../netroot/lay-out.ts'
@@ -9,7 +12,7 @@ import { chooseRootMode, type RootModeChoice } from '../../netroot/root-mode.ts'
 import type { ServedNode } from '../../netroot/served.ts'
 import type { Task } from '../../progress.ts'
 import { openBases } from '../support/base-image.ts'
-import { openProject, type Project } from '../support/project.ts'
+import { cacheOf, openProject, type Project } from '../support/project.ts'
 import { type NetrootAction, placeOf, type Stage, stateFolderOf } from './args.ts'
 import { netrootImages } from './images.ts'
 import { chooseNodes, clusterKey, nodeInput } from './inputs.ts'
@@ -24,7 +27,10 @@ export const layOutAction: NetrootAction = async (args, context) => {
   const task: Task = { report: output.progress, signal: world.signal }
   const bases = await openBases(args, context)
   try {
-    const images = netrootImages(bases, task)
+    const cache = await cacheOf(args, context)
+    const http = openHttp({ env: world.env })
+    const fetch = (image: LockedImage) => fetchImage(image, cache, { http, offline: args.offline }, task)
+    const images = netrootImages(bases, fetch, task)
     const choice = await chooseRootMode(
       at(stage.place, stage.state),
       args.tar === undefined ? (args['root-mode'] ?? project.cluster.netroot.root) : 'copy',

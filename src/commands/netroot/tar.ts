@@ -25,6 +25,10 @@ export async function writeTarFile(
   if (tar === '-' && output.json)
     throw new UsageError('stdout cannot hold an archive and --json', { hint: 'Name a file: --tar FILE' })
   const source = await images.verified(node.record.image)
+  if ('path' in source)
+    throw new UsageError(`${node.record.image} is an archive already`, {
+      hint: 'Lay it out: piimage netroot',
+    })
   if (tar === '-') {
     if (!(world.stdout instanceof Writable)) throw new Error('stdout is no stream')
     await writeNodeTar(source, node, world.stdout, task)

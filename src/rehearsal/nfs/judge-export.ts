@@ -2,6 +2,7 @@
  * Asks the running NFS server, from the node's own address, for what the node
  * will ask: mount the root, find init, read what only root may read.
  */
+import { FormatError } from '../../errors.ts'
 import type { ServedCluster, ServedNode } from '../../netroot/served.ts'
 import type { Findings } from '../fault.ts'
 import { readElfMachine } from '../system/elf.ts'
@@ -38,7 +39,7 @@ export async function judgeExports(
     }
     if (node.volumeFolder !== undefined) await mount(node, ip, ports.mount, node.volumeFolder, findings)
   } catch (error) {
-    if (!(error instanceof RpcProblem)) throw error
+    if (!(error instanceof RpcProblem || error instanceof FormatError)) throw error
     findings.fault(
       'nfs',
       `NFS server ${ip}`,

@@ -1,7 +1,7 @@
 /** What makes a node itself: its names and keys, read from its root, and compared with those of all others. */
 import type { ServedNode } from '../../netroot/served.ts'
 import { type Fault, Findings } from '../fault.ts'
-import { openRootTree } from './root-tree.ts'
+import { openNodeRoot } from './root-tree.ts'
 
 interface Identity {
   node: string
@@ -15,7 +15,7 @@ const again = 'Lay the trees out again: piimage netroot.'
 export async function judgeIdentity(node: ServedNode, prefix: string, findings: Findings): Promise<Identity> {
   const own: Record<string, string> = {}
   if (node.rootMode === 'shared') return { node: node.name, own }
-  const root = openRootTree(prefix + node.rootFolder)
+  const root = await openNodeRoot(node, prefix)
   const place = (path: string) => root.folder + path
   const read = async (path: string) => (await root.read(path))?.toString('utf8').trim()
   const fault = (path: string, problem: string) => findings.fault('identity', place(path), problem, again)

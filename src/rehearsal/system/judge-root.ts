@@ -2,13 +2,13 @@
  * Judges a node's root file system where it lies on the server: does it start
  * there, and has it lost what belongs to a card?
  */
-import { lstat, open, readdir, readFile, realpath } from 'node:fs/promises'
+import { lstat, open, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { ServedNode } from '../../netroot/served.ts'
 import type { Findings } from '../fault.ts'
 import { readElfMachine } from './elf.ts'
 import type { KernelImage } from './kernel-image.ts'
-import { openRootTree, type RootTree } from './root-tree.ts'
+import { isMounted, openNodeRoot, type RootTree } from './root-tree.ts'
 
 const again = 'Lay the trees out again: piimage netroot.'
 /** ELF files say their machine in the first bytes. */
@@ -22,7 +22,7 @@ export async function judgeRoot(
   init: string | undefined,
   findings: Findings,
 ): Promise<void> {
-  const root = openRootTree(prefix + node.rootFolder)
+  const root = await openNodeRoot(node, prefix)
   if (node.overlay !== undefined && prefix === '' && !(await isMounted(node.overlay.merged)))
     findings.fault(
       'root',
@@ -35,8 +35,11 @@ export async function judgeRoot(
     return
   }
   await judgeInit(root, kernel, init ?? '/sbin/init', findings)
-  await judgeFstab(root, findings)
-  await judgeFirstBoot(root, findings)
+  // A shared root is edited by what comes with the initial RAM disk.
+  if (node.rootMode !== 'shared') {
+    await judgeFstab(root, findings)
+    await judgeFirstBoot(root, findings)
+  }
   if (node.volumeFolder !== undefined) await judgeVolume(prefix + node.volumeFolder, findings)
 }
 
@@ -96,8 +99,7 @@ async function judgeFirstBoot(root: RootTree, findings: Findings): Promise<void>
       (await root.resolve(`/usr/lib/systemd/system/${unit}`)) ??
       (await root.resolve(`/etc/init.d/${unit.replace('.service', '')}`))
     if (there === undefined) continue
-    const masked = await lstat(join(root.folder, 'etc/systemd/system', unit)).catch(() => undefined)
-    if (masked === undefined)
+    if (!(await root.list('/etc/systemd/system')).includes(unit))
       findings.fault('root', there, `${unit} would resize the drive that is not there`, `Mask it. ${again}`)
   }
 }
@@ -123,10 +125,4 @@ async function judgeVolume(folder: string, findings: Findings): Promise<void> {
     'no volume file with an ext4 file system: Docker has nowhere to keep its layers',
     again,
   )
-}
-
-async function isMounted(folder: string): Promise<boolean> {
-  const place = await realpath(folder).catch(() => folder)
-  const mounts = await readFile('/proc/self/mountinfo', 'utf8').catch(() => '')
-  return mounts.split('\n').some((line) => line.split(' ')[4]?.replaceAll('\\040', ' ') === place)
 }

@@ -1,11 +1,17 @@
 /**
  * A node's root file system as the node sees it: absolute links lead to its own
- * root, never to the server's files.
+ * root, never to the server's files. An overlay that isn't mounted is read from
+ * its two layers.
+ *
+ * Source: Linux, Documentation/filesystems/overlayfs.rst (a character device
+ * 0/0 in the upper layer hides what the lower one has).
  */
-import { lstat, open, readdir, readlink } from 'node:fs/promises'
+import { lstat, open, readdir, readFile, readlink, realpath } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { ServedNode } from '../../netroot/served.ts'
 
 export interface RootTree {
+  /** As a person would look it up. */
   folder: string
   /** Where a path ends up, on the server; undefined: nowhere. */
   resolve(path: string): Promise<string | undefined>
@@ -20,8 +26,26 @@ const MAX_LINKS = 40
 /** More than any of the files that are looked at. */
 const MAX_BYTES = 8 * 1024 * 1024
 
-export function openRootTree(folder: string): RootTree {
-  const resolve = async (path: string): Promise<string | undefined> => {
+/** @param prefix folder that the server's paths lie under */
+export async function openNodeRoot({ rootFolder, overlay }: ServedNode, prefix: string): Promise<RootTree> {
+  const folder = prefix + rootFolder
+  if (overlay === undefined || (await isMounted(folder))) return openRootTree(folder)
+  return openRootTree(folder, [prefix + overlay.upper, prefix + overlay.lower])
+}
+
+/** @param layers folders that make it up, the one that counts first */
+export function openRootTree(folder: string, layers: readonly string[] = [folder]): RootTree {
+  /** The place of a path without links; undefined: it isn't there, or hidden. */
+  const find = async (inside: readonly string[]) => {
+    for (const layer of layers) {
+      const path = join(layer, ...inside)
+      const kind = await lstat(path).catch(() => undefined)
+      if (kind?.isCharacterDevice() && kind.rdev === 0) return undefined
+      if (kind !== undefined) return { path, kind }
+    }
+    return undefined
+  }
+  const walk = async (path: string): Promise<string[] | undefined> => {
     const waiting = path.split('/').filter((part) => part !== '')
     let inside: string[] = []
     let links = 0
@@ -32,20 +56,23 @@ export function openRootTree(folder: string): RootTree {
         inside.pop()
         continue
       }
-      const here = join(folder, ...inside, part)
-      const kind = await lstat(here).catch(() => undefined)
-      if (kind === undefined) return undefined
-      if (!kind.isSymbolicLink()) {
+      const here = await find([...inside, part])
+      if (here === undefined) return undefined
+      if (!here.kind.isSymbolicLink()) {
         inside.push(part)
         continue
       }
       links += 1
       if (links > MAX_LINKS) return undefined
-      const target = await readlink(here)
+      const target = await readlink(here.path)
       if (target.startsWith('/')) inside = []
       waiting.unshift(...target.split('/').filter((name) => name !== ''))
     }
-    return join(folder, ...inside)
+    return inside
+  }
+  const resolve = async (path: string): Promise<string | undefined> => {
+    const inside = await walk(path)
+    return inside === undefined ? undefined : (await find(inside))?.path
   }
   return {
     folder,
@@ -55,17 +82,27 @@ export function openRootTree(folder: string): RootTree {
       if (file === undefined || !(await lstat(file)).isFile()) return undefined
       const handle = await open(file)
       try {
-        const { bytesRead, buffer } = await handle.read(
-          Buffer.alloc(Math.min(bytes, (await handle.stat()).size)),
-        )
+        const { size } = await handle.stat()
+        const { bytesRead, buffer } = await handle.read(Buffer.alloc(Math.min(bytes, size)))
         return buffer.subarray(0, bytesRead)
       } finally {
         await handle.close()
       }
     },
     async list(path) {
-      const place = await resolve(path)
-      return place === undefined ? [] : (await readdir(place).catch(() => [])).toSorted()
+      const inside = await walk(path)
+      const names = new Set<string>()
+      for (const layer of inside === undefined ? [] : layers)
+        for (const name of await readdir(join(layer, ...(inside ?? []))).catch(() => [])) names.add(name)
+      const there: string[] = []
+      for (const name of names) if ((await find([...(inside ?? []), name])) !== undefined) there.push(name)
+      return there.toSorted()
     },
   }
+}
+
+export async function isMounted(folder: string): Promise<boolean> {
+  const place = await realpath(folder).catch(() => folder)
+  const mounts = await readFile('/proc/self/mountinfo', 'utf8').catch(() => '')
+  return mounts.split('\n').some((line) => line.split(' ')[4]?.replaceAll('\\040', ' ') === place)
 }

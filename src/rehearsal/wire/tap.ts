@@ -11,10 +11,25 @@
  * Nothing of the server's own configuration is touched, and a namespace that
  * dies takes its interface with it.
  */
+import { UsageError } from '../../errors.ts'
 import { mustRunTool, runTool } from './tools.ts'
 
 export interface Tap {
   close(): Promise<void>
+}
+
+/**
+ * Make the server's interface take filters; once for all taps.
+ * @returns what puts it back as it was
+ */
+export async function openWire(serverInterface: string): Promise<Tap> {
+  // There already where something else filters; then it stays.
+  const { status } = await runTool('tc', ['qdisc', 'add', 'dev', serverInterface, 'clsact'])
+  return {
+    async close() {
+      if (status === 0) await runTool('tc', ['qdisc', 'del', 'dev', serverInterface, 'clsact'])
+    },
+  }
 }
 
 /** Priorities of our filters on the server's interface: one for each tap that is open at a time. */
@@ -47,9 +62,7 @@ export async function openTap(
     for (const which of ['ingress', 'egress'])
       await runTool('tc', ['filter', 'del', 'dev', serverInterface, which, 'pref', priority])
   }
-  // Left by a rehearsal that was killed.
-  await removeFilters()
-  await mustRunTool('ip', [
+  const added = await runTool('ip', [
     ...[
       'link',
       'add',
@@ -65,11 +78,19 @@ export async function openTap(
       String(namespace),
     ],
   ])
+  if (added.status !== 0)
+    throw new UsageError(`${name} can’t be made: ${added.stderr.trim()}`, {
+      hint: added.stderr.includes('File exists')
+        ? 'Another piimage netroot verify is running: wait for it.'
+        : 'Rehearsing a boot needs root and a kernel with veth; --offline looks at the files alone.',
+    })
   const close = async () => {
     await removeFilters()
     await runTool('ip', ['link', 'del', name])
   }
   try {
+    // Left by a rehearsal that was killed.
+    await removeFilters()
     // Frames to the server's address must count as its own when they come in here.
     const link = JSON.parse(await mustRunTool('ip', ['-j', 'link', 'show', 'dev', serverInterface])) as {
       address: string
@@ -85,8 +106,6 @@ export async function openTap(
       'up',
     ])
     await tc('qdisc', 'add', 'dev', name, 'clsact')
-    // There already where something else filters, or a tap is open.
-    await runTool('tc', ['qdisc', 'add', 'dev', serverInterface, 'clsact'])
     const inward = ['ingress', 'redirect', 'dev', serverInterface]
     const fromNode = ['filter', 'add', 'dev', name, 'ingress']
     await tc(
