@@ -45,7 +45,11 @@ export function makeBenchImage(folder: string): BenchImage {
     packed: join(folder, 'bench.img.xz'),
     blockMap: join(folder, 'bench.bmap'),
   }
-  if (existsSync(image.packed)) return image
+  if (!existsSync(image.packed)) makeImage(folder, image)
+  return image
+}
+
+function makeImage(folder: string, image: BenchImage): void {
   mkdirSync(folder, { recursive: true })
   rmSync(image.raw, { force: true })
   const boot = join(folder, 'boot')
@@ -68,7 +72,6 @@ export function makeBenchImage(folder: string): BenchImage {
   tool('bmaptool', ['create', '-o', image.blockMap, image.raw])
   tool('xz', ['-T0', '-1', '--block-size=3MiB', '--keep', '--force', '--suffix=.part', image.raw])
   renameSync(`${image.raw}.part`, image.packed)
-  return image
 }
 
 /** What piimage tells the system by, from the boot partition of the demo image. */

@@ -20,14 +20,10 @@ const SAMPLE_MS = 100
 
 /**
  * @param script for `sh -c`
- * @param expected its exit status (0), and what its time ends with (its end)
+ * @param until its time ends when all of these were said on stdout, and it is then stopped; undefined: with its end
  * @throws {Error} the command failed; with its last words
  */
-export async function measure(
-  script: string,
-  drive: ThrottledDrives,
-  expected: { status?: number; until?: string[] },
-): Promise<Cost> {
+export async function measure(script: string, drive: ThrottledDrives, until?: string[]): Promise<Cost> {
   const cpuBefore = drive.cpuSeconds()
   const writtenBefore = drive.bytesWritten()
   const enter = drive.groups.map((file) => `echo $$ > ${file}`).join(' && ')
@@ -41,8 +37,9 @@ export async function measure(
   let wallSeconds: number | undefined
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
     said += text
-    if (expected.until?.every((part) => said.includes(part)))
-      wallSeconds ??= (performance.now() - started) / 1000
+    if (wallSeconds !== undefined || !until?.every((part) => said.includes(part))) return
+    wallSeconds = (performance.now() - started) / 1000
+    for (const pid of readPids(drive)) process.kill(Number(pid), 'SIGTERM')
   })
   const ended = new Promise<number | null>((resolve) => child.on('close', resolve))
   const peaks = new Map<string, number>()
@@ -54,9 +51,11 @@ export async function measure(
     samplePeaks(drive, peaks)
     await Promise.race([ended, sleep(SAMPLE_MS)])
   }
-  wallSeconds ??= (performance.now() - started) / 1000
   const status = await ended
-  if (status !== (expected.status ?? 0)) throw new Error(`status ${status}: ${script}\n${words}`)
+  const isStopped = wallSeconds !== undefined
+  wallSeconds ??= (performance.now() - started) / 1000
+  if (!isStopped && (status !== 0 || until !== undefined))
+    throw new Error(`status ${status}: ${script}\n${words}`)
   return {
     wallSeconds,
     cpuSeconds: drive.cpuSeconds() - cpuBefore,
@@ -66,8 +65,13 @@ export async function measure(
   }
 }
 
+const readPids = (drive: ThrottledDrives): string[] =>
+  readFileSync(drive.groups[0] ?? '', 'utf8')
+    .split('\n')
+    .filter(Boolean)
+
 function samplePeaks(drive: ThrottledDrives, peaks: Map<string, number>): void {
-  for (const pid of readFileSync(drive.groups[0] ?? '', 'utf8').split('\n')) {
+  for (const pid of readPids(drive)) {
     try {
       const kibibytes = /^VmHWM:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]
       if (kibibytes !== undefined) peaks.set(pid, Number(kibibytes) * 1024)

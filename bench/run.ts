@@ -2,15 +2,13 @@
  * piimage and its peers, writing the same image to the same simulated cards.
  *
  *     npm run build && npm run build:test
- *     sudo node build/bench/run.js [--runs 3] [--write 25] [--read 90] [--work DIR] [--only TEXT] [--list]
+ *     sudo node build/bench/run.js [--runs 3] [--write 25] [--read 90] [--work DIR] [--only TEXT]… [--list]
  *
- * --write and --read are a card's MB/s. --only keeps the rows whose name has TEXT. Needs root, losetup,
- * control groups, mtools, e2fsprogs, xz, bmaptool. Writes only to loop devices of its own.
- * etcher-sdk is left out: npm can't install it without changes of ours, and then its own verification fails.
+ * --write and --read are a card's MB/s. --only keeps the rows whose name has one of the texts; `=TEXT` the
+ * row of that name. Needs root, losetup, control groups, mtools, e2fsprogs, xz, bmaptool. Writes only to loop
+ * devices of its own. etcher-sdk is installed into the work folder by the first run that has rows for it.
  *
- * The limit of a row is what the card allows: what the image's file systems use over its write rate
- * (bmaptool's map has less: it leaves out what happens to be zero, which a used card then keeps), and once
- * more over its read rate for rows that read back; for --changed-only the reading alone.
+ * What each run took goes to stderr as it ends; the table of medians, as markdown, to stdout.
  */
 import { spawnSync } from 'node:child_process'
 import { closeSync, ftruncateSync, mkdirSync, openSync, rmSync } from 'node:fs'
@@ -19,12 +17,15 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { readUsedRanges } from '../src/disk/used-ranges.ts'
 import { openFileReader } from '../src/io/file-reader.ts'
-import { packageRoot } from '../src/package-root.ts'
 import { MiB } from '../src/units.ts'
+import { installEtcher } from './etcher-install.ts'
+import { removeLeftovers } from './leftovers.ts'
 import { imageBytes, makeBenchImage } from './make-image.ts'
-import { makeBenchProject, nodeName } from './make-project.ts'
+import { makeBenchProject } from './make-project.ts'
 import { type Cost, measure } from './measure.ts'
-import { type Card, openThrottledDrives, type Rates } from './throttled-drives.ts'
+import { listRows, type Row } from './rows.ts'
+import { formatTable, type Result } from './table.ts'
+import { type Card, openThrottledDrives } from './throttled-drives.ts'
 
 const CARD_BYTES = 4096 * MiB
 
@@ -34,95 +35,59 @@ const { values } = parseArgs({
     write: { type: 'string', default: '25' },
     read: { type: 'string', default: '90' },
     work: { type: 'string', default: '/var/tmp/piimage-bench' },
-    only: { type: 'string', default: '' },
+    only: { type: 'string', multiple: true, default: [''] },
     list: { type: 'boolean', default: false },
   },
 })
 
-interface Row {
-  name: string
-  /** For `sh -c`; `{0}`… are the cards, `{image}`, `{packed}`, `{bmap}`, `{project}` places. */
-  script: string
-  cards: Rates[]
-  reads: 'back' | 'only' | 'no'
-  /** Runs before, on the same cards, unmeasured and unthrottled. */
-  prepare?: string
-  /** The status that is right; default 0. */
-  status?: number
-  /** The row's time ends when all of these were said on stdout; default: when the command ends. */
-  until?: string[]
-  /** The card that fails once half of what is used was written: its number. */
-  failing?: number
-}
-
+removeLeftovers(values.work)
 const image = makeBenchImage(values.work)
 const project = await makeBenchProject(values.work, image)
+const etcher = join(values.work, 'etcher')
 const reader = await openFileReader(image.raw)
 const usedBytes = (await readUsedRanges(reader)).ranges.reduce((sum, { length }) => sum + length, 0)
 await reader.close()
 
-const card: Rates = { write: Number(values.write) * 1e6, read: Number(values.read) * 1e6 }
-const slow: Rates = { write: Number(values.write) * 0.25e6, read: Number(values.read) * 0.25e6 }
-const free: Rates = {}
-const many = (count: number, rates: Rates): Rates[] => Array.from({ length: count }, () => rates)
+const rows = listRows(
+  { image, project, etcher },
+  { write: Number(values.write) * 1e6, read: Number(values.read) * 1e6 },
+).filter(({ name }) =>
+  values.only.some((text) => (text.startsWith('=') ? name === text.slice(1) : name.includes(text))),
+)
 
-const piimage = `${process.execPath} ${join(packageRoot(), 'dist/cli.js')} flash --quiet --yes --cluster {project}/cluster.yaml --cache {project}/cache`
-const flash = (count: number, flags = '', first = 0): string =>
-  `${piimage} ${flags} ${many(count, free)
-    .map((_, index) => `--node ${nodeName(first + index)}={${index}}`)
-    .join(' ')}`
-const cold = 'rm -rf {project}/cache && '
-const xz = 'xz -dc -T0 {packed} | dd of={0} bs=4M iflag=fullblock oflag=direct conv=fsync'
-const cmp = `${xz} && dd if={0} bs=4M iflag=direct status=none | cmp -n ${imageBytes(image)} - {image}`
-const bmap = (source: string) => `bmaptool copy --bmap {bmap} {${source}} {0}`
+if (values.list) for (const { name, script } of rows) process.stdout.write(`${name}\n    ${script}\n`)
+else await runAll()
 
-const rows: Row[] = [
-  { name: 'piimage, cold', script: cold + flash(1), cards: [card], reads: 'back' },
-  { name: 'piimage, warm', script: flash(1), cards: [card], reads: 'back' },
-  { name: 'xz | dd, cmp', script: cmp, cards: [card], reads: 'back' },
-  { name: 'piimage --no-verify, cold', script: cold + flash(1, '--no-verify'), cards: [card], reads: 'no' },
-  { name: 'xz | dd', script: xz, cards: [card], reads: 'no' },
-  { name: 'bmaptool, xz', script: bmap('packed'), cards: [card], reads: 'no' },
-  { name: 'bmaptool, raw image', script: bmap('image'), cards: [card], reads: 'no' },
-  { name: '4 cards, cold', script: cold + flash(4), cards: many(4, card), reads: 'back' },
-  { name: '4 cards, warm', script: flash(4), cards: many(4, card), reads: 'back' },
-  { name: '16 cards, cold', script: cold + flash(16), cards: many(16, card), reads: 'back' },
-  { name: '16 cards, warm', script: flash(16), cards: many(16, card), reads: 'back' },
-  {
-    name: '4 cards, one at a quarter of the speed (its limit)',
-    script: flash(4),
-    cards: [slow, ...many(3, card)],
-    reads: 'back',
-  },
-  {
-    name: '4 cards, one at a quarter of the speed, one failing half way: the other two',
-    script: flash(4, '--json'),
-    cards: [slow, ...many(3, card)],
-    failing: 1,
-    status: 6,
-    until: [2, 3].map((index) => `"event":"flashed","node":"${nodeName(index)}"`),
-    reads: 'back',
-  },
-  {
-    name: 'piimage --changed-only, from another node',
-    script: flash(1, '--changed-only', 1),
-    prepare: flash(1),
-    cards: [card],
-    reads: 'only',
-  },
-  { name: 'unthrottled: piimage, cold', script: cold + flash(1), cards: [free], reads: 'back' },
-  { name: 'unthrottled: piimage, warm', script: flash(1), cards: [free], reads: 'back' },
-  { name: 'unthrottled: xz | dd, cmp', script: cmp, cards: [free], reads: 'back' },
-  { name: 'unthrottled: xz | dd', script: xz, cards: [free], reads: 'no' },
-  { name: 'unthrottled: bmaptool, xz', script: bmap('packed'), cards: [free], reads: 'no' },
-]
-
-function limitSeconds({ cards, reads, until }: Row): number {
-  const seconds = (until === undefined ? cards : cards.slice(-1)).map(({ write, read }) => {
-    const writing = write === undefined || reads === 'only' ? 0 : usedBytes / write
-    return writing + (read === undefined || reads === 'no' ? 0 : usedBytes / read)
-  })
-  return Math.max(...seconds)
+async function runAll(): Promise<void> {
+  const results = rows.map((row): Result => ({ row, costs: [], failures: [] }))
+  const missing = rows.some((row) => row.etcher) ? installEtcher(etcher) : undefined
+  if (missing !== undefined) process.stderr.write(`etcher-sdk is left out: ${missing}\n`)
+  const startLoad = loadavg()[0]?.toFixed(1)
+  const runs = Number(values.runs)
+  // Round by round, not row by row: a busy minute of the machine then hits all rows alike.
+  for (let run = 1; run <= runs; run += 1)
+    for (const { row, costs, failures } of results) {
+      if (row.etcher && missing !== undefined) failures[0] = missing
+      // What fails once fails again, and takes minutes for it.
+      if (failures.length > 0) continue
+      const said = `${run}/${runs} ${row.name}`
+      try {
+        const cost = await runOnce(row)
+        costs.push(cost)
+        process.stderr.write(
+          `${said}: ${cost.wallSeconds.toFixed(2)} s, CPU ${cost.cpuSeconds.toFixed(2)} s\n`,
+        )
+      } catch (error) {
+        costs.length = 0
+        failures.push((error as Error).message.trim().split('\n').at(-1) ?? '')
+        process.stderr.write(`${said}: ${(error as Error).message}\n`)
+      }
+    }
+  process.stdout.write(
+    `Image ${(imageBytes(image) / 1e6).toFixed(0)} MB, ${(usedBytes / 1e6).toFixed(0)} MB in use; card: write ${values.write} MB/s, read ${values.read} MB/s; ` +
+      `${cpus().length} × ${cpus()[0]?.model}; Node ${process.versions.node}; median of ${values.runs}; load at the start ${startLoad}.\n\n` +
+      formatTable(results, usedBytes),
+  )
 }
 
 /** Cards that were never written, and an image that is in the page cache. */
@@ -149,76 +114,36 @@ async function runOnce(row: Row): Promise<Cost> {
   }
   for (const path of [image.raw, image.packed]) spawnSync('dd', [`if=${path}`, 'of=/dev/null', 'bs=4M'])
   try {
-    if (row.prepare !== undefined) {
-      const drives = openThrottledDrives(cards.map(({ file }) => ({ file, rates: free })))
-      try {
-        spawnSync('sh', ['-c', fill(row.prepare, drives.paths)], { stdio: 'ignore' })
-      } finally {
-        drives.remove()
-      }
-    }
+    if (row.prepare !== undefined) runUnthrottled(row.prepare, cards)
     const drives = openThrottledDrives(cards)
+    let cost: Cost
     try {
-      return await measure(fill(row.script, drives.paths), drives, row)
+      cost = await measure(fill(row.script, drives.paths), drives, row.until)
     } finally {
       drives.remove()
     }
+    if (row.check !== undefined) runUnthrottled(row.check, cards)
+    return cost
   } finally {
     if (failing !== undefined) spawnSync('umount', [small])
     rmSync(folder, { recursive: true })
   }
 }
 
-function fill(script: string, drives: readonly string[]): string {
-  const places: Record<string, string> = {
-    image: image.raw,
-    packed: image.packed,
-    bmap: image.blockMap,
-    project,
-    ...Object.fromEntries(drives.map((path, index) => [`${index}`, path])),
+/** @throws {Error} it failed */
+function runUnthrottled(script: string, cards: readonly Card[]): void {
+  const drives = openThrottledDrives(cards.map(({ file }) => ({ file, rates: {} })))
+  try {
+    const { status, stdout, stderr } = spawnSync('sh', ['-c', fill(script, drives.paths)], {
+      encoding: 'utf8',
+    })
+    if (status !== 0) throw new Error(`status ${status}: ${script}\n${stdout}${stderr}`)
+  } finally {
+    drives.remove()
   }
-  return script.replace(/\{(\w+)\}/g, (_, name: string) => places[name] ?? '')
 }
 
-const median = (numbers: number[]): number =>
-  [...numbers].sort((a, b) => a - b)[Math.floor(numbers.length / 2)] ?? Number.NaN
-
-function formatRow(row: Row, costs: readonly Cost[]): string {
-  const of = (part: (cost: Cost) => number) => median(costs.map(part))
-  const wall = of((cost) => cost.wallSeconds)
-  const limit = limitSeconds(row)
-  const cells = [
-    row.name.replaceAll('|', '\\|'),
-    row.reads === 'no' ? 'no' : 'yes',
-    wall.toFixed(1),
-    of((cost) => cost.cpuSeconds).toFixed(1),
-    (of((cost) => cost.peakRssBytes) / 1e6).toFixed(0),
-    (of((cost) => cost.bytesWritten) / 1e6).toFixed(0),
-    limit === 0 ? '-' : (wall / limit).toFixed(2),
-    of((cost) => cost.load).toFixed(1),
-  ]
-  return `| ${cells.join(' | ')} |\n`
-}
-
-const chosen = rows.filter(({ name }) => name.includes(values.only))
-if (values.list) {
-  for (const { name, script } of chosen) process.stdout.write(`${name}\n    ${script}\n`)
-} else {
-  process.stdout.write(
-    `Image ${(imageBytes(image) / 1e6).toFixed(0)} MB, ${(usedBytes / 1e6).toFixed(0)} MB in use; card: write ${values.write} MB/s, read ${values.read} MB/s; ` +
-      `${cpus().length} × ${cpus()[0]?.model}; Node ${process.versions.node}; median of ${values.runs}; load at the start ${loadavg()[0]?.toFixed(1)}.\n\n` +
-      '| program | reads back | wall s | CPU s | peak RSS MB | written MB | wall / limit | load |\n|---|---|---|---|---|---|---|---|\n',
-  )
-  // Round by round, not row by row: a busy minute of the machine then hits all rows alike.
-  const costs = new Map(chosen.map((row) => [row, [] as Cost[]]))
-  const runs = Number(values.runs)
-  for (let run = 0; run < runs; run += 1)
-    for (const [row, list] of costs) {
-      try {
-        list.push(await runOnce(row))
-        if (run === runs - 1) process.stdout.write(formatRow(row, list))
-      } catch (error) {
-        process.stderr.write(`${row.name} failed: ${(error as Error).message}\n`)
-      }
-    }
+/** `{0}`… are the drives. */
+function fill(script: string, drives: readonly string[]): string {
+  return script.replace(/\{(\d+)\}/g, (_, index: string) => drives[Number(index)] ?? '')
 }

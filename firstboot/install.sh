@@ -113,7 +113,6 @@ stage_files() {
 
 # Runs the steps that need no network, in order, each until it has succeeded once.
 stage_early() {
-  mkdir -p "$state/early"
   missed=
   for step in "$payload"/early.d/*.sh; do
     [ -f "$step" ] || continue
@@ -121,15 +120,13 @@ stage_early() {
     name=${name%.sh}
     [ ! -e "$state/early/$name" ] || continue
     # One step that fails (no such time zone) must not cost the others (ssh).
-    if sh "$step"; then
-      sync
-      : >"$state/early/$name"
-    else
-      missed="$missed $name"
-    fi
+    rm -f "$root/run/piimage/reason"
+    if sh "$step" && sync && mark "$state/early/$name"; then continue; fi
+    why=$(cat "$root/run/piimage/reason" 2>/dev/null) || why=
+    missed="$missed${missed:+; }$name${why:+: $why}"
   done
   sync
-  [ -z "$missed" ] || fail "these steps failed:$missed"
+  [ -z "$missed" ] || fail "these steps failed: $missed"
 }
 
 # Takes our trigger out of cmdline.txt: only when the token that starts this
@@ -175,6 +172,11 @@ stage_trigger() {
   sync
 }
 
+stage_mark() {
+  put 644 root:root "$state/installed" <"$payload/.id"
+  sync
+}
+
 # stage NAME: runs one, notes its failure, goes on with the next.
 failed=
 stage() {
@@ -186,7 +188,18 @@ stage() {
   [ $? -eq 0 ] || failed="$failed $1"
 }
 
+# is_left_behind: whether nothing is installed that could pick up the rest (a
+# disk that takes no writes). Then the trigger stays for the next boot; but not
+# after the third, or a Pi with a dead card would start again for ever.
+is_left_behind() {
+  case "$failed " in *' payload '* | *' units '*) ;; *) return 1 ;; esac
+  tries=$(($(cat "$fat/log/tries" 2>/dev/null || echo 0) + 1))
+  [ "$tries" -lt 3 ] || return 1
+  mkdir -p "$fat/log" && echo "$tries" >"$fat/log/tries" && sync
+}
+
 install_all() {
+  rm -f "$root/run/piimage/reason"
   stage payload
   stage units
   if [ -f "$payload/node.env" ]; then
@@ -197,13 +210,16 @@ install_all() {
   fi
   PIIMAGE_LIB=$payload/lib.sh
   export PIIMAGE_LIB
-  for name in secrets files early trigger; do stage "$name"; done
-  if [ -n "$failed" ]; then
-    report install failed "these stages failed:$failed"
-    return 1
+  for name in secrets files early; do stage "$name"; done
+  if is_left_behind; then :; else stage trigger; fi
+  # Said first, marked then: cut off between the two, it is said again.
+  if [ -z "$failed" ]; then
+    report install 'done'
+    stage mark
   fi
-  report install 'done'
-  cp "$payload/.id" "$state/installed" && sync
+  [ -n "$failed" ] || return 0
+  report install failed "these stages failed:$failed$(sed 's/^/: /' "$root/run/piimage/reason" 2>/dev/null)"
+  return 1
 }
 
 mkdir -p "$state/log" || :

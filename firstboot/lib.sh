@@ -38,27 +38,33 @@ own() {
   if [ -z "$root" ] || [ "$(id -u)" -eq 0 ]; then chown "$@"; fi
 }
 
-# put MODE OWNER:GROUP TARGET: standard input becomes that file.
+# write_file MODE OWNER:GROUP TARGET: standard input becomes that file, or an error.
 # The temporary name starts with a dot: sudoers.d, system-connections and
 # systemd all skip such files, should one be left behind.
-put() (
-  set -eu
+write_file() (
   folder=${3%/*}
   new=$folder/.${3##*/}.piimage-new
-  mkdir -p "$folder"
-  rm -f "$new"
-  (umask 077 && cat >"$new")
-  own "$2" "$new"
-  chmod "$1" "$new"
+  mkdir -p "$folder" && rm -f "$new" || exit 1
+  { (umask 077 && cat >"$new") && own "$2" "$new" && chmod "$1" "$new"; } || {
+    rm -f "$new"
+    exit 1
+  }
   if [ ! -L "$3" ] && cmp -s "$new" "$3"; then
     rm -f "$new"
-    own "$2" "$3"
-    chmod "$1" "$3"
-    exit 0
+    own "$2" "$3" && chmod "$1" "$3"
+    exit
   fi
   sync
-  mv -f "$new" "$3"
+  mv -f "$new" "$3" || {
+    rm -f "$new"
+    exit 1
+  }
 )
+
+# put MODE OWNER:GROUP TARGET: the same, and a failure that is said.
+put() {
+  write_file "$@" || (fail "${3#"$root"} could not be written: $(free_megabytes /) MB are free")
+}
 
 # wipe FILE: zeros over all of it, on the medium.
 wipe() (
@@ -101,6 +107,14 @@ set_block() (
     printf '# BEGIN piimage\n%s\n# END piimage\n' "$block"
   } | put 644 root:root "$1"
 )
+
+# accounts COMMAND ARGUMENTS…: a tool that keeps /etc/passwd and its kin. They
+# take a root folder by themselves.
+accounts() {
+  command=$1
+  shift
+  "$command" ${root:+-R "$root"} "$@" || fail "$command could not change the accounts: $(free_megabytes /) MB are free"
+}
 
 # has_unit NAME: whether the system has this systemd unit.
 has_unit() {
@@ -168,36 +182,38 @@ find_boot() {
 }
 
 # json_text TEXT: as the inside of a JSON string.
-json_text() { printf '%s' "$1" | tr '\n\t\r' '   ' | sed 's/\\/\\\\/g; s/"/\\"/g'; }
+json_text() { printf '%s' "$1" | tr '\n\t\r' '   ' | tr -d '\001-\037\177' | sed 's/\\/\\\\/g; s/"/\\"/g'; }
 
 # report STEP STATE [DETAIL]: what the first boot is doing: one JSON line for
 # programs, one line above the login prompt, one on the console.
 # STATE: running, retrying, waiting, failed, done.
-report() (
-  set -eu
-  time=$(date -u +%Y-%m-%dT%H:%M:%SZ)
-  printf '{"step":"%s","state":"%s","time":"%s","detail":"%s"}\n' \
-    "$(json_text "$1")" "$2" "$time" "$(json_text "${3:-}")" | put 644 root:root "$state/status"
-  printf '%s %s %s\n' "$time" "$1" "$2" >>"$state/history"
-  line="${PIIMAGE_NODE:-this node}: $1 $2${3:+: $3}"
-  say "$line"
-  printf 'piimage: %s\n\n' "$line" | put 644 root:root "$root/etc/issue.d/piimage.issue"
+# In memory first: a disk that is full must not keep us from saying so.
+report() {
+  report_time=$(date -u +%Y-%m-%dT%H:%M:%SZ)
+  report_line="${PIIMAGE_NODE:-this node}: $1 $2${3:+: $3}"
+  say "$report_line"
+  for report_place in "$root/run/piimage/status" "$state/status"; do
+    printf '{"step":"%s","state":"%s","time":"%s","detail":"%s"}\n' \
+      "$(json_text "$1")" "$2" "$report_time" "$(json_text "${3:-}")" | write_file 644 root:root "$report_place" || :
+  done
+  { printf '%s %s %s\n' "$report_time" "$1" "$2" >>"$state/history"; } 2>/dev/null || :
+  printf 'piimage: %s\n\n' "$report_line" | write_file 644 root:root "$root/etc/issue.d/piimage.issue" || :
   # stdout is the journal; the person at the screen sees the console.
-  [ -z "$root" ] || exit 0
-  { printf 'piimage: %s\n' "$line" >/dev/console; } 2>/dev/null || :
-)
+  [ -z "$root" ] || return 0
+  { printf 'piimage: %s\n' "$report_line" >/dev/console; } 2>/dev/null || :
+}
 
-# run_logged NAME COMMAND…: its output goes to our stdout and to log/NAME.log.
+# run_logged NAME COMMAND…: its output goes to our stdout, to log/NAME.log, and
+# for as long as the power is on to /run, which has room when the disk has none.
 # Written so that the status is the command's, not tee's.
 run_logged() (
   name=$1
   shift
-  mkdir -p "$state/log"
-  result=$state/log/.$name.status
-  rm -f "$result"
-  { "$@" 2>&1; echo $? >"$result"; } | tee -a "$state/log/$name.log"
-  status=$(cat "$result" 2>/dev/null) || status=1
-  rm -f "$result"
+  run_folder=$root/run/piimage
+  mkdir -p "$state/log" "$run_folder"
+  rm -f "$run_folder/$name.status" "$run_folder/$name.output"
+  { "$@" 2>&1; echo $? >"$run_folder/$name.status"; } | tee -a "$state/log/$name.log" "$run_folder/$name.output"
+  status=$(cat "$run_folder/$name.status" 2>/dev/null) || status=1
   return "${status:-1}"
 )
 
@@ -207,9 +223,9 @@ copy_log() (
   boot=$(find_boot)
   [ -n "$boot" ] || exit 0
   {
-    mkdir -p "$boot/piimage/log" &&
-      tail -n 200 "$state/log/$1.log" >"$boot/piimage/log/$1.log" &&
-      cp "$state/status" "$boot/piimage/log/status.json"
+    mkdir -p "$boot/piimage/log"
+    tail -n 200 "$root/run/piimage/$1.output" >"$boot/piimage/log/$1.log"
+    cp "$root/run/piimage/status" "$boot/piimage/log/status.json"
     sync
   } 2>/dev/null || :
 )
@@ -223,25 +239,40 @@ apt_get() {
   apt_output=$root/run/piimage/apt.log
   mkdir -p "${apt_output%/*}"
   apt_status=0
-  # Cut off in the middle of an installation, dpkg refuses to go on until told to.
+  # Cut off in the middle of an installation, dpkg refuses to go on until told to; and
+  # of a package that was half unpacked (a disk that was full), apt believes that it is there.
   {
-    dpkg --configure -a &&
-      DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=600 -o Acquire::Retries=3 \
-        -o APT::Update::Error-Mode=any -o Dpkg::Options::=--force-confold "$@" </dev/null
-  } >"$apt_output" 2>&1 || apt_status=$?
+    apt_again=
+    if dpkg-query -W -f '${db:Status-Status}\n' 2>/dev/null | grep -qx half-installed; then apt_again='-o APT::Get::ReInstall=true'; fi
+    # shellcheck disable=SC2086 # two words, or none
+    DEBIAN_FRONTEND=noninteractive dpkg --force-confold --configure -a &&
+      DEBIAN_FRONTEND=noninteractive apt-get -q -y $apt_again -o DPkg::Lock::Timeout=600 -o Acquire::Retries=3 \
+        -o APT::Update::Error-Mode=any -o Dpkg::Options::=--force-confold "$@"
+  } >"$apt_output" 2>&1 </dev/null || apt_status=$?
   cat "$apt_output"
   [ "$apt_status" -ne 0 ] || return 0
+  if grep -Eqi 'lock.* (was|is) (locked|held)|is locked by another|could not get lock' "$apt_output"; then
+    later 'another program is installing packages, and this waits for it'
+  fi
   fail "apt-get $1: $(apt_trouble "$apt_output")"
 }
 
-# apt_trouble LOG: why it failed, for a person.
+# apt_trouble LOG: why apt, or its helper, failed, for a person.
 apt_trouble() {
-  if grep -qi 'no space left' "$1"; then
+  if grep -Eqi 'no space left|enough free space' "$1"; then
     echo "no space left ($(free_megabytes /var) MB free on /var)"
-  elif grep -Eqi 'not (yet )?valid|not yet valid|certificate is not' "$1"; then
+  elif grep -Eqi 'not (yet )?valid|not yet (valid|activated)' "$1"; then
     echo "the clock is wrong: it says $(date -u +%Y-%m-%dT%H:%MZ)"
-  elif grep -Eqi 'could not resolve|temporary failure|unreachable|could not connect|connection (failed|timed out|refused)|failed to fetch' "$1"; then
-    echo 'no way to the package archive: is there a network, and a name server?'
+  elif grep -Eqi 'is expired|expired certificate|certificate.* expired' "$1"; then
+    echo "the archive is out of date, or the clock is wrong: it says $(date -u +%Y-%m-%dT%H:%MZ)"
+  elif grep -Eqi 'gpg error|is not signed|badsig|no_pubkey|signatures? .*(invalid|verif)|certificate verification failed' "$1"; then
+    echo 'the archive is not signed by the key it should be: is it the right mirror?'
+  elif grep -Eqi 'hash sum mismatch|unexpected size' "$1"; then
+    echo 'what came is not what the archive lists: a mirror or proxy that is behind?'
+  elif grep -Eqi 'could not resolve|temporary failure|unreachable|could not connect|connection (failed|timed out|refused)|cannot initiate' "$1"; then
+    echo 'no way to the archive: is there a network, and a name server?'
+  elif grep -Eqi 'does not have a release file|404 +not found' "$1"; then
+    echo 'there is nothing for this release at that address of the archive'
   elif grep -Eqi 'unmet dependencies|broken packages|dpkg was interrupted|error processing' "$1"; then
     echo 'the package database is in disorder: sudo apt-get -f install says more'
   elif grep -Eqi 'unable to locate package|no installation candidate' "$1"; then
@@ -255,8 +286,10 @@ apt_trouble() {
 check_key() {
   # A fresh image has no package lists.
   command -v gpg >/dev/null || { apt_get update && apt_get install --no-install-recommends gpg; }
-  gpg_home=$(mktemp -d)
-  key_listing=$(gpg --homedir "$gpg_home" --batch --with-colons --import-options show-only --import "$1" 2>/dev/null) || key_listing=
+  # In memory: on a disk that is full, any key would look like a wrong one.
+  gpg_home=$root/run/piimage/gpg
+  (umask 077 && mkdir -p "$gpg_home")
+  key_listing=$(gpg --homedir "$gpg_home" --batch --no-autostart --with-colons --import-options show-only --import "$1" 2>/dev/null) || key_listing=
   rm -rf "$gpg_home"
   key_found=$(printf '%s\n' "$key_listing" |
     awk -F: '$1 == "pub" { keys++ } $1 == "fpr" && !seen++ { print $10 } END { if (keys != 1) print "keys:" keys + 0 }')
@@ -268,6 +301,9 @@ check_key() {
 # free_megabytes FOLDER
 free_megabytes() { df -Pk "$root$1" | awk 'NR == 2 { print int($4 / 1024) }'; }
 
+# mark FILE: it is there from now on, and empty; a step is never noted as done by halves.
+mark() { put 644 root:root "$1" </dev/null; }
+
 # install_debs FOLDER: packages that travelled in the payload, if they are whole.
 install_debs() {
   (cd "$1" && sha256sum -c SHA256SUMS) || fail 'a package on the card is damaged: make the card again'
@@ -277,10 +313,13 @@ install_debs() {
 # fetch_file URL TARGET: by apt's own helper, which every image has, with https
 # and the proxy that apt uses.
 fetch_file() {
-  mkdir -p "${2%/*}"
+  fetch_output=$root/run/piimage/fetch.log
+  mkdir -p "${2%/*}" "${fetch_output%/*}"
   rm -f "$2"
-  "$root/usr/lib/apt/apt-helper" download-file "$1" "$2" ||
-    fail "$1 could not be fetched: is there a network, and is it $(date -u +%Y-%m-%d)?"
+  if "$root/usr/lib/apt/apt-helper" download-file "$1" "$2" >"$fetch_output" 2>&1; then return 0; fi
+  cat "$fetch_output"
+  rm -f "$2"
+  fail "$1 could not be fetched: $(apt_trouble "$fetch_output")"
 }
 
 # has_memory_cgroup: version 2 names the controllers that are on; version 1 has a table.
@@ -322,4 +361,25 @@ put_key() {
   if [ -f "$3" ]; then cp "$3" "$new"; else fetch_file "$4" "$new"; fi
   check_key "$new" "$2"
   put 644 root:root "$root/etc/apt/keyrings/$1.asc" <"$new"
+}
+
+# join_swarm ADVERTISE HEAD:PORT: with the token on standard input, straight to
+# Docker's socket: its command line takes a token only as an argument, which every
+# process on the node can read. Perl is on each Debian. Prints why not, and fails.
+join_swarm() {
+  perl -e '
+    use strict;
+    use IO::Socket::UNIX;
+    my ($path, $advertise, $head) = @ARGV;
+    chomp(my $token = <STDIN>);
+    $token =~ /^SWMTKN-[-0-9a-z]+$/ or die "that is no token\n";
+    my $socket = IO::Socket::UNIX->new(Peer => $path) or die "$path: $!\n";
+    my $body = sprintf("{\"ListenAddr\":\"0.0.0.0:2377\",\"AdvertiseAddr\":\"%s\",\"RemoteAddrs\":[\"%s\"],\"JoinToken\":\"%s\"}",
+      $advertise, $head, $token);
+    printf $socket "POST /swarm/join HTTP/1.0\r\nHost: docker\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s",
+      length($body), $body;
+    my $answer = do { local $/; <$socket> } || "";
+    exit 0 if $answer =~ m{^HTTP/1\.[01] 200 };
+    die(($answer =~ /"message":"((?:[^"\\]|\\.)*)"/ ? $1 : "Docker does not answer") . "\n");
+  ' "${DOCKER_SOCKET:-/run/docker.sock}" "$1" "$2"
 }

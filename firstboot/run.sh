@@ -67,7 +67,8 @@ attempt() {
   mkdir -p "$attempts"
   tried=$(($(failed_attempts "$step") + 1))
   echo "$tried" >"$attempts/$step"
-  reason=$(head -c 200 "$root/run/piimage/reason" 2>/dev/null) || reason=
+  # A step that did not say why has a program that did.
+  reason=$({ cat "$root/run/piimage/reason" || grep . "$root/run/piimage/$step.output" | tail -n 1; } 2>/dev/null | cut -c 1-200)
   [ "$status" -ne 78 ] || give_up "$step" "${reason:-not possible on this node}"
   [ "$status" -eq 75 ] || [ "$tried" -lt "$limit" ] || give_up "$step" "failed $tried times; tried again at the next boot${reason:+: $reason}"
   pause=$(pause_after "$tried")
@@ -149,19 +150,26 @@ fi
 # Before the steps: one of them may wait for days, with the seed in plain sight.
 if our_seed; then attempt cloud-init retire_cloud_init; fi
 
-mkdir -p "$state/steps"
+# run_step NAME FILE
+run_step() {
+  sh "$2" || return $?
+  sync
+  mark "$state/steps/$1" || return 1
+  sync
+}
+
 for file in "$payload"/firstboot.d/*.sh; do
   [ -f "$file" ] || continue
   name=${file##*/}
   name=${name%.sh}
   [ ! -e "$state/steps/$name" ] || continue
-  attempt "$name" sh "$file"
-  sync
-  : >"$state/steps/$name"
-  sync
+  attempt "$name" run_step "$name" "$file"
 done
 
 # Said first, marked then: cut off between the two, it is said again.
-report firstboot 'done'
-cp "$payload/.id" "$state/firstboot.done"
-sync
+finish() {
+  report firstboot 'done'
+  put 644 root:root "$state/firstboot.done" <"$payload/.id"
+  sync
+}
+attempt firstboot finish

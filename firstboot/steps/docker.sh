@@ -118,7 +118,7 @@ install_docker
 # Whoever is in that group is root.
 if [ "${PIIMAGE_DOCKER_GROUP:-false}" = true ] && [ -n "${PIIMAGE_USER:-}" ]; then
   awk -F: -v user="$PIIMAGE_USER" '$1 == "docker" && (","$4",") ~ ("," user ",") { found = 1 } END { exit !found }' "$root/etc/group" ||
-    usermod ${root:+-R "$root"} -aG docker "$PIIMAGE_USER"
+    accounts usermod -aG docker "$PIIMAGE_USER"
 fi
 if has_unit docker.service; then enable_unit docker.service; fi
 has_memory_cgroup ||

@@ -44,8 +44,12 @@ SOURCE
     # shellcheck disable=SC2086 # no argument where there is one already
     apt_get install --no-install-recommends $runtime kubelet kubeadm kubectl
   fi
-  # A cluster is brought to another version on purpose, node by node.
-  apt-mark hold kubelet kubeadm kubectl
+}
+
+# A cluster is brought to another version on purpose, node by node.
+hold_packages() {
+  [ "$(apt-mark showhold | grep -cxE 'kubelet|kubeadm|kubectl')" -ne 3 ] || return 0
+  apt-mark hold kubelet kubeadm kubectl || fail "the packages could not be held at their version: $(free_megabytes /var) MB are free"
 }
 
 # Kubelet and containerd must agree on who keeps the control groups.
@@ -54,9 +58,14 @@ configure_containerd() {
   mkdir -p "${new%/*}"
   containerd config default | sed 's/^\( *SystemdCgroup *= *\)false/\1true/' >"$new"
   grep -q '^ *SystemdCgroup *= *true' "$new" || fail 'containerd has no setting SystemdCgroup: which version is it?'
-  if cmp -s "$new" "$root/etc/containerd/config.toml"; then return 0; fi
-  put 644 root:root "$root/etc/containerd/config.toml" <"$new"
-  if is_running; then systemctl restart containerd.service || fail 'containerd does not start: journalctl -u containerd says why'; fi
+  restart=yes
+  if cmp -s "$new" "$root/etc/containerd/config.toml"; then
+    ! is_running || ! systemctl -q is-active containerd.service || restart=no
+  else
+    put 644 root:root "$root/etc/containerd/config.toml" <"$new"
+  fi
+  if [ "$restart" = no ] || ! is_running; then return 0; fi
+  systemctl restart containerd.service || fail 'containerd does not start: journalctl -u containerd says why'
 }
 
 # registration: what this node says about itself; part of both kinds of settings.
@@ -173,6 +182,7 @@ has_memory_cgroup ||
   impossible 'the kernel has no memory control group, without which the kubelet does not start: is cgroup_enable=memory in cmdline.txt?'
 swap_off
 install_packages
+hold_packages
 configure_containerd
 enable_unit containerd.service
 enable_unit kubelet.service

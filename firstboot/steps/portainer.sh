@@ -14,5 +14,5 @@ if ! docker secret inspect portainer-admin >/dev/null 2>&1; then
   docker secret create portainer-admin - <"$secrets/portainer-password" >/dev/null ||
     fail 'the swarm did not take the secret portainer-admin'
 fi
-docker stack deploy -c "$root/etc/piimage/portainer.yaml" portainer ||
+docker stack deploy --resolve-image changed -c "$root/etc/piimage/portainer.yaml" portainer ||
   fail 'the stack could not be deployed: docker stack ps portainer says why'

@@ -63,7 +63,7 @@ gather() {
 close() {
   rm -rf "$root/var/lib/piimage-join"
   rm -f "$root/etc/sudoers.d/90-piimage-join" "$root/usr/local/sbin/piimage-join-token"
-  if grep -q '^piimage-join:' "$root/etc/passwd"; then userdel ${root:+-R "$root"} piimage-join; fi
+  if grep -q '^piimage-join:' "$root/etc/passwd"; then accounts userdel piimage-join; fi
   docker swarm join-token --rotate -q worker >/dev/null
   date -u +%Y-%m-%dT%H:%M:%SZ | put 644 root:root "$closed"
 }

@@ -62,10 +62,9 @@ open_broker() {
   [ -f "$payload/material/join-authorized-keys" ] || return 0
   [ ! -e "$state/swarm-closed" ] || return 0
   home=$root/var/lib/piimage-join
-  grep -q '^piimage-join:' "$root/etc/passwd" ||
-    useradd ${root:+-R "$root"} -r -M -d /var/lib/piimage-join -s /bin/sh piimage-join
   # No password fits; a "!" would be a locked account, which some sshd refuse.
-  usermod ${root:+-R "$root"} -p '*' piimage-join
+  grep -q '^piimage-join:' "$root/etc/passwd" ||
+    accounts useradd -r -M -d /var/lib/piimage-join -s /bin/sh -p '*' piimage-join
   mkdir -p "$home/.ssh"
   own root:root "$home" "$home/.ssh"
   chmod 755 "$home" "$home/.ssh"
@@ -120,8 +119,11 @@ join() {
       pause
     done
   fi
-  said=$(docker swarm join --token "$token" --advertise-addr "${PIIMAGE_SWARM_ADDRESS:-$PIIMAGE_SWARM_INTERFACE}" "$head:2377" 2>&1) ||
-    tell "docker swarm join: $(printf '%s' "$said" | redacted | head -n 1)"
+  said=$(printf '%s\n' "$token" | join_swarm "${PIIMAGE_SWARM_ADDRESS:-$PIIMAGE_SWARM_INTERFACE}" "$head:2377" 2>&1) || {
+    said="the swarm did not take this node in: $(printf '%s' "$said" | redacted | head -n 1)"
+    case $said in *'no space left'*) fail "$said" ;; esac
+    tell "$said"
+  }
   token=
 }
 

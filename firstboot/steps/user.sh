@@ -8,12 +8,6 @@ set -eu
 name=$PIIMAGE_USER
 field() { awk -F: -v name="$1" -v number="$2" '$1 == name { print $number; exit }' "$root/etc/passwd"; }
 has_group() { grep -q "^$1:" "$root/etc/group"; }
-# The shadow tools take a root folder by themselves.
-tool() {
-  command=$1
-  shift
-  "$command" ${root:+-R "$root"} "$@"
-}
 
 if [ -z "$(field "$name" 1)" ]; then
   first=$(awk -F: '$3 == 1000 { print $1; exit }' "$root/etc/passwd")
@@ -22,14 +16,14 @@ if [ -z "$(field "$name" 1)" ]; then
     for ranges in "$root/etc/subuid" "$root/etc/subgid"; do
       [ ! -f "$ranges" ] || sed "s/^$first:/$name:/" "$ranges" | put 644 root:root "$ranges"
     done
-    if has_group "$first" && ! has_group "$name"; then tool groupmod -n "$name" "$first"; fi
-    tool usermod -l "$name" "$first"
+    if has_group "$first" && ! has_group "$name"; then accounts groupmod -n "$name" "$first"; fi
+    accounts usermod -l "$name" "$first"
   else
     groups=
     for group in adm dialout cdrom sudo audio video plugdev games users input render netdev gpio i2c spi; do
       if has_group "$group"; then groups=$groups${groups:+,}$group; fi
     done
-    tool useradd -u 1000 -m -s /bin/bash ${groups:+-G "$groups"} "$name"
+    accounts useradd -u 1000 -m -s /bin/bash ${groups:+-G "$groups"} "$name"
   fi
 fi
 
@@ -39,7 +33,7 @@ home=$(field "$name" 6)
 if [ "$home" != "/home/$name" ] && [ "$name" != root ]; then
   if [ -d "$root$home" ] && [ ! -e "$root/home/$name" ]; then mv "$root$home" "$root/home/$name"; fi
   home=/home/$name
-  tool usermod -d "$home" "$name"
+  accounts usermod -d "$home" "$name"
 fi
 ids=$(field "$name" 3):$(field "$name" 4)
 if [ ! -d "$root$home" ]; then
@@ -47,15 +41,14 @@ if [ ! -d "$root$home" ]; then
   own "$ids" "$root$home"
 fi
 # An image of April 2026 leaves its first user with a shell that refuses logins.
-case $(field "$name" 7) in */nologin | */false | '') tool usermod -s /bin/bash "$name" ;; esac
+case $(field "$name" 7) in */nologin | */false | '') accounts usermod -s /bin/bash "$name" ;; esac
 
 # The hash goes through a pipe: arguments can be read by every process. Without
 # one, no password fits; old images came with one that everybody knows.
-if [ -s "$secrets/password-hash" ]; then
-  printf '%s:%s\n' "$name" "$(head -n 1 "$secrets/password-hash")" | tool chpasswd -e
-else
-  tool usermod -p '*' "$name"
-fi
+hash='*'
+if [ -s "$secrets/password-hash" ]; then hash=$(head -n 1 "$secrets/password-hash"); fi
+has_hash=$(awk -F: -v name="$name" '$1 == name { print $2; exit }' "$root/etc/shadow" 2>/dev/null) || has_hash=
+if [ "$has_hash" != "$hash" ]; then printf '%s:%s\n' "$name" "$hash" | accounts chpasswd -e; fi
 
 if [ -s "$payload/keys/authorized_keys" ]; then
   mkdir -p "$root$home/.ssh"

@@ -9,7 +9,9 @@ import { createReadStream } from 'node:fs'
 import { rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import type { BlockReader, Range } from '../disk/blocks.ts'
+import { UsageError } from '../errors.ts'
 import { syncFolder, writeFileAtomically } from '../io/atomic-file.ts'
+import { clearDeadParts, partOf } from '../io/parts.ts'
 import type { Task } from '../progress.ts'
 import { MiB } from '../units.ts'
 import { formatBmap, mappedRanges, RangeDigests } from './bmap.ts'
@@ -24,6 +26,8 @@ export interface BakeRequest {
   name: string
   format: BakeFormat
   level?: number
+  /** Permission bits: 0600 for an image that holds a node's secrets. */
+  mode: number
 }
 
 export interface Baked {
@@ -48,23 +52,26 @@ export const bakedFileName = (name: string, format: BakeFormat): string =>
 /** @throws the signal's reason when stopped; nothing but complete files is left behind */
 export async function bakeImage(request: BakeRequest, task: Task): Promise<Baked> {
   const path = join(request.folder, bakedFileName(request.name, request.format))
-  const partial = `${path}.${process.pid}.part`
+  const partial = partOf(path)
+  const sidecar = `${path}.sha256`
+  const bmap = join(request.folder, `${request.name}.bmap`)
   const ranges = mappedRanges(request.used, request.image.length)
   const rangeDigests = new RangeDigests(ranges)
   let extractedSha256: string
   let sha256: string
   try {
+    await refuseSecondWriter(path)
     extractedSha256 = await copyImage(request, partial, rangeDigests, task)
     sha256 = request.format === 'img' ? extractedSha256 : await digestFile(partial)
+    // Stopped from here on, an image may lack what describes it; it never lies beside what describes another.
+    for (const stale of [sidecar, bmap]) await rm(stale, { force: true })
     await rename(partial, path)
   } catch (error) {
     await rm(partial, { force: true })
     throw error
   }
   await syncFolder(dirname(path))
-  const sidecar = `${path}.sha256`
   await writeFileAtomically(sidecar, `${sha256}  ${basename(path)}\n`)
-  const bmap = join(request.folder, `${request.name}.bmap`)
   await writeFileAtomically(bmap, formatBmap(request.image.length, ranges, rangeDigests.digests()))
   return {
     path,
@@ -77,6 +84,15 @@ export async function bakeImage(request: BakeRequest, task: Task): Promise<Baked
   }
 }
 
+/** @throws {UsageError} two would make the same file: each would describe the other's beside its own */
+async function refuseSecondWriter(path: string): Promise<void> {
+  const pid = await clearDeadParts(path)
+  if (pid === undefined) return
+  throw new UsageError(`${path} is being made by another piimage (process ${pid})`, {
+    hint: 'Wait for it to end, or bake into another folder with --output DIR.',
+  })
+}
+
 /** @returns sha256 of the image's bytes */
 async function copyImage(
   request: BakeRequest,
@@ -85,7 +101,7 @@ async function copyImage(
   task: Task,
 ): Promise<string> {
   const { image } = request
-  const sink = await openSink(path, request.format, request.level)
+  const sink = await openSink(path, request.format, request.mode, request.level)
   const hash = createHash('sha256')
   try {
     for (let offset = 0; offset < image.length; offset += CHUNK_BYTES) {

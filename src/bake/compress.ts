@@ -35,11 +35,17 @@ const zeroes = Buffer.alloc(HOLE_BYTES)
 
 /**
  * @param path made new; must not exist
+ * @param mode permission bits of the file
  * @param level compression level, undefined for the format's own default
  * @throws {UsageError} the format's compressor is not on this machine
  */
-export async function openSink(path: string, format: BakeFormat, level?: number): Promise<Sink> {
-  const handle = await open(path, 'wx')
+export async function openSink(
+  path: string,
+  format: BakeFormat,
+  mode: number,
+  level?: number,
+): Promise<Sink> {
+  const handle = await open(path, 'wx', mode)
   try {
     if (format === 'img') return sparseSink(handle)
     if (format === 'zst' && hasZstd()) return streamSink(zstdStream(level), handle)

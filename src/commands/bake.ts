@@ -14,6 +14,7 @@ import { formatBytes } from '../units.ts'
 import { type Context, defineCommand, type GlobalArgs } from './command.ts'
 import { osListEntry, writeSbom } from './support/bake-sidecars.ts'
 import { openBases } from './support/base-image.ts'
+import { whileFileLocked } from './support/file-lock.ts'
 import { bakeNetbootCards, type NetbootCardKind, needsNetbootCard } from './support/netboot-card.ts'
 import { buildNodeImage, type NodeImage } from './support/node-image.ts'
 import { isOneOff, type OneOffArgs, oneOffFlags, openAnyProject } from './support/one-off.ts'
@@ -96,8 +97,9 @@ export const bakeCommand = defineCommand<BakeArgs>({
     await refuseToReplace(project.cluster, nodes, folder, args, context)
     await mkdir(folder, { recursive: true })
     const list = join(folder, listName(shard))
-    const listedBefore = existsSync(list) ? await readFile(list, 'utf8') : undefined
-    formatOsList([], listedBefore)
+    const readList = async () => (existsSync(list) ? readFile(list, 'utf8') : undefined)
+    // A list that is none is known before hours of work.
+    formatOsList([], await readList())
     const bases = await openBases(args, context)
     const listed: OsListImage[] = []
     const skipped: string[] = []
@@ -118,7 +120,9 @@ export const bakeCommand = defineCommand<BakeArgs>({
     }
     if (listed.length === 0 && skipped.length > 0)
       throw new UsageError(`no node is for release: ${skipped.join(', ')}`, { hint: RELEASE_HINT })
-    await writeFileAtomically(list, formatOsList(listed, listedBefore))
+    await whileFileLocked(list, context, async () =>
+      writeFileAtomically(list, formatOsList(listed, await readList())),
+    )
     return { files: [list], skipped }
   },
 })
@@ -164,7 +168,9 @@ async function bakeOne(
   await base.verified(task)
   const name = fileNameOf(project.cluster, node, args)
   const { format, level } = args
-  const baked = await bakeImage({ image: changes, used: ranges, folder, name, format, level }, task)
+  // What is not for release holds the node's keys.
+  const mode = args.release ? 0o644 : 0o600
+  const baked = await bakeImage({ image: changes, used: ranges, folder, name, format, level, mode }, task)
   const image = project.imageOf(node)
   if (args.release)
     baked.files.push(await writeSbom({ folder, name, node, image, baseSha256: base.sha256, baked }))

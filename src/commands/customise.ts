@@ -18,11 +18,12 @@ import type { Drive } from '../drives/drive.ts'
 import { guardDrive } from '../drives/guard.ts'
 import { UsageError } from '../errors.ts'
 import { patchCard } from '../flash/patch.ts'
-import { openDriveTarget, openImageTarget } from '../flash/target.ts'
+import { openDriveTarget, openImageTarget, type Target } from '../flash/target.ts'
 import { formatBytes } from '../units.ts'
 import { version } from '../version.ts'
 import { type Context, defineCommand, type GlobalArgs } from './command.ts'
 import { describeDrive } from './support/describe-drive.ts'
+import { lockFileOrRefuse } from './support/file-lock.ts'
 import { newestTime, openBootVolume } from './support/node-image.ts'
 import { imageOfCard, isOneOff, type OneOffArgs, oneOffFlags, openAnyProject } from './support/one-off.ts'
 import { openCard } from './support/open-card.ts'
@@ -65,7 +66,12 @@ export const customiseCommand = defineCommand<CustomiseArgs>({
         hint: 'Name one of the cluster file: --node NAME; or make one without a file: --hostname NAME',
       })
     const drive = args['dry-run'] || isFile(path) ? undefined : await guard(path, args, context)
-    const card = await openCard(path, args.path)
+    // Nobody else changes it between its reading and its writing.
+    const held = args['dry-run'] ? undefined : await hold(path, args, drive)
+    const card = await openCard(path, args.path).catch(async (error) => {
+      await held?.close()
+      throw error
+    })
     try {
       const onCard = await imageOn(card, args)
       const project = await openAnyProject(args, context, onCard === undefined ? {} : { onCard })
@@ -74,7 +80,7 @@ export const customiseCommand = defineCommand<CustomiseArgs>({
       for (const warning of plan.warnings) output.warn(`${node.name}: ${warning}`)
       const facts = { path, node: node.name, was: earlier?.node ?? null, files: plan.files.length }
       output.event('planned', { ...facts, sectors: changes.sectorCount })
-      if (args['dry-run']) {
+      if (held === undefined) {
         output.print(describeBootPlan(plan))
         return { ...facts, written: false }
       }
@@ -85,26 +91,47 @@ export const customiseCommand = defineCommand<CustomiseArgs>({
       output.note(describeChange(args.path, drive, node, earlier, plan))
       if (drive !== undefined && !args.yes && !(await world.confirm('Go on?')))
         throw new UsageError('not confirmed, nothing was written', { hint: '--yes answers for you' })
-      const target = drive === undefined ? await openImageTarget(path) : await openDriveTarget(drive)
-      try {
-        const report = await patchCard(
-          { target, before: card, after: changes, ranges: changes.ranges() },
-          { report: output.progress, signal: world.signal },
-        )
-        output.event('customised', { ...facts, ...report })
-        output.print(
-          `${args.path} is ${node.name}: ${formatBytes(report.bytesWritten)} of its boot partition written, read back and equal`,
-        )
-      } finally {
-        await target.close()
-      }
+      const report = await patchCard(
+        { target: held.target, before: card, after: changes, ranges: changes.ranges() },
+        { report: output.progress, signal: world.signal },
+      )
+      output.event('customised', { ...facts, ...report })
+      output.print(
+        `${args.path} is ${node.name}: ${formatBytes(report.bytesWritten)} of its boot partition written, read back and equal`,
+      )
       output.note('The root file system is as it was: what the card did before stays there.')
       return { ...facts, written: true }
     } finally {
       await card.close()
+      await held?.close()
     }
   },
 })
+
+interface Held {
+  target: Target
+  close(): Promise<void>
+}
+
+/** Open what will be changed, for this process alone. */
+async function hold(path: string, args: CustomiseArgs, drive: Drive | undefined): Promise<Held> {
+  if (drive !== undefined) {
+    const target = await openDriveTarget(drive)
+    return { target, close: () => target.close() }
+  }
+  const lock = lockFileOrRefuse(path, `is changing ${args.path}`)
+  try {
+    const target = await openImageTarget(path)
+    const close = async () => {
+      await target.close()
+      lock.release()
+    }
+    return { target, close }
+  } catch (error) {
+    lock.release()
+    throw error
+  }
+}
 
 /** Of a node without a cluster file that doesn't name its image: the one that is there. */
 async function imageOn(card: BlockReader, args: CustomiseArgs): Promise<LockedImage | undefined> {

@@ -1,6 +1,7 @@
 /**
  * `piimage export`: the cluster as other tools want it. To stdout, or to a file
- * of its own; never into a file that somebody else wrote.
+ * of its own; never into a file that somebody else wrote. All but `kubeconfig`
+ * come from the cluster file alone; that one is asked of the head.
  */
 import { existsSync, readFileSync } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
@@ -16,26 +17,25 @@ import { formatKnownHosts } from '../export/known-hosts.ts'
 import { type KnownAddresses, planReach } from '../export/reach.ts'
 import { formatSshConfig } from '../export/ssh-config.ts'
 import { writeFileAtomically } from '../io/atomic-file.ts'
-import { readClusterKey } from '../secrets/cluster-key.ts'
-import { sshHostKey } from '../secrets/identity.ts'
 import { type Context, defineCommand, type GlobalArgs } from './command.ts'
 import { parseAddresses } from './support/addresses.ts'
+import { fetchKubeconfig, type KubeconfigArgs } from './support/head-kubeconfig.ts'
 import { findIdentityFiles } from './support/identity-file.ts'
 import { expandHome, fromHome } from './support/portable-path.ts'
-import { CLUSTER_KEY_FILE, findNode, openProject } from './support/project.ts'
+import { findNode, openProject, type Project } from './support/project.ts'
 
-interface ExportArgs {
+interface ExportArgs extends KubeconfigArgs {
   format: string
   output?: string
   'known-hosts'?: string
   address: string[]
-  node?: string[]
 }
 
 interface Job {
   args: GlobalArgs & ExportArgs
   context: Context
   cluster: Cluster
+  keys: Project['keys']
   home: string
   addresses: KnownAddresses
   /** Where the exported known_hosts lies, absolute. */
@@ -47,7 +47,7 @@ type Exporter = (job: Job) => Promise<string> | string
 
 export const exportCommand = defineCommand<ExportArgs>({
   command: 'export <format>',
-  describe: 'Files for ssh, Ansible, /etc/hosts and the boards themselves',
+  describe: 'Files for ssh, Ansible, kubectl, /etc/hosts and the boards themselves',
   builder: (cli) =>
     cli
       .positional('format', {
@@ -74,13 +74,22 @@ export const exportCommand = defineCommand<ExportArgs>({
         describe: 'NODE=ADDRESS: where a node is that asks for its address by DHCP',
       })
       .option('node', { type: 'string', array: true, nargs: 1, describe: 'eeprom: only these nodes' })
+      .option('server', {
+        type: 'string',
+        nargs: 1,
+        describe: "kubeconfig: where the API is (default: the head's address)",
+      })
+      .option('identity', { type: 'string', nargs: 1, describe: 'kubeconfig: private key to log in with' })
+      .option('ssh-config', { type: 'string', nargs: 1, describe: 'kubeconfig: ssh configuration to use' })
       .example('$0 export known-hosts -o known_hosts', 'Host keys, before the first boot')
-      .example('$0 export ssh-config -o ssh_config', 'Then: ssh -F ssh_config oneil'),
+      .example('$0 export ssh-config -o ssh_config', 'Then: ssh -F ssh_config oneil')
+      .example('$0 export kubeconfig -o kubeconfig', 'From a head of kubeadm or k3s'),
   async run(args, context) {
     const { world, output } = context
     const exporter = exporters[args.format]
     if (exporter === undefined) throw new Error(`no exporter ${args.format}`)
-    const { cluster } = await openProject(args, context)
+    const { cluster, keys } = await openProject(args, context)
+    if (args.format === 'kubeconfig' && args.json && args.output === undefined) refuseSecret()
     const home = world.env.HOME ?? homedir()
     const knownHosts = resolve(
       world.cwd,
@@ -89,19 +98,23 @@ export const exportCommand = defineCommand<ExportArgs>({
         : expandHome(args['known-hosts'], home),
     )
     const addresses = parseAddresses(args.address, cluster)
-    const text = await exporter({ args, context, cluster, home, addresses, knownHosts })
-    if (args.output === undefined) {
+    const file = args.output === undefined ? undefined : resolve(world.cwd, expandHome(args.output, home))
+    if (file !== undefined) refuseForeign(file, args.output ?? '', args.yes, home)
+    const text = await exporter({ args, context, cluster, keys, home, addresses, knownHosts })
+    if (file === undefined) {
       output.print(text.replace(/\n$/, ''))
       return { format: args.format, text }
     }
-    const file = resolve(world.cwd, expandHome(args.output, home))
-    refuseForeign(file, args.output, args.yes, home)
     await mkdir(dirname(file), { recursive: true })
-    await writeFileAtomically(file, text)
+    await writeFileAtomically(file, text, args.format === 'kubeconfig' ? 0o600 : 0o644)
     output.note(`made ${args.output}`)
     if (args.format === 'ssh-config')
       output.note(
         `Use it with ssh -F ${args.output} NODE, or for good with this line at the top of ~/.ssh/config:\n  Include ${fromHome(file, home)}`,
+      )
+    if (args.format === 'kubeconfig')
+      output.note(
+        `Use it with kubectl --kubeconfig ${args.output} get nodes, or beside your own:\n  export KUBECONFIG=~/.kube/config:${fromHome(file, home)}\nIt opens the whole cluster: keep it out of git.`,
       )
     return { format: args.format, file }
   },
@@ -125,9 +138,17 @@ const exporters: Record<string, Exporter> = {
     })
   },
   hosts: ({ cluster }) => formatHosts(cluster),
-  'known-hosts': async ({ cluster, addresses }) => {
-    const key = await readClusterKey(join(cluster.folder, CLUSTER_KEY_FILE))
-    return formatKnownHosts(cluster, (node) => sshHostKey(key, node).publicLine, addresses)
+  'known-hosts': async ({ cluster, keys, addresses }) => {
+    const { hostKey } = await keys()
+    return formatKnownHosts(cluster, (node) => hostKey(node).publicLine, addresses)
+  },
+  kubeconfig: async ({ args, context, cluster, keys }) => {
+    const { text, head, address } = await fetchKubeconfig(cluster, keys, args, context.world)
+    if (args.server === undefined)
+      context.output.note(
+        `The API is looked for at ${address}, inside the cluster's network. From outside: export kubeconfig --server 127.0.0.1, and ssh -L 6443:${address}:6443 ${head.name}`,
+      )
+    return text
   },
   eeprom: ({ args, cluster }) => {
     const nodes = args.node?.map((name) => findNode(cluster, name)) ?? cluster.nodes
@@ -164,8 +185,19 @@ function writablePath(path: string, home: string): string {
   return fromHome(path, home)
 }
 
+/** @throws {UsageError} always: --json holds no secrets */
+function refuseSecret(): never {
+  throw new UsageError("a kubeconfig holds an administrator's key, and --json holds no secrets", {
+    hint: 'Name a file: -o kubeconfig',
+  })
+}
+
 /** @throws {UsageError} the file is the person's own, or nobody said that it may be replaced */
 function refuseForeign(file: string, shownAs: string, yes: boolean, home: string): void {
+  if (file === join(home, '.kube', 'config'))
+    throw new UsageError(`${shownAs} is your own kubeconfig and is never written to`, {
+      hint: 'Write to another file, and name both: export KUBECONFIG=~/.kube/config:FILE',
+    })
   if (file === join(home, '.ssh', 'config'))
     throw new UsageError(`${shownAs} is your own ssh configuration and is never written to`, {
       hint: 'Write to another file, and put an Include line for it at the top of ~/.ssh/config',

@@ -10,7 +10,6 @@ import { UsageError } from '../errors.ts'
 import { formatTable } from '../report/table.ts'
 import { type Context, defineCommand, type GlobalArgs } from './command.ts'
 import { openBases } from './support/base-image.ts'
-import { runBatch } from './support/batch.ts'
 import { describeDrive } from './support/describe-drive.ts'
 import {
   type CardArgs,
@@ -68,6 +67,11 @@ export const flashCommand = defineCommand<FlashArgs>({
         type: 'boolean',
         default: false,
         describe: 'Write free space as well, as the image has it',
+      })
+      .option('probe', {
+        type: 'boolean',
+        default: false,
+        describe: 'First find out whether the card holds what it announces',
       })
       .option('verify', {
         type: 'boolean',
@@ -137,6 +141,7 @@ async function flashPairs(args: GlobalArgs & FlashArgs, context: Context): Promi
 
 /** Every node, as cards are put in. */
 async function flashBatch(args: GlobalArgs & FlashArgs, context: Context): Promise<object> {
+  const { runBatch } = await import('./support/batch.ts')
   const project = await openProject(args, context)
   await project.keys()
   const nodes =
@@ -157,7 +162,7 @@ const MOST_READERS = 8
 
 /** @throws {UsageError} flags that contradict each other */
 function checkArgs(args: FlashArgs): void {
-  const { retries, changedOnly, all, node = [], drive } = args
+  const { retries, changedOnly, probe, all, node = [], drive } = args
   if (!all && node.length === 0 && !isOneOff(args))
     throw new UsageError('which node?', {
       hint: 'Name one of the cluster file: --node NAME; or --all, card after card; or make one without a file: --image IMAGE --hostname NAME',
@@ -179,6 +184,14 @@ function checkArgs(args: FlashArgs): void {
   if (changedOnly && file !== undefined)
     throw new UsageError(`--changed-only is for cards; ${file} is a file, which is always made anew`, {
       hint: 'Leave --changed-only out, or name a drive.',
+    })
+  if (probe && changedOnly)
+    throw new UsageError('--probe writes all over the card, and --changed-only keeps what is there', {
+      hint: 'Leave one of them out.',
+    })
+  if (probe && file !== undefined)
+    throw new UsageError(`--probe is for cards; ${file} is a file, which is as large as it says`, {
+      hint: 'Leave --probe out, or name a drive.',
     })
 }
 

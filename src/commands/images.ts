@@ -3,20 +3,16 @@ import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { addToLock, findImage, formatLock, readLock } from '../catalog/lock.ts'
-import { lockImage } from '../catalog/lock-image.ts'
 import type { Lock, LockedImage } from '../catalog/locked-image.ts'
 import { FetchError, UsageError } from '../errors.ts'
 import { listCache, pruneCache, verifyCache } from '../fetch/cache-contents.ts'
-import { fetchImage } from '../fetch/fetch-image.ts'
-import { openHttp } from '../fetch/http.ts'
-import { openPublisherHttp } from '../fetch/publisher-http.ts'
 import { writeFileAtomically } from '../io/atomic-file.ts'
 import { packageRoot } from '../package-root.ts'
 import type { Task } from '../progress.ts'
 import { formatTable } from '../report/table.ts'
 import { formatBytes } from '../units.ts'
 import { type Context, defineCommand, type GlobalArgs } from './command.ts'
-import { openBases } from './support/base-image.ts'
+import { whileFileLocked } from './support/file-lock.ts'
 import { cacheOf, lockPath } from './support/project.ts'
 
 interface ImagesArgs {
@@ -93,12 +89,17 @@ const lockOne: Action = async (args, context) => {
     throw new UsageError('lock takes one URL', { hint: 'piimage images lock https://…/image.img.xz' })
   }
   const { world, output } = context
+  const { lockImage } = await import('../catalog/lock-image.ts')
+  const { openHttp } = await import('../fetch/http.ts')
+  const { openPublisherHttp } = await import('../fetch/publisher-http.ts')
   // Never the lock that ships with piimage: this one is the person's own.
   const lockFile = resolve(
     world.cwd,
     args.lock ?? join(dirname(resolve(world.cwd, args.cluster)), 'images.lock.json'),
   )
-  const before = existsSync(lockFile) ? await readLock(lockFile) : await startLock(lockFile, args, context)
+  const readBefore = () => (existsSync(lockFile) ? readLock(lockFile) : startLock(lockFile, args, context))
+  // What is wrong with it is known before anything is downloaded.
+  await readBefore()
   const cache = await cacheOf(args, context)
   const http = openHttp({ env: world.env })
   const task = taskOf(context)
@@ -118,8 +119,12 @@ const lockOne: Action = async (args, context) => {
     },
     task,
   )
-  const { lock, change } = addToLock(before, image)
-  if (change !== 'same') await writeFileAtomically(lockFile, formatLock(lock))
+  const change = await whileFileLocked(lockFile, context, async () => {
+    // Read again: another piimage may have added to it meanwhile.
+    const { lock, change } = addToLock(await readBefore(), image)
+    if (change !== 'same') await writeFileAtomically(lockFile, formatLock(lock))
+    return change
+  })
   const { sha256, source } = image.download
   output.print(`${image.key}: ${change}; sha256 ${sha256}, says ${source.kind}`)
   output.note(`in ${lockFile}`)
@@ -154,6 +159,9 @@ const chosenImages = async (args: GlobalArgs & ImagesArgs, context: Context): Pr
 const fetchChosen: Action = async (args, context) => {
   const images = await chosenImages(args, context)
   const { output, world } = context
+  const { fetchImage } = await import('../fetch/fetch-image.ts')
+  const { openHttp } = await import('../fetch/http.ts')
+  const { openBases } = await import('./support/base-image.ts')
   const bases = await openBases(args, context)
   const http = openHttp({ env: world.env })
   try {

@@ -8,13 +8,15 @@
  * written, so the first `plan` finds nothing wrong in it.
  */
 
-import { existsSync } from 'node:fs'
-import { mkdir, open, readFile, writeFile } from 'node:fs/promises'
+import { existsSync, statSync } from 'node:fs'
+import { mkdir, open, readFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { basename, join, relative, resolve } from 'node:path'
 import { parseCluster, readLocalFile } from '../cluster/cluster-file.ts'
 import { formats } from '../cluster/formats.ts'
 import { MistakesError, UsageError } from '../errors.ts'
+import { createFileAtomically } from '../io/atomic-file.ts'
+import { clearDeadParts } from '../io/parts.ts'
 import { createClusterKey } from '../secrets/cluster-key.ts'
 import type { World } from '../world.ts'
 import { type Context, defineCommand, type GlobalArgs } from './command.ts'
@@ -36,6 +38,8 @@ interface InitArgs {
 
 /** The pass phrase lies beside the cluster file unless a flag names another place. */
 const PASSPHRASE_FILE = 'wifi.passphrase'
+/** As `export kubeconfig` is shown to be used. */
+const KUBECONFIG_FILE = 'kubeconfig'
 /** Needs nothing of anybody's: what it holds is only looked at. */
 const DEFAULT_TEMPLATE = 'demo'
 
@@ -74,26 +78,32 @@ export const initCommand = defineCommand<InitArgs>({
     const folder = resolve(world.cwd, args.dir)
     const shown = (name: string): string => relative(world.cwd, join(folder, name))
     const made: string[] = []
-    const ignored = [CLUSTER_KEY_FILE, JOURNAL_FILE]
+    if (statSync(folder, { throwIfNoEntry: false })?.isDirectory())
+      // A key that was half made is a secret under a name that git does not ignore.
+      for (const name of [CLUSTER_KEY_FILE, PASSPHRASE_FILE, 'cluster.yaml'])
+        await clearDeadParts(join(folder, name))
+    const make = async (name: string, makeFile: () => Promise<unknown>) => {
+      await makeFile()
+      made.push(name)
+    }
+    const ignored = [CLUSTER_KEY_FILE, JOURNAL_FILE, KUBECONFIG_FILE]
     let start: Start | undefined
     if (existsSync(join(folder, 'cluster.yaml'))) {
       output.note(`${shown('cluster.yaml')} is there already and stays as it is`)
     } else {
       start = await prepare(args, folder, context)
       await mkdir(folder, { recursive: true })
-      await writeFile(join(folder, 'cluster.yaml'), start.text, { flag: 'wx' })
-      made.push('cluster.yaml')
-      if (start.passphrase !== undefined) {
-        await writeFile(join(folder, PASSPHRASE_FILE), `${start.passphrase}\n`, { flag: 'wx', mode: 0o600 })
-        made.push(PASSPHRASE_FILE)
-      }
-      if (start.template.wifi !== undefined) ignored.push(PASSPHRASE_FILE)
+      const { passphrase, template } = start
+      if (passphrase !== undefined)
+        await make(PASSPHRASE_FILE, () => create(join(folder, PASSPHRASE_FILE), `${passphrase}\n`, 0o600))
+      if (template.wifi !== undefined) ignored.push(PASSPHRASE_FILE)
     }
-    if (!existsSync(join(folder, CLUSTER_KEY_FILE))) {
-      await createClusterKey(join(folder, CLUSTER_KEY_FILE))
-      made.push(CLUSTER_KEY_FILE)
-    }
+    const keyFile = join(folder, CLUSTER_KEY_FILE)
+    if (!existsSync(keyFile)) await make(CLUSTER_KEY_FILE, () => createClusterKey(keyFile))
     if (await addLines(join(folder, '.gitignore'), ignored)) made.push('.gitignore')
+    // Last: while it is not there, the next run makes what is missing beside it.
+    const text = start?.text
+    if (text !== undefined) await make('cluster.yaml', () => create(join(folder, 'cluster.yaml'), text))
 
     for (const name of made) output.print(`made ${shown(name)}`)
     if (made.length === 0) output.print(`${args.dir} has everything already`)
@@ -110,6 +120,17 @@ export const initCommand = defineCommand<InitArgs>({
     return { made: made.map((name) => join(folder, name)), next }
   },
 })
+
+/** @throws {UsageError} another process has just made it */
+async function create(path: string, text: string, mode?: number): Promise<void> {
+  await createFileAtomically(path, text, mode).catch((error) => {
+    if (error.code !== 'EEXIST') throw error
+    throw new UsageError(`${path} was made by somebody else meanwhile`, {
+      hint: 'Look at it, then run the command again: it adds what is missing.',
+      cause: error,
+    })
+  })
+}
 
 /** From nothing to the first card. */
 function nextCommands({ fetchCommands, lockCommands, firstNode }: Template): string[] {

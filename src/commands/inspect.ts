@@ -11,19 +11,13 @@ import { FatVolume } from '../disk/fat/volume.ts'
 import type { Partition } from '../disk/mbr.ts'
 import { openVolume } from '../disk/open-volume.ts'
 import { readPartitions } from '../disk/partitions.ts'
-import { DriveError, FormatError, UsageError } from '../errors.ts'
-import { listDifferences } from '../flash/compare.ts'
-import type { Task } from '../progress.ts'
+import { FormatError, UsageError } from '../errors.ts'
 import { formatTable } from '../report/table.ts'
 import { formatBytes } from '../units.ts'
-import { type Context, defineCommand, type GlobalArgs } from './command.ts'
-import { openBases } from './support/base-image.ts'
-import { buildNodeImage } from './support/node-image.ts'
-import { OS_FLAG } from './support/one-off.ts'
+import { type Context, defineCommand } from './command.ts'
 import { openCard } from './support/open-card.ts'
+import { OS_FLAG } from './support/os-flag.ts'
 import { describePacked, lookIntoPacked, type PackedContent } from './support/packed-file.ts'
-import { findNode, openProject, withOs } from './support/project.ts'
-import { differsInLayoutOnly } from './support/same-boot-files.ts'
 
 interface InspectArgs {
   path: string
@@ -71,7 +65,13 @@ export const inspectCommand = defineCommand<InspectArgs>({
           hint: 'Say which node it should be: --node NAME',
         })
       }
-      await check(card, args.path, node, args, context)
+      const { checkCard } = await import('./support/check-card.ts')
+      await checkCard(
+        card,
+        { name: args.path, node, ...(args.os === undefined ? {} : { os: args.os }) },
+        args,
+        context,
+      )
       return { path, node, equal: true, ...found }
     } finally {
       await card.close()
@@ -155,40 +155,4 @@ function describeFound(name: string, length: number, found: Found): string {
       : `node: ${receipt.node} of cluster ${receipt.cluster}, ${receipt.image === undefined ? 'on a card that piimage did not write' : `image ${receipt.image.key}`}, written by piimage ${receipt.piimage}`,
   )
   return lines.join('\n')
-}
-
-async function check(
-  card: BlockReader,
-  name: string,
-  nodeName: string,
-  args: InspectArgs & GlobalArgs,
-  context: Context,
-) {
-  const { world, output } = context
-  const project = withOs(await openProject(args, context), args.os)
-  const node = findNode(project.cluster, nodeName)
-  const task: Task = { report: output.progress, signal: world.signal }
-  const bases = await openBases(args, context)
-  try {
-    const base = await bases.open(project.imageOf(node))
-    const image = await buildNodeImage(project, node, base)
-    const differences = await listDifferences(card, image.changes, image.ranges, name, task)
-    for (const { offset, length } of differences) output.event('difference', { offset, length })
-    const [first] = differences
-    if (first !== undefined && (await differsInLayoutOnly(card, image.changes, differences))) {
-      output.print(
-        `equal to the plan for ${nodeName}: every file, though customise laid them out otherwise than flash`,
-      )
-      return
-    }
-    if (first !== undefined) {
-      throw new DriveError(
-        `${name} differs from the plan for ${nodeName} in ${differences.length} places, first in ${first.length} bytes at ${first.offset}`,
-        { hint: 'A card that was booted always differs; a fresh one should not: flash it again' },
-      )
-    }
-    output.print(`equal to the plan for ${nodeName}, every byte that flash writes`)
-  } finally {
-    await bases.close()
-  }
 }

@@ -3,7 +3,8 @@
  *
  * For clusters with `join: { by: ssh-push }`, and for a card that was made again
  * after the swarm was complete. The token goes from the head to the node through
- * this program's memory and the two connections; it is on no command line here.
+ * this program's memory and the two connections; it is on no command line, here
+ * or there.
  */
 import { models } from '../cluster/models.ts'
 import type { Cluster, Node } from '../cluster/node.ts'
@@ -99,7 +100,8 @@ async function bringIn(
     const leave = state.stdout.trim() === 'inactive' ? '' : 'sudo -n docker swarm leave --force >/dev/null; '
     const answer = await ssh.run(
       node.name,
-      `read -r token; ${leave}sudo -n docker swarm join --token "$token" --advertise-addr ${from} ${head.interfaces[0]?.address?.ip}:2377`,
+      // By the payload's own function, which keeps the token out of every argument.
+      `read -r token; ${leave}printf '%s\\n' "$token" | sudo -n sh -c '. /opt/piimage/lib.sh && join_swarm "$@"' sh ${from} ${head.interfaces[0]?.address?.ip}:2377`,
       `${token}\n`,
     )
     if (answer.status !== 0) return lastWords(answer)

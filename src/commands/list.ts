@@ -65,7 +65,7 @@ export const commands: readonly CommandEntry[] = [
   },
   {
     name: 'export',
-    describe: 'Files for ssh, Ansible, /etc/hosts and the boards themselves',
+    describe: 'Files for ssh, Ansible, kubectl, /etc/hosts and the boards themselves',
     load: async () => (await import('./export.ts')).exportCommand,
   },
   {

@@ -100,14 +100,7 @@ export function parseUserData(text: string, name: string): TreeMap {
  * @throws {FormatError} it cannot be read, or is no mapping
  */
 export function parseYamlMap(text: string, name: string): TreeMap {
-  const document = parseDocument(text, { version: '1.1', prettyErrors: true })
-  const error = document.errors[0]
-  if (error !== undefined) {
-    throw new FormatError(`${name}: ${error.message.split('\n', 1)[0]}`, {
-      hint: 'What reads it would skip the whole file. Correct its YAML.',
-    })
-  }
-  const tree = document.toJS() as Tree
+  const tree = readValues(text, name)
   if (tree === null) return {}
   if (!isMap(tree)) {
     throw new FormatError(`${name} holds no mapping of settings`, {
@@ -115,6 +108,21 @@ export function parseYamlMap(text: string, name: string): TreeMap {
     })
   }
   return tree
+}
+
+function readValues(text: string, name: string): Tree {
+  try {
+    const document = parseDocument(text, { version: '1.1', prettyErrors: true })
+    const [error] = document.errors
+    if (error !== undefined) throw error
+    return document.toJS() as Tree
+  } catch (error) {
+    // The library's errors are of several kinds: syntax, nesting too deep, aliases of aliases, a merge of no map.
+    throw new FormatError(`${name}: ${(error as Error).message.split('\n', 1)[0]}`, {
+      hint: 'What reads it would skip the whole file. Correct its YAML.',
+      cause: error,
+    })
+  }
 }
 
 /**

@@ -70,10 +70,12 @@ export async function readOverlays(folders: readonly string[]): Promise<Map<stri
   return overlays
 }
 
+/** One for all: each would compile the schema of schemas anew. What it compiles it doesn't keep under its `$id`. */
+const ajv = new Ajv({ allErrors: true, allowUnionTypes: true, verbose: true, addUsedSchema: false })
+
 /** The form of overlay.yaml; shipped, so that editors can complete it. */
-async function compileOverlaySchema(): Promise<ValidateFunction> {
-  const schema = JSON.parse(await readFile(join(packageRoot(), 'schema/overlay.v1.json'), 'utf8'))
-  return new Ajv({ allErrors: true, allowUnionTypes: true, verbose: true }).compile(schema)
+export async function compileOverlaySchema(): Promise<ValidateFunction> {
+  return ajv.compile(JSON.parse(await readFile(join(packageRoot(), 'schema/overlay.v1.json'), 'utf8')))
 }
 
 async function listFolders(folder: string): Promise<string[]> {
@@ -110,13 +112,23 @@ async function readOverlay(
   return parseOverlay(text, { file, folder, name }, validate)
 }
 
-function parseOverlay(
+/**
+ * @param validate from compileOverlaySchema
+ * @returns the overlay, or every mistake in its text
+ */
+export function parseOverlay(
   text: string,
   { file, folder, name }: { file: string; folder: string; name: string },
   validate: ValidateFunction,
 ): Overlay | Mistake[] {
   const lines = new LineCounter()
-  const document = parseDocument(text, { lineCounter: lines })
+  let document: Document
+  try {
+    document = parseDocument(text, { lineCounter: lines })
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error
+    return [{ file, line: 1, column: 1, message: 'maps and lists are nested too deeply to be read' }]
+  }
   const at = (offset: number, message: string, hint?: string): Mistake => {
     const { line, col } = lines.linePos(offset)
     return { file, line, column: col, message, ...(hint === undefined ? {} : { hint }) }
@@ -124,7 +136,13 @@ function parseOverlay(
   if (document.errors.length > 0) {
     return document.errors.map((error) => at(error.pos[0], error.message.split('\n', 1)[0] ?? error.message))
   }
-  const value = document.toJS() as Record<string, unknown>
+  let value: Record<string, unknown>
+  try {
+    value = document.toJS() as Record<string, unknown>
+  } catch (error) {
+    // An alias of nothing, or aliases of aliases.
+    return [at(0, (error as Error).message, 'An overlay needs no anchors and aliases.')]
+  }
   if (!validate(value)) {
     return explain(validate.errors ?? []).map(({ path, message }) => at(offsetOf(document, path), message))
   }
@@ -171,7 +189,7 @@ function compileParameters(parameters: Record<string, ParameterSchema>): Validat
     else properties[name] = schema
     if (!('default' in schema)) required.push(name)
   }
-  return new Ajv({ allErrors: true, allowUnionTypes: true, verbose: true }).compile({
+  return ajv.compile({
     type: 'object',
     additionalProperties: false,
     properties,

@@ -4,8 +4,7 @@ import { promisify } from 'node:util'
 import { UsageError } from '../errors.ts'
 import type { Drive } from './drive.ts'
 import { listLinuxDrives, readLinuxDevices } from './linux.ts'
-import { describeMacDrives, wholeMacDisks } from './macos.ts'
-import { type PlistValue, parsePlist } from './plist.ts'
+import type { PlistValue } from './plist.ts'
 
 const runFile = promisify(execFile)
 
@@ -27,6 +26,7 @@ export function noDrivesHere(platform: NodeJS.Platform): UsageError {
 }
 
 async function listMacDrives(): Promise<Drive[]> {
+  const { describeMacDrives, wholeMacDisks } = await import('./macos.ts')
   const list = await diskutil('list')
   const infos = new Map<string, PlistValue>()
   for (const id of wholeMacDisks(list)) infos.set(id, await diskutil('info', id))
@@ -36,5 +36,5 @@ async function listMacDrives(): Promise<Drive[]> {
 /** `diskutil VERB -plist ARGUMENTS` */
 async function diskutil(verb: string, ...args: string[]): Promise<PlistValue> {
   const { stdout } = await runFile('diskutil', [verb, '-plist', ...args], { maxBuffer: 64 * 1024 * 1024 })
-  return parsePlist(stdout)
+  return (await import('./plist.ts')).parsePlist(stdout)
 }

@@ -9,13 +9,14 @@
  * else ends in `.part`. Names are digests, so no key or URL ever becomes a path.
  * A digest that once matched is checked again at each use: disks rot.
  */
-import { mkdir, open, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import { mkdir, open, readFile, rename, rm, stat, utimes } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { LockedImage } from '../catalog/locked-image.ts'
 import { DigestError } from '../digest.ts'
 import { FetchError } from '../errors.ts'
-import { syncFolder, writeFileAtomically } from '../io/atomic-file.ts'
+import { createFileAtomically, syncFolder, writeFileAtomically } from '../io/atomic-file.ts'
 import { lockEntry } from '../io/entry-lock.ts'
 import type { Task } from '../progress.ts'
 import { type EntryPaths, entryPaths } from './cache-folder.ts'
@@ -114,9 +115,11 @@ async function makeFolders(folder: string): Promise<void> {
     // Backup programs that know this tag leave the folder out (bford.info/cachedir).
     const tag =
       'Signature: 8a477f597d28d172789f06886806bc55\n# Made by piimage; everything here can be fetched again.\n'
-    await writeFile(join(folder, 'CACHEDIR.TAG'), tag, { flag: 'wx' }).catch((error) => {
-      if (error.code !== 'EEXIST') throw error
-    })
+    const tagFile = join(folder, 'CACHEDIR.TAG')
+    if (!existsSync(tagFile))
+      await createFileAtomically(tagFile, tag).catch((error) => {
+        if (error.code !== 'EEXIST') throw error
+      })
   } catch (error) {
     throw unusable(folder, error as NodeJS.ErrnoException)
   }

@@ -27,7 +27,7 @@ export interface HttpOptions {
   env: Environment
   /** Until a connection stands; default 20 s. */
   connectTimeoutMs?: number
-  /** Until the next byte, header or body; default 60 s. */
+  /** Until the header, and between one 4 KiB of the body and the next; default 60 s. */
   stallTimeoutMs?: number
   /** Certificate authorities in PEM, in place of the system's. */
   ca?: string
@@ -87,6 +87,8 @@ async function requestOnce(url: string, request: HttpRequest, options: HttpOptio
   const stop = new AbortController()
   const watch = openWatch((message) => stop.abort(new HttpFailure(`${shownUrl(url)} ${message}`, true)))
   const silent = () => watch.start(stallTimeoutMs, `sent nothing for ${stallTimeoutMs / 1000} s`)
+  const crawls = (leftMs: number) =>
+    watch.start(leftMs, `sent less than ${LEAST_BYTES} bytes in ${stallTimeoutMs / 1000} s`)
   const explain = (error: unknown): unknown => {
     if (signal.aborted) return signal.reason
     if (stop.signal.aborted) return stop.signal.reason
@@ -102,7 +104,7 @@ async function requestOnce(url: string, request: HttpRequest, options: HttpOptio
       status: answer.statusCode ?? 0,
       headers: plainHeaders(answer.headers),
       addresses: [url],
-      body: watchedBody(answer, silent, watch.stop, explain),
+      body: watchedBody(answer, stallTimeoutMs, { start: crawls, stop: watch.stop }, explain),
       discard: () => void answer.destroy(),
     }
   } catch (error) {
@@ -183,26 +185,34 @@ function openWatch(expired: (message: string) => void): Watch {
   }
 }
 
+/** A server that gives less than this at a time, and takes its time, is as good as silent. */
+const LEAST_BYTES = 4096
+
 /** The watch runs only while bytes are waited for, not while the reader is busy with them. */
 async function* watchedBody(
   body: AsyncIterable<Uint8Array>,
-  wait: () => void,
-  stopWaiting: () => void,
+  timeoutMs: number,
+  watch: { start: (leftMs: number) => void; stop: () => void },
   explain: (error: unknown) => unknown,
 ): AsyncGenerator<Uint8Array> {
   const chunks = body[Symbol.asyncIterator]()
+  let [leftMs, gathered] = [timeoutMs, 0]
   try {
     for (;;) {
-      wait()
+      watch.start(leftMs)
+      const since = performance.now()
       const next = await chunks.next()
-      stopWaiting()
+      watch.stop()
       if (next.done === true) return
+      leftMs = Math.max(0, leftMs - (performance.now() - since))
+      gathered += next.value.length
+      if (gathered >= LEAST_BYTES) [leftMs, gathered] = [timeoutMs, 0]
       yield next.value
     }
   } catch (error) {
     throw explain(error)
   } finally {
-    stopWaiting()
+    watch.stop()
     await chunks.return?.()
   }
 }

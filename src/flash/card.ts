@@ -23,6 +23,10 @@ export interface CardRequest {
   verify: boolean
   /** Read the card first, and write only what differs. Default false. */
   changedOnly?: boolean
+  /** Whole MiB of zeroes are written only where the card holds anything else (./zero-cells.ts). Default true. */
+  skipZeroes?: boolean
+  /** First find out whether the card holds what it announces (./probe.ts); not with `changedOnly`. Default false. */
+  probe?: boolean
   /** How often a range that reads back wrong is written again. Default 2. */
   retries?: number
   /** The most bytes of one request: a power of two, at least 64 KiB. Default 4 MiB. */
@@ -37,10 +41,14 @@ export interface CardReport {
   bytesWritten: number
   /** Bytes of the image that were not written, because nothing needs them or they were there already. */
   bytesSkipped: number
+  /** Of those, what must be zero, and was when it was read. */
+  bytesFoundZero: number
   /** Bytes read back after writing, and found equal. */
   bytesVerified: number
   /** Bytes read before writing, with `changedOnly`. */
   bytesCompared: number
+  /** Of marks, with `probe`. */
+  bytesProbed: number
   /** Whether writing and reading back went past the page cache. */
   direct: boolean
   /** Contiguous runs written, the first MiB included. */
@@ -57,9 +65,13 @@ export const LANES = 2
 const BUFFER_BYTES = 64 * MiB
 const LEAST_REQUEST_BYTES = MiB
 
-/** How large the requests of `cards` cards at once may be, so that memory is bounded. */
-export function requestBytesFor(cards: number): number {
+/**
+ * How large the requests of one of `cards` cards at once may be, so that memory is bounded.
+ * @param queueBytes what its drive takes at once (./queue-limits.ts)
+ */
+export function requestBytesFor(cards: number, queueBytes = Number.POSITIVE_INFINITY): number {
+  const mostBytes = Math.min(BUFFER_BYTES / cards, queueBytes) / LANES
   let bytes = REQUEST_BYTES
-  while (bytes > LEAST_REQUEST_BYTES && bytes * LANES * cards > BUFFER_BYTES) bytes /= 2
+  while (bytes > LEAST_REQUEST_BYTES && bytes > mostBytes) bytes /= 2
   return bytes
 }

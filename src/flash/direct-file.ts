@@ -37,6 +37,9 @@ export interface DirectFileOptions {
   platform?: NodeJS.Platform
 }
 
+/** A new file is a node's card: its keys and passwords are for nobody else on this machine. */
+const OWN_MODE = 0o600
+
 /** @throws errno of open(2): EBUSY where another program holds the drive, EEXIST where the new file exists */
 export async function openDirectFile(path: string, options: DirectFileOptions): Promise<DirectFile> {
   const platform = options.platform ?? process.platform
@@ -46,14 +49,14 @@ export async function openDirectFile(path: string, options: DirectFileOptions): 
   const file = constants.O_RDWR | constants.O_CREAT | constants.O_EXCL
   const flags = options.kind === 'drive' ? drive : file
   const uncached = options.kind === 'drive' && path.startsWith('/dev/rdisk')
-  if (constants.O_DIRECT === undefined) return directFile(path, await open(path, flags, 0o644), uncached)
+  if (constants.O_DIRECT === undefined) return directFile(path, await open(path, flags, OWN_MODE), uncached)
   try {
-    return directFile(path, await open(path, flags | constants.O_DIRECT, 0o644), true, flags)
+    return directFile(path, await open(path, flags | constants.O_DIRECT, OWN_MODE), true, flags)
   } catch (error) {
     if (!isInvalid(error)) throw error
     // The refused open may have made the file already.
     const again = options.kind === 'drive' ? flags : constants.O_RDWR | constants.O_CREAT
-    return directFile(path, await open(path, again, 0o644), false)
+    return directFile(path, await open(path, again, OWN_MODE), false)
   }
 }
 

@@ -40,6 +40,8 @@ export async function inLanes<Item>(
 
 /** `promise`, or a rejection with the signal's reason as soon as it aborts. */
 export async function orAborted<Value>(promise: Promise<Value>, signal: AbortSignal): Promise<Value> {
+  // Once stopped, what becomes of the promise is nobody's concern any more.
+  promise.catch(() => {})
   signal.throwIfAborted()
   let stop = () => {}
   const aborted = new Promise<never>((_, reject) => {

@@ -5,10 +5,11 @@
  * else and stays as it is when closed. A file is written beside its place as
  * `<name>.<pid>.part` and renamed by `commit`; closed without it, it is gone.
  */
-import { readdir, rename, rm, stat } from 'node:fs/promises'
-import { basename, dirname, join } from 'node:path'
+import { rename, rm, stat } from 'node:fs/promises'
+import { dirname } from 'node:path'
 import { DriveError, UsageError } from '../errors.ts'
 import { syncFolder } from '../io/atomic-file.ts'
+import { clearDeadParts, partOf } from '../io/parts.ts'
 import { alignUp, KiB } from '../units.ts'
 import { type DirectFile, openDirectFile } from './direct-file.ts'
 
@@ -119,7 +120,7 @@ export async function openFileTarget(
     throw new UsageError(`${path} exists already`, {
       hint: 'Add --yes to overwrite it, or name another file.',
     })
-  const partial = `${path}.${process.pid}.part`
+  const partial = partOf(path)
   const cannotMake = (cause: unknown) =>
     new UsageError(`${path} can't be made: ${(cause as Error).message}`, {
       hint: 'Check that its folder exists, may be written to, and takes files of this size.',
@@ -141,7 +142,7 @@ export async function openFileTarget(
     await syncFolder(dirname(path))
   }
   try {
-    await clearOtherParts(path)
+    await refuseSecondWriter(path)
     // The last request may reach past the image's end, to a whole block; `commit` cuts that off.
     const length = alignUp(imageLength, ALIGN_BYTES)
     await file.truncate(length).catch((error) => {
@@ -154,27 +155,13 @@ export async function openFileTarget(
   }
 }
 
-/** Parts of killed processes are removed; a living one means that two write the same file. */
-async function clearOtherParts(path: string): Promise<void> {
-  const start = `${basename(path)}.`
-  for (const name of await readdir(dirname(path))) {
-    const pid = name.startsWith(start) ? /^(\d+)\.part$/.exec(name.slice(start.length))?.[1] : undefined
-    if (pid === undefined || Number(pid) === process.pid) continue
-    if (isAlive(Number(pid)))
-      throw new DriveError(`${path} is being written by another piimage (process ${pid})`, {
-        hint: 'Wait for it to end, or name another file.',
-      })
-    await rm(join(dirname(path), name), { force: true })
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM'
-  }
+/** @throws {DriveError} two would write the same file */
+async function refuseSecondWriter(path: string): Promise<void> {
+  const pid = await clearDeadParts(path)
+  if (pid === undefined) return
+  throw new DriveError(`${path} is being written by another piimage (process ${pid})`, {
+    hint: 'Wait for it to end, or name another file.',
+  })
 }
 
 function makeTarget(

@@ -3,6 +3,8 @@
  * card bootable.
  *
  *   zero the first MiB, flush        the card no longer boots
+ *   everything after the first MiB   only the ranges that hold data; zeroes only where the card has others
+ *   probe its size, where asked      (./probe.ts)
  *   everything after the first MiB   only the ranges that hold data
  *   flush, read back, compare        past the page cache; bad ranges once more
  *   wait for the image's digests     nothing unverified becomes bootable
@@ -18,7 +20,7 @@
  * card. The requests wait in Node's thread pool: it has four threads for all
  * cards together unless UV_THREADPOOL_SIZE gave it more before Node started.
  */
-import type { Range } from '../disk/blocks.ts'
+import { mergeRanges, type Range } from '../disk/blocks.ts'
 import { DriveError, InterruptedError, UsageError } from '../errors.ts'
 import { allocateAligned } from '../io/aligned-buffer.ts'
 import type { Task } from '../progress.ts'
@@ -27,10 +29,12 @@ import { findStaleGpt } from './backup-gpt.ts'
 import { type CardReport, type CardRequest, LANES } from './card.ts'
 import { VerifyError } from './difference.ts'
 import { inLanes, orAborted } from './lanes.ts'
+import { CapacityError, MARK_BYTES, probeCapacity } from './probe.ts'
 import { laneBuffer, listChanged, readBack, readImage } from './read-back.ts'
 import { planRequests, REQUEST_BYTES, type RequestBounds, streamRequests } from './requests.ts'
 import { ALIGN_BYTES } from './target.ts'
 import { commitTarget, describeFault, flushTarget, TargetFault, writeTarget } from './target-fault.ts'
+import { ZeroCells } from './zero-cells.ts'
 
 /** Written last: the partition table, and whatever else makes a card boot. */
 const HEAD_BYTES = MiB
@@ -60,14 +64,18 @@ class CardWriter {
   readonly #head: number
   readonly #bounds: RequestBounds
   readonly #buffers: readonly Buffer[]
-  /** What was written after the head, as it was written. */
+  /** What the card holds after the head as it should: what is read back. */
   readonly #requests: Range[] = []
+  /** What was written, in order of offsets once all of it was. */
+  readonly #written: Range[] = []
   #totalBytes: number | null = null
   /** Of the first MiB. `old`: untouched; `blanking`: may be old; `blank`: zero; `head`: may be bootable; `done`. */
   #state: 'old' | 'blanking' | 'blank' | 'head' | 'done' = 'old'
   #bytesWritten = 0
+  #bytesFoundZero = 0
   #bytesVerified = 0
   #bytesCompared = 0
+  #bytesProbed = 0
   readonly #repaired: Range[] = []
   #writeSeconds = 0
   #verifySeconds = 0
@@ -79,6 +87,8 @@ class CardWriter {
         `the image has ${formatBytes(image.length)}, ${target.path} only ${formatBytes(target.length)}`,
         { hint: 'Use a larger card.' },
       )
+    if (request.probe === true && request.changedOnly === true)
+      throw new Error('a probe writes where changedOnly keeps what is there')
     this.#request = request
     this.#task = task
     this.#head = Math.min(HEAD_BYTES, target.length)
@@ -100,18 +110,20 @@ class CardWriter {
       throw await this.#explain(error)
     }
     const { image, target } = this.#request
-    const last = this.#requests.at(-1)
-    const end = last === undefined ? this.#head : last.offset + last.length
+    this.#written.sort((a, b) => a.offset - b.offset)
+    const last = this.#written.at(-1)
     // What was written past the image's end is rounding, and no part of it.
-    const beyond = Math.max(0, end - image.length)
+    const beyond = last === undefined ? 0 : Math.max(0, last.offset + last.length - image.length)
     return {
       drive: target.path,
       bytesWritten: this.#bytesWritten,
       bytesSkipped: image.length - (this.#bytesWritten - beyond),
+      bytesFoundZero: this.#bytesFoundZero,
       bytesVerified: this.#bytesVerified,
       bytesCompared: this.#bytesCompared,
+      bytesProbed: this.#bytesProbed,
       direct: target.direct,
-      rangesWritten: this.#bytesWritten === 0 ? 0 : countRuns(this.#head, this.#requests),
+      rangesWritten: this.#written.length === 0 ? 0 : mergeRanges(this.#written).length,
       rangesRepaired: this.#repaired,
       seconds: {
         write: this.#writeSeconds,
@@ -153,6 +165,7 @@ class CardWriter {
   async #writeInOrder(requests: Iterable<Range> | AsyncIterable<Range>): Promise<void> {
     this.#totalBytes = Array.isArray(requests) ? this.#bytesOf(requests) : null
     await this.#blankHead()
+    if (this.#request.probe === true) await this.#probe()
     await this.#writeRest(requests)
     await this.#compare(this.#requests)
     await orAborted(this.#request.verified(), this.#task.signal)
@@ -171,6 +184,30 @@ class CardWriter {
     this.#state = 'blank'
   }
 
+  /** @throws {CapacityError} the card holds less than it announces */
+  async #probe(): Promise<void> {
+    const { target } = this.#request
+    const { signal, report } = this.#task
+    // A mark beyond the end of a card that wraps may land in its first MiB.
+    this.#state = 'head'
+    const { capacity, bytesWritten } = await probeCapacity({
+      target,
+      buffers: this.#buffers,
+      signal,
+      onMark: (done, total) =>
+        report({
+          phase: 'check',
+          subject: target.path,
+          bytes: done * MARK_BYTES,
+          totalBytes: total * MARK_BYTES,
+        }),
+    })
+    this.#bytesProbed = bytesWritten
+    if (capacity.kind !== 'whole')
+      throw new CapacityError(target.path, target.length, capacity, await this.#ensureUnbootable())
+    this.#state = 'blank'
+  }
+
   #staleGpt() {
     const { target, image } = this.#request
     return findStaleGpt(target, image.length, this.#head, laneBuffer(this.#buffers, 0))
@@ -180,14 +217,22 @@ class CardWriter {
     const { target, image } = this.#request
     const { signal } = this.#task
     const started = performance.now()
-    this.#report('write', this.#bytesWritten)
+    // What was compared already is known to differ.
+    const look = (this.#request.skipZeroes ?? true) && !this.#request.changedOnly
+    const cells = look ? new ZeroCells(target) : undefined
+    this.#report('write', 0)
     await inLanes(LANES, requests, async (range, lane) => {
       signal.throwIfAborted()
       this.#requests.push(range)
       const bytes = await readImage(image, range, laneBuffer(this.#buffers, lane), signal)
-      await writeTarget(target, bytes, range.offset)
-      this.#bytesWritten += range.length
-      this.#report('write', this.#bytesWritten)
+      let missing = 0
+      for (const { offset, length } of (await cells?.listMissing(range, bytes)) ?? [range]) {
+        const at = offset - range.offset
+        await this.#write(bytes.subarray(at, at + length), offset)
+        missing += length
+      }
+      this.#bytesFoundZero += range.length - missing
+      this.#report('write', this.#bytesDone)
     })
     this.#totalBytes = this.#bytesOf(this.#requests)
     await flushTarget(target)
@@ -207,13 +252,23 @@ class CardWriter {
       this.#task.signal.throwIfAborted()
       const { target, image } = this.#request
       const bytes = await readImage(image, part, laneBuffer(this.#buffers, 0), this.#task.signal)
-      await writeTarget(target, bytes, part.offset)
+      await this.#write(bytes, part.offset)
       await flushTarget(target)
-      this.#bytesWritten += part.length
       this.#writeSeconds += (performance.now() - started) / 1000
-      this.#report('write', this.#bytesWritten)
+      this.#report('write', this.#bytesDone)
       await this.#compare([part])
     }
+  }
+
+  async #write(bytes: Buffer, offset: number): Promise<void> {
+    await writeTarget(this.#request.target, bytes, offset)
+    this.#written.push({ offset, length: bytes.length })
+    this.#bytesWritten += bytes.length
+  }
+
+  /** What needs no more writing. */
+  get #bytesDone(): number {
+    return this.#bytesWritten + this.#bytesFoundZero
   }
 
   async #compare(requests: readonly Range[]): Promise<void> {
@@ -303,14 +358,3 @@ class CardWriter {
 }
 
 const isList = (ranges: CardRequest['ranges']): ranges is readonly Range[] => Array.isArray(ranges)
-
-/** Runs of requests that touch, with the head before them. */
-function countRuns(head: number, requests: readonly Range[]): number {
-  let runs = 1
-  let end = head
-  for (const { offset, length } of requests) {
-    if (offset !== end) runs += 1
-    end = offset + length
-  }
-  return runs
-}

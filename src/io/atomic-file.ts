@@ -1,6 +1,7 @@
-/** Files that are rendered whole and appear whole: written beside their place, flushed, renamed. */
-import { open, rename, rm } from 'node:fs/promises'
+/** Files that are rendered whole and appear whole: written beside their place, flushed, put there under their name. */
+import { link, open, rename, rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
+import { clearDeadParts, partOf } from './parts.ts'
 
 /**
  * Replace `path` by `content`; after a crash either the old or the new file is there.
@@ -11,16 +12,53 @@ export async function writeFileAtomically(
   content: string | Uint8Array,
   mode = 0o644,
 ): Promise<void> {
-  const partial = `${path}.${process.pid}.part`
+  await place(path, content, mode, (partial) => rename(partial, path))
+}
+
+/**
+ * Make `path`, which must not be there; after a crash it is whole or absent.
+ * @param mode permission bits, whatever the umask
+ * @throws errno EEXIST: it is there
+ */
+export async function createFileAtomically(
+  path: string,
+  content: string | Uint8Array,
+  mode = 0o644,
+): Promise<void> {
+  await place(path, content, mode, async (partial, handle) => {
+    // The umask may have taken bits away; nothing may have added any.
+    await handle.chmod(mode)
+    try {
+      // Unlike rename, it replaces nothing.
+      await link(partial, path)
+    } catch (error) {
+      const code = String((error as NodeJS.ErrnoException).code)
+      if (!/^(EPERM|ENOTSUP|EOPNOTSUPP|ENOSYS)$/.test(code)) throw error
+      // A file system without links (FAT): the name is taken first, for a moment with nothing in it.
+      await (await open(path, 'wx', mode)).close()
+      return rename(partial, path)
+    }
+    await rm(partial)
+  })
+}
+
+async function place(
+  path: string,
+  content: string | Uint8Array,
+  mode: number,
+  put: (partial: string, handle: Awaited<ReturnType<typeof open>>) => Promise<void>,
+): Promise<void> {
+  const partial = partOf(path)
+  await clearDeadParts(path)
   try {
     const handle = await open(partial, 'w', mode)
     try {
       await handle.writeFile(content)
       await handle.sync()
+      await put(partial, handle)
     } finally {
       await handle.close()
     }
-    await rename(partial, path)
   } catch (error) {
     await rm(partial, { force: true })
     throw error

@@ -7,9 +7,8 @@
  */
 import { randomBytes } from 'node:crypto'
 import { open } from 'node:fs/promises'
-import { dirname } from 'node:path'
 import { UsageError } from '../errors.ts'
-import { syncFolder } from '../io/atomic-file.ts'
+import { createFileAtomically } from '../io/atomic-file.ts'
 
 export const clusterKeyBytes = 32
 
@@ -79,9 +78,8 @@ export function parseClusterKey(text: string, path: string): ClusterKey {
  */
 export async function createClusterKey(path: string): Promise<ClusterKey> {
   const key = new ClusterKey(randomBytes(clusterKeyBytes))
-  let handle: Awaited<ReturnType<typeof open>>
   try {
-    handle = await open(path, 'wx', 0o600)
+    await createFileAtomically(path, formatClusterKey(key), 0o600)
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'EEXIST')
       throw new UsageError(`${path} exists already and is not overwritten`, {
@@ -90,15 +88,6 @@ export async function createClusterKey(path: string): Promise<ClusterKey> {
       })
     throw unusable(path, 'made', error)
   }
-  try {
-    // The umask may have taken bits away; nothing may have added any.
-    await handle.chmod(0o600)
-    await handle.writeFile(formatClusterKey(key))
-    await handle.sync()
-  } finally {
-    await handle.close()
-  }
-  await syncFolder(dirname(path))
   return key
 }
 

@@ -180,7 +180,7 @@ async function readSparseMap(
   at: number,
 ): Promise<{ data: Range[]; mapBytes: number }> {
   const bad = (what: string) => damaged(name, at, `${JSON.stringify(path)}: ${what}`)
-  const version = `${numberOf(records, 'GNU.sparse.major')}.${numberOf(records, 'GNU.sparse.minor')}`
+  const version = `${numberOf(records, 'GNU.sparse.major')}.${numberOf(records, 'GNU.sparse.minor') ?? '?'}`
   if (version !== '1.0') throw bad(`holes in the form ${version}, which isn't read`)
   let text = ''
   let numbers: number[] = []
@@ -191,6 +191,7 @@ async function readSparseMap(
     text += (await feed.read(TAR_BLOCK_BYTES)).toString('latin1')
     mapBytes += TAR_BLOCK_BYTES
     const lines = text.split('\n').slice(0, -1)
+    if (!lines.every((line) => /^\d{1,16}$/.test(line))) throw bad('the map of its holes has no numbers')
     numbers = lines.map(Number)
   } while (numbers.length === 0 || numbers.length < 1 + (numbers[0] as number) * 2)
   const [count = 0, ...places] = numbers

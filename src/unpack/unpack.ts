@@ -16,12 +16,8 @@ import type { Task } from '../progress.ts'
 import { formatBytes, GiB } from '../units.ts'
 import { alignChunks } from './chunker.ts'
 import { type Decoding, type PackedFile, readPieces, readUpTo } from './decoding.ts'
-import { decodeGzip } from './gzip.ts'
 import { type PackFormat, SNIFF_BYTES, sniff } from './sniff.ts'
 import { createSparseFile } from './sparse-file.ts'
-import { decodeXz } from './xz.ts'
-import { decodeZip } from './zip.ts'
-import { decodeZstd } from './zstd.ts'
 
 export interface UnpackRequest {
   /** Path of the compressed file. */
@@ -148,6 +144,7 @@ async function openPacked(path: string): Promise<PackedFile> {
   throw unreadable('it is no plain file')
 }
 
+/** Only the decoder that is needed is loaded. */
 async function openDecoding(
   file: PackedFile,
   format: PackFormat,
@@ -156,14 +153,14 @@ async function openDecoding(
 ): Promise<Decoding> {
   switch (format) {
     case 'xz':
-      return decodeXz(file, (request.expected ?? null) === null, signal)
+      return (await import('./xz.ts')).decodeXz(file, (request.expected ?? null) === null, signal)
     case 'gz':
-      return decodeGzip(file, signal)
+      return (await import('./gzip.ts')).decodeGzip(file, signal)
     case 'zst':
-      return decodeZstd(file, signal)
+      return (await import('./zstd.ts')).decodeZstd(file, signal)
     case 'zip':
       await file.reach?.(file.size)
-      return decodeZip(file, request.member, signal)
+      return (await import('./zip.ts')).decodeZip(file, request.member, signal)
     case 'img':
       return { totalBytes: file.size, chunks: readPieces(file, 0, file.size, signal) }
   }

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { closeSync, openSync, readdirSync, readFileSync, readSync, writeFileSync, writeSync } from 'node:fs'
 import { test } from 'node:test'
+import { figure } from '../support/figures.ts'
 import { attachLoopDevice, detachLoopDevice } from '../support/loop.ts'
 import { patternNumbers } from '../support/pattern.ts'
 import { DEMO_LAYOUT, demoProject, type Project } from '../support/project.ts'
@@ -45,6 +46,7 @@ test(`a flipped byte of the download, at ${TRIES} places: status 3, nothing writ
     assert.match(said.stderr, /sha256 of .* is [0-9a-f]{64}/)
     assert.ok(!readdirSync(project.folder).some((name) => name.startsWith('oneil')), `byte ${offset}`)
   }
+  figure(t, 'flipped bytes', TRIES)
 })
 
 test(`a flipped byte of the unpacked image, at ${TRIES} places: status 3, and the card does not boot`, async (t) => {
@@ -70,6 +72,7 @@ test(`a flipped byte of the unpacked image, at ${TRIES} places: status 3, and th
       `byte ${offset}: the card has no partition table`,
     )
   }
+  figure(t, 'flipped bytes', TRIES)
 })
 
 test(`a flipped byte on the card after writing, at ${TRIES} places: status 5 with offset and length, and the card does not boot`, async (t) => {
@@ -96,6 +99,7 @@ test(`a flipped byte on the card after writing, at ${TRIES} places: status 5 wit
     assert.match(said.stderr, new RegExp(`in 1 byte at offset ${offset}\\b`))
     assert.ok(firstMiB(project).equals(empty), `byte ${offset}: the first MiB is empty`)
   }
+  figure(t, 'flipped bytes', TRIES)
 })
 
 test('a byte that flips once after writing: only its range is written again, and the person is told', async (t) => {

@@ -3,18 +3,12 @@ import assert from 'node:assert/strict'
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
-import { parseClusterKey } from '../../src/secrets/cluster-key.ts'
-import { derive, type Purpose, purposes } from '../../src/secrets/derive.ts'
 import { makeEd25519Key } from '../../src/secrets/ed25519-key.ts'
-import { joinKey, k3sToken, kubeadmToken, portainerPassword, sshHostKey } from '../../src/secrets/identity.ts'
-import { cryptAlphabet, sha512crypt } from '../../src/secrets/sha512crypt.ts'
-import { deriveWpaPsk } from '../../src/secrets/wpa-psk.ts'
 import { DEMO_IMAGE, demoProject, type Project } from '../support/project.ts'
 import { needTool, run } from '../support/tools.ts'
+import { PASSPHRASE, PASSWORD, secretsOf } from './secrets-of.ts'
 
 const publicLine = makeEd25519Key(Buffer.alloc(32, 1), 'me@laptop').publicLine
-const PASSWORD = 'the password of ops'
-const PASSPHRASE = 'the pass phrase of attic'
 const formats = ['ssh-config', 'known-hosts', 'ansible', 'hosts', 'eeprom']
 
 const header = `cluster: sgc
@@ -44,39 +38,6 @@ function project(t: TestContext, text = behindRouter): Project {
   writeFileSync(made.file('ops.password'), `${PASSWORD}\n`, { mode: 0o600 })
   writeFileSync(made.file('attic.wifi'), `${PASSPHRASE}\n`, { mode: 0o600 })
   return made
-}
-
-/** Everything that was derived or given for this cluster and is nobody else's business. */
-function secretsOf(made: Project): Map<string, string> {
-  const key = parseClusterKey(readFileSync(made.file('cluster.key'), 'utf8'), 'cluster.key')
-  const salt = [...derive(key, 'password-salt', 'ops', 16)].map((byte) => cryptAlphabet[byte % 64]).join('')
-  const secrets = new Map([
-    ['the cluster key', Buffer.from(key.reveal()).toString('hex')],
-    ['the cluster key, base64', Buffer.from(key.reveal()).toString('base64')],
-    ['the password', PASSWORD],
-    ['the password hash', sha512crypt(PASSWORD, salt)],
-    ['the pass phrase', PASSPHRASE],
-    ['the Wi-Fi key', deriveWpaPsk(PASSPHRASE, 'attic')],
-    ["kubeadm's token", kubeadmToken(key).reveal()],
-    ["k3s' token", k3sToken(key, 'k3s-token').reveal()],
-    ["k3s' agent token", k3sToken(key, 'k3s-agent-token').reveal()],
-    ["Portainer's password", portainerPassword(key).reveal()],
-  ])
-  // Ids are public: they tell nodes apart and open nothing.
-  const open: Purpose[] = ['machine-id', 'instance-id', 'connection-uuid', 'password-salt']
-  for (const node of ['', 'hammond', 'oneil', 'carter'])
-    for (const purpose of Object.keys(purposes) as Purpose[]) {
-      if (open.includes(purpose)) continue
-      const bytes = derive(key, purpose, node, 32)
-      secrets.set(`${purpose} of ${node}`, bytes.toString('hex'))
-      secrets.set(`${purpose} of ${node}, base64`, bytes.toString('base64').slice(0, 40))
-    }
-  for (const node of ['hammond', 'oneil', 'carter'])
-    for (const pair of [sshHostKey(key, node), joinKey(key, node)])
-      for (const [index, line] of pair.privateKey.reveal().split('\n').entries())
-        if (line.length > 30 && !line.startsWith('---'))
-          secrets.set(`private key of ${node}, line ${index}`, line)
-  return secrets
 }
 
 test('no secret in any export, in any voice', async (t) => {

@@ -184,7 +184,7 @@ test('what is there stays: cluster file, key, and lines of .gitignore', async (t
   const before = {
     'cluster.yaml': 'cluster: mine\n',
     'cluster.key': 'secret\n',
-    '.gitignore': 'build\r\ncluster.key\n.piimage-batch.json\n',
+    '.gitignore': 'build\r\ncluster.key\n.piimage-batch.json\nkubeconfig\n',
   }
   for (const [name, text] of Object.entries(before)) writeFileSync(join(folder, name), text)
   const said = await runPiimage(cwd, ['init', 'old', '--template', 'clusterhat', '--yes'])

@@ -119,6 +119,8 @@ for (const [words, says] of [
   [['flash', '/dev/null', '--node', 'oneil', '/dev/zero'], /no node for drive \/dev\/zero/],
   [['flash', '--node', 'nobody=x.img'], /no node "nobody".*\n.*hammond, oneil, carter/],
   [['flash', '--node', 'oneil=a.img', '--node', 'carter=a.img'], /drive a\.img is named twice/],
+  [['flash', '--node', 'oneil=/dev/null', '--probe', '--changed-only'], /--probe writes all over the card/],
+  [['flash', '--node', 'oneil=a.img', '--probe'], /--probe is for cards; a\.img is a file/],
   [['flahs'], /flash/],
   [['plan', '--nodes', 'x'], /Unknown argument: nodes/],
   [[], /no command given/],

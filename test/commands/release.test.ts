@@ -2,59 +2,14 @@
 import assert from 'node:assert/strict'
 import { chmodSync, copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { type TestContext, test } from 'node:test'
+import { test } from 'node:test'
 import { parse } from 'yaml'
 import { parseShard, takeShard } from '../../src/commands/support/shard.ts'
 import { packageRoot } from '../../src/package-root.ts'
-import { readClusterKey } from '../../src/secrets/cluster-key.ts'
-import { derive, type Purpose, purposes } from '../../src/secrets/derive.ts'
-import { joinKey, sshHostKey } from '../../src/secrets/identity.ts'
 import { bootFiles } from '../support/boot-files.ts'
+import { findIn, HASH, PSK, personalProject, SSH_KEY, secretsOf } from '../support/personal-project.ts'
 import { demoProject, type Project } from '../support/project.ts'
 import { needTool, run } from '../support/tools.ts'
-
-const HASH =
-  '$6$saltsalt$qFmFH.bQmmtXzyBY0s9v7Oicd2z4XSIecDzlB5KiA2/jctKu9YterLp8wwnSq.qc.eoxqOmSuNp2xS0ktL3nh/'
-const PSK = 'ab12cd34'.repeat(8)
-const SSH_KEY = 'AAAAC3NzaC1lZDI1NTE5AAAAIOBv2xxjxLLiPpuVHul6I9HGcSzaF0d1Erhx8WGo8XWe'
-
-/** The demo with everything a person puts into a cluster file. */
-function personalProject(t: TestContext): Project {
-  const project = demoProject(t)
-  const text = readFileSync(project.file('cluster.yaml'), 'utf8')
-  const user = `user:\n  passwordHash: '${HASH}'\n`
-  const wifi = `wifi: { ssid: gate, pskFile: home.psk, country: NL }\n\nnetwork:`
-  writeFileSync(
-    project.file('cluster.yaml'),
-    text.replace('user:\n', user).replace('\nnetwork:', `\n${wifi}`),
-  )
-  writeFileSync(project.file('home.psk'), `${PSK}\n`, { mode: 0o600 })
-  return project
-}
-
-/** Everything secret that this cluster's key and file can give, in every form it is written in. */
-async function secretsOf(project: Project): Promise<Buffer[]> {
-  const key = await readClusterKey(project.file('cluster.key'))
-  const texts = [HASH, PSK, SSH_KEY, Buffer.from(key.reveal()).toString('hex')]
-  const raw: Buffer[] = [Buffer.from(key.reveal())]
-  for (const node of ['hammond', 'oneil', 'carter']) {
-    for (const pair of [sshHostKey(key, node), joinKey(key, node)]) {
-      // The second line of the file on: the first ones are the same in every key.
-      texts.push(...pair.privateKey.reveal().split('\n').slice(2, 5), pair.publicLine.split(' ')[1] ?? '')
-    }
-  }
-  for (const purpose of Object.keys(purposes) as Purpose[]) {
-    for (const subject of ['', 'hammond', 'oneil', 'carter', 'ops']) {
-      const bytes = derive(key, purpose, subject, 16)
-      raw.push(bytes)
-      texts.push(bytes.toString('hex'), bytes.toString('base64').replace(/=+$/, ''))
-    }
-  }
-  return [...raw, ...texts.map((text) => Buffer.from(text))]
-}
-
-const found = (bytes: Buffer, secrets: readonly Buffer[]): string[] =>
-  secrets.filter((secret) => bytes.includes(secret)).map((secret) => secret.toString('latin1'))
 
 test('bake --release: no secret of the cluster, no key of the person, in any file it makes', async (t) => {
   const project = personalProject(t)
@@ -62,7 +17,7 @@ test('bake --release: no secret of the cluster, no key of the person, in any fil
   const own = await project.piimage('bake', '--all', '--output', project.file('own'))
   assert.equal(own.status, 0, own.stderr)
   // The search finds them where they are.
-  const mine = found(readFileSync(project.file('own/oneil.img')), secrets)
+  const mine = findIn(readFileSync(project.file('own/oneil.img')), secrets)
   for (const secret of [HASH, PSK, SSH_KEY]) assert.ok(mine.includes(secret), secret)
   assert.ok(mine.length > 4, 'host keys too')
 
@@ -76,8 +31,8 @@ test('bake --release: no secret of the cluster, no key of the person, in any fil
     'demo-oneil.img.sha256',
   ])
   for (const name of files)
-    assert.deepEqual(found(readFileSync(project.file(`out/${name}`)), secrets), [], name)
-  assert.deepEqual(found(Buffer.from(said.stdout + said.stderr), secrets), [])
+    assert.deepEqual(findIn(readFileSync(project.file(`out/${name}`)), secrets), [], name)
+  assert.deepEqual(findIn(Buffer.from(said.stdout + said.stderr), secrets), [])
 
   const list = JSON.parse(readFileSync(project.file('out/os_list.json'), 'utf8'))
   assert.deepEqual(

@@ -15,54 +15,8 @@ import { formatEnvFile, quoteShell } from '../../src/customise/env-file.ts'
 import { FormatError, UsageError } from '../../src/errors.ts'
 import { tempFolder } from '../support/temp.ts'
 import { needTool, run } from '../support/tools.ts'
+import { nasty } from './nasty.ts'
 
-export const nasty = [
-  "it's",
-  '"quoted"',
-  '$(reboot)',
-  '`id`',
-  '\u0024{HOME}',
-  '$HOME',
-  '%i',
-  '%',
-  '-rf',
-  '--',
-  '# no comment',
-  ': colon',
-  'a: b',
-  '- item',
-  '&anchor',
-  '*alias',
-  '!tag',
-  '{a',
-  '[b',
-  '|',
-  '>',
-  '\\',
-  '\\n',
-  'trailing ',
-  ' leading',
-  '',
-  'no',
-  'on',
-  '1e3',
-  '0123',
-  '1:30',
-  'null',
-  '~',
-  'ü',
-  '日本',
-  '😀',
-  "'",
-  "''",
-  '"',
-  ';',
-  '&&',
-  '<<EOF',
-  '@',
-  '=',
-  '\u00a0',
-]
 const unprintable = ['a\nb', 'a\rb', 'a\0b', '\u001b[31m', '\u007f', '\u0085', '\u2028']
 
 test('quoteShell: sh prints what went in', (t) => {

@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { formatKey, parseImageName } from '../../src/catalog/names.ts'
+import type { Cluster, Node } from '../../src/cluster/node.ts'
 import { readTemplate } from '../../src/commands/support/template.ts'
 import { packageRoot } from '../../src/package-root.ts'
 import { cutOut, DEMO_LAYOUT } from '../support/project.ts'
@@ -45,7 +46,8 @@ for (const example of examples) {
 
   test(`${name}: plan --all, bake, inspect --check`, async (t) => {
     const [fsck, xz] = [needTool(t, 'fsck.fat', 'dosfstools'), needTool(t, 'xz', 'xz-utils')]
-    if (fsck === undefined || xz === undefined) return
+    const [mdir, mtype] = [needTool(t, 'mdir', 'mtools'), needTool(t, 'mtype', 'mtools')]
+    if (fsck === undefined || xz === undefined || mdir === undefined || mtype === undefined) return
     const project = await startExample(t, example)
     const { cluster, file, piimage } = project
     const missing = await missingFor(cluster, example)
@@ -69,17 +71,76 @@ for (const example of examples) {
     assert.match(shown.stdout, new RegExp(`\\b${head?.name}\\b`))
     assert.doesNotMatch(shown.stdout, /PRIVATE KEY|eight or more/)
 
-    // The head and the last worker with a card: the two kinds there are.
+    // Nodes that boot over the net have no card; what they get is the same, and stands in the plan.
+    for (const [index, node] of cluster.nodes.entries()) {
+      const files = plans[index]?.files as { path: string }[]
+      assertJoins(node, cluster, new Set(files.map(({ path }) => path)))
+    }
+    const baked = await piimage('bake', '--all', '-o', file('out'))
+    assert.equal(baked.status, 0, baked.stderr)
     const withCard = cluster.nodes.filter(({ boot }) => boot === 'card')
-    for (const node of new Set([withCard[0], withCard.at(-1)])) {
-      assert.ok(node)
-      const baked = await piimage('bake', '--node', node.name, '-o', file('out'))
-      assert.equal(baked.status, 0, baked.stderr)
+    assert.ok(withCard.length > 0)
+    for (const node of withCard) {
       const path = join(file('out'), `${node.name}.img`)
-      const checked = await piimage('inspect', path, '--check')
-      assert.equal(checked.status, 0, checked.stderr)
       const fat = cutOut(readFileSync(path), DEMO_LAYOUT.boot, file('boot.fat'))
       assert.equal(run(fsck, ['-n', fat]).status, 0)
+      const listed = run(mdir, ['-/', '-b', '-i', fat, '::/piimage']).stdout.split('\n')
+      assertJoins(node, cluster, new Set(listed.map((line) => line.replace(/^::\//, ''))))
+      const settings = run(mtype, ['-i', fat, '::/piimage/node.env']).stdout
+      assert.match(settings, new RegExp(`^PIIMAGE_ROLE='${node.role}'$`, 'm'))
+      const head = cluster.nodes.find(({ role }) => role === 'head')?.interfaces[0]?.address?.ip
+      assert.match(
+        settings,
+        new RegExp(`^PIIMAGE_${cluster.join.kind.toUpperCase()}_HEAD_ADDRESS='${head}'$`, 'm'),
+      )
+      const checked = await piimage('inspect', path, '--check')
+      assert.equal(checked.status, 0, checked.stderr)
     }
   })
+}
+
+/** What makes a node one of its cluster, by kind and role: what must be on its card, and what must not. */
+const joins: Record<string, Record<'head' | 'worker', { has: string[]; hasNot: string[] }>> = {
+  swarm: {
+    head: {
+      has: ['firstboot.d/50-swarm.sh', 'firstboot.d/95-swarm-gather.sh', 'material/join-authorized-keys'],
+      hasNot: ['secrets/join-key'],
+    },
+    worker: {
+      has: ['firstboot.d/50-swarm.sh', 'secrets/join-key', 'material/join-known-hosts'],
+      hasNot: ['firstboot.d/95-swarm-gather.sh', 'material/join-authorized-keys'],
+    },
+  },
+  kubeadm: {
+    head: {
+      has: [
+        'firstboot.d/50-kubeadm.sh',
+        'secrets/kubeadm-token',
+        'secrets/cluster-ca-key',
+        'kubeadm/flannel.yml',
+      ],
+      hasNot: [],
+    },
+    worker: {
+      has: ['firstboot.d/50-kubeadm.sh', 'secrets/kubeadm-token', 'material/cluster-ca-digest'],
+      hasNot: ['secrets/cluster-ca-key'],
+    },
+  },
+  k3s: {
+    head: {
+      has: ['firstboot.d/50-k3s.sh', 'secrets/k3s-token', 'secrets/cluster-ca-key', 'k3s/k3s'],
+      hasNot: [],
+    },
+    worker: {
+      has: ['firstboot.d/50-k3s.sh', 'secrets/k3s-agent-token', 'k3s/k3s'],
+      hasNot: ['secrets/cluster-ca-key', 'secrets/k3s-token'],
+    },
+  },
+}
+
+function assertJoins(node: Node, { join: { kind } }: Cluster, paths: Set<string>): void {
+  const wanted = joins[kind]?.[node.role]
+  assert.ok(wanted, `${node.name} is to join by ${kind}`)
+  for (const path of wanted.has) assert.ok(paths.has(`piimage/${path}`), `${node.name} lacks ${path}`)
+  for (const path of wanted.hasNot) assert.ok(!paths.has(`piimage/${path}`), `${node.name} has ${path}`)
 }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
-import { existsSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { packageRoot } from '../../src/package-root.ts'
@@ -193,50 +193,9 @@ test('docker without internet: the packages of the payload, and only if they are
   assert.deepEqual(aptCalls(pi), [`install --no-install-recommends ${debs}/docker-ce.deb`])
 })
 
-/** What apt says when something is wrong, and what is made of it. */
-const troubles: { name: string; says: string; reason: RegExp }[] = [
-  {
-    name: 'no network',
-    says: "E: Failed to fetch http://x  Could not resolve 'x'",
-    reason: /no way to the package archive/,
-  },
-  {
-    name: 'a wrong clock',
-    says: 'E: Release file for http://x is not valid yet (invalid for another 3d)',
-    reason: /the clock is wrong: it says \d{4}-/,
-  },
-  {
-    name: 'a full disk',
-    says: 'E: write: No space left on device',
-    reason: /no space left \(878 MB free on/,
-  },
-  {
-    name: 'a broken package database',
-    says: 'E: Unmet dependencies. Try "apt --fix-broken install"',
-    reason: /package database is in disorder/,
-  },
-  {
-    name: 'a package that is not there',
-    says: 'E: Unable to locate package docker-ce',
-    reason: /no such package for this release/,
-  },
-  { name: 'anything else', says: 'E: It is Monday', reason: /apt-get update: It is Monday|It is Monday/ },
-]
-for (const { name, says, reason } of troubles) {
-  test(`docker: ${name} is said in one sentence, and the next attempt succeeds`, (t) => {
-    const ready = archivePi(t, pi4)
-    if (ready === undefined) return
-    const { pi, env } = ready
-    const works = readFileSync(join(pi.bin, 'apt-get'), 'utf8').replace(/^#!.*\n/, '')
-    stub(pi, 'apt-get', `echo '${says}'; exit 100`)
-    const ended = runStep(pi, 'docker', env)
-    assert.equal(ended.status, 1)
-    assert.match(ended.output, /^piimage: apt-get update: /m)
-    assert.match(readRoot(pi, 'run/piimage/reason'), reason)
-    stub(pi, 'apt-get', works)
-    assert.equal(runStep(pi, 'docker', env).status, 0)
-  })
-}
+/** What lies on the disk. */
+const withoutRun = (files: Record<string, string>): Record<string, string> =>
+  Object.fromEntries(Object.entries(files).filter(([path]) => !/^run(\/|$)/.test(path)))
 
 test('docker: too little room is seen before anything is fetched', (t) => {
   const ready = archivePi(t, pi4)
@@ -245,8 +204,7 @@ test('docker: too little room is seen before anything is fetched', (t) => {
   const before = snapshot(ready.pi.root)
   const ended = runStep(ready.pi, 'docker', ready.env)
   assert.match(ended.output, /Docker needs 500 MB, and 100 MB are free/)
-  rmSync(join(ready.pi.root, 'run'), { recursive: true })
-  assert.deepEqual(snapshot(ready.pi.root), before)
+  assert.deepEqual(withoutRun(snapshot(ready.pi.root)), withoutRun(before))
 })
 
 test('docker: a release without packages is given up at once', (t) => {

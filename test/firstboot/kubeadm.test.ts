@@ -1,12 +1,11 @@
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
-import { chmodSync, existsSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { parse, parseAllDocuments } from 'yaml'
 import {
   calls,
-  type Ended,
   type FakePi,
   lay,
   modeOf,
@@ -16,7 +15,7 @@ import {
   snapshot,
   stub,
 } from './fake-pi.ts'
-import { aptCalls, note, pi4, readyPi, runningLib, runStep, type System } from './step.ts'
+import { aptCalls, note, pi4, type StepPi, type System, serveDownloads, stepPi } from './step.ts'
 
 const flannel = `net-conf.json: |
   { "Network": "10.244.0.0/16", "Backend": { "Type": "vxlan" } }
@@ -30,40 +29,36 @@ spec:
 const digestOf = (text: string) => createHash('sha256').update(text).digest('hex')
 const token = 'abcdef.0123456789abcdef'
 
-interface KubePi {
-  pi: FakePi
-  step(env?: Record<string, string>): Ended
-}
-
 /** A Pi that has come up, whose packages are installed; kubeadm is a stand-in that keeps the settings it is given. */
 function kubePi(
   t: TestContext,
   role: 'head' | 'worker',
-  { shell, system = pi4 }: { shell?: ShellName; system?: System } = {},
-): KubePi | undefined {
-  const pi = readyPi(t, system, shell === undefined ? {} : { shell })
-  if (pi === undefined) return undefined
-  lay(pi.root, {
-    'etc/piimage/secrets/kubeadm-token': `${token}\n`,
-    ...(role === 'head' ? { 'etc/piimage/secrets/cluster-ca-key': 'CA-KEY\n' } : {}),
-    'opt/piimage/material/cluster-ca': 'CA\n',
-    'opt/piimage/material/cluster-ca-digest': 'sha256:abc\n',
-    'opt/piimage/kubeadm/flannel.yml': flannel,
-    'opt/piimage/kubeadm/flannel.yml.sha256': `${digestOf(flannel)}  flannel.yml\n`,
-    'etc/fstab': '/swap none swap sw 0 0\n/ / ext4 defaults 0 1\n',
-    'lib/systemd/system/dphys-swapfile.service': '',
-    'lib/systemd/system/containerd.service': '',
-    'lib/systemd/system/kubelet.service': '',
-  })
-  for (const name of ['kubelet', 'modprobe', 'sysctl', 'swapoff', 'apt-mark', 'kubectl'])
-    stub(pi, name, note(pi))
-  stub(pi, 'containerd', "printf '[runc.options]\\n    SystemdCgroup = false\\n'")
-  stub(pi, 'ip', "echo '2: eth0 inet 10.3.50.1/24'")
-  stub(pi, 'df', "echo; echo 'x 1 1 4000000 1% /var'")
-  kubeadm(pi, ':')
-  const step = (env: Record<string, string> = {}) =>
-    runStep(pi, 'kubeadm', {
-      ...runningLib(pi),
+  options: { shell?: ShellName; system?: System } = {},
+): StepPi | undefined {
+  const made = stepPi(t, 'kubeadm', {
+    ...options,
+    running: true,
+    files: {
+      'etc/piimage/secrets/kubeadm-token': `${token}\n`,
+      ...(role === 'head' ? { 'etc/piimage/secrets/cluster-ca-key': 'CA-KEY\n' } : {}),
+      'opt/piimage/material/cluster-ca': 'CA\n',
+      'opt/piimage/material/cluster-ca-digest': 'sha256:abc\n',
+      'opt/piimage/kubeadm/flannel.yml': flannel,
+      'opt/piimage/kubeadm/flannel.yml.sha256': `${digestOf(flannel)}  flannel.yml\n`,
+      'etc/fstab': '/swap none swap sw 0 0\n/ / ext4 defaults 0 1\n',
+      'lib/systemd/system/dphys-swapfile.service': '',
+      'lib/systemd/system/containerd.service': '',
+      'lib/systemd/system/kubelet.service': '',
+    },
+    programs: {
+      ...Object.fromEntries(
+        ['kubelet', 'modprobe', 'sysctl', 'swapoff', 'apt-mark', 'kubectl'].map((name) => [name, ':']),
+      ),
+      containerd: "printf '[runc.options]\\n    SystemdCgroup = false\\n'",
+      ip: "echo '2: eth0 inet 10.3.50.1/24'",
+      df: "echo; echo 'x 1 1 4000000 1% /var'",
+    },
+    env: {
       PIIMAGE_ROLE: role,
       PIIMAGE_CLUSTER: 'magi',
       PIIMAGE_KUBEADM_MINOR: 'v1.34',
@@ -75,9 +70,10 @@ function kubePi(
       PIIMAGE_KUBEADM_NETWORK: '10.3.50.0/24',
       PIIMAGE_KUBEADM_ADDRESS: role === 'head' ? '10.3.50.1' : '10.3.50.11',
       PIIMAGE_KUBEADM_LABELS: 'board=pi4,disk=ssd',
-      ...env,
-    })
-  return { pi, step }
+    },
+  })
+  if (made !== undefined) kubeadm(made.pi, ':')
+  return made
 }
 
 /** @param script what init and join do after the settings were kept */
@@ -248,10 +244,8 @@ test('kubeadm: a manifest of flannel that is damaged, or another than the one na
   rmSync(join(pi.root, 'opt/piimage/kubeadm/flannel.yml'))
   lay(pi.root, {
     'etc/piimage/flannel.sha256': `${digestOf(flannel)}  https://example.org/f.yml\n`,
-    'usr/lib/apt/apt-helper': `#!/bin/sh\ncp '${pi.root}/served' "$3"\n`,
-    served: `${flannel}# changed\n`,
   })
-  chmodSync(join(pi.root, 'usr/lib/apt/apt-helper'), 0o755)
+  serveDownloads(pi, `${flannel}# changed\n`)
   assert.match(step().output, /the manifest of flannel that was fetched is not the one with the digest/)
   assert.ok(!applied())
   lay(pi.root, { served: flannel })
@@ -260,7 +254,7 @@ test('kubeadm: a manifest of flannel that is damaged, or another than the one na
 })
 
 /** A Pi without packages, which apt brings. */
-function barePi(t: TestContext, role: 'head' | 'worker'): KubePi | undefined {
+function barePi(t: TestContext, role: 'head' | 'worker'): StepPi | undefined {
   const made = kubePi(t, role)
   if (made === undefined) return undefined
   const { pi } = made
@@ -308,25 +302,6 @@ test('kubeadm: another key than the one that is named is not used', (t) => {
   assert.match(ended.output, /the archive's key is not 1{40}/)
   assert.deepEqual(aptCalls(made.pi), [])
 })
-
-const troubles: { name: string; says: string; reason: RegExp }[] = [
-  { name: 'no network', says: "E: Failed to fetch http://x Could not resolve 'x'", reason: /no way to the/ },
-  { name: 'a wrong clock', says: 'E: Release file is not valid yet', reason: /the clock is wrong/ },
-  { name: 'a full disk', says: 'E: write: No space left on device', reason: /no space left/ },
-  { name: 'a broken apt', says: 'E: dpkg was interrupted', reason: /database is in disorder/ },
-]
-for (const { name, says, reason } of troubles)
-  test(`kubeadm: ${name} is said in one sentence, and the next attempt succeeds`, (t) => {
-    const made = barePi(t, 'worker')
-    if (made === undefined) return
-    const { pi, step } = made
-    const works = readFileSync(join(pi.bin, 'apt-get'), 'utf8').replace(/^#!.*\n/, '')
-    stub(pi, 'apt-get', `echo "${says}"; exit 100`)
-    assert.equal(step().status, 1)
-    assert.match(readRoot(pi, 'run/piimage/reason'), reason)
-    stub(pi, 'apt-get', works)
-    assert.equal(step().status, 0)
-  })
 
 test('kubeadm: too little room is seen before anything is fetched', (t) => {
   const made = barePi(t, 'worker')

@@ -134,7 +134,7 @@ for (const shell of shells)
     if (pi === undefined) return
     const ended = runStep(pi, 'portainer')
     assert.equal(ended.status, 0, ended.output)
-    const deploy = `docker stack deploy -c ${pi.root}/etc/piimage/portainer.yaml portainer`
+    const deploy = `docker stack deploy --resolve-image changed -c ${pi.root}/etc/piimage/portainer.yaml portainer`
     assert.deepEqual(made(pi), ['docker secret create portainer-admin -', deploy])
     assert.equal(readFileSync(join(pi.folder, 'secret'), 'utf8'), 'S3cretPassword')
     assert.ok(!ended.output.includes('S3cret'))

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
-import { existsSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { needTool } from '../support/tools.ts'
@@ -59,24 +58,6 @@ test('router without internet: the packages of the payload, and only if they are
   assert.deepEqual(aptCalls(pi), [`install --no-install-recommends ${debs}/dnsmasq.deb`])
 })
 
-const troubles: { name: string; says: string; reason: RegExp }[] = [
-  { name: 'no network', says: "E: Failed to fetch http://x Could not resolve 'x'", reason: /no way to the/ },
-  { name: 'a wrong clock', says: 'E: Release file is not valid yet', reason: /the clock is wrong/ },
-  { name: 'a full disk', says: 'E: write: No space left on device', reason: /no space left/ },
-  { name: 'a broken apt', says: 'E: dpkg was interrupted', reason: /database is in disorder/ },
-]
-for (const { name, says, reason } of troubles)
-  test(`router: ${name} is said in one sentence, and the next attempt succeeds`, (t) => {
-    const pi = routerPi(t)
-    if (pi === undefined) return
-    const works = readFileSync(join(pi.bin, 'apt-get'), 'utf8').replace(/^#!.*\n/, '')
-    stub(pi, 'apt-get', `echo '${says}'; exit 100`)
-    assert.equal(runStep(pi, 'router').status, 1)
-    assert.match(readRoot(pi, 'run/piimage/reason'), reason)
-    stub(pi, 'apt-get', works)
-    assert.equal(runStep(pi, 'router').status, 0)
-  })
-
 test('router: settings that dnsmasq does not take start nothing', (t) => {
   const pi = routerPi(t)
   if (pi === undefined) return
@@ -85,17 +66,4 @@ test('router: settings that dnsmasq does not take start nothing', (t) => {
   assert.equal(ended.status, 1)
   assert.match(ended.output, /dnsmasq does not take its settings/)
   assert.ok(!calls(pi).some((call) => call.includes('enable piimage-nat')))
-})
-
-test('router: a disk that is full leaves no half file', (t) => {
-  const pi = routerPi(t)
-  if (pi === undefined) return
-  lay(pi.root, { 'etc/dnsmasq.d/piimage-router.conf': 'old\n' })
-  // What a full disk does to the copy that `put` makes.
-  stub(pi, 'mv', "echo 'mv: No space left on device' >&2; exit 1")
-  assert.notEqual(runStep(pi, 'router').status, 0)
-  assert.equal(readRoot(pi, 'etc/dnsmasq.d/piimage-router.conf'), 'old\n')
-  rmSync(join(pi.bin, 'mv'))
-  assert.equal(runStep(pi, 'router').status, 0)
-  assert.ok(!existsSync(join(pi.root, 'etc/dnsmasq.d/.piimage-router.conf.piimage-new')))
 })

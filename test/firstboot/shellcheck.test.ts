@@ -5,7 +5,7 @@ import { test } from 'node:test'
 import { packageRoot } from '../../src/package-root.ts'
 import { needTool, run } from '../support/tools.ts'
 
-const scripts = ['firstboot', 'overlays', 'test/swarm'].flatMap((folder) =>
+const scripts = ['firstboot', 'overlays', 'test/firstboot', 'test/swarm'].flatMap((folder) =>
   readdirSync(join(packageRoot(), folder), { recursive: true, encoding: 'utf8' })
     .filter((name) => name.endsWith('.sh'))
     .map((name) => join(folder, name)),

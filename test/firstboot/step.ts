@@ -87,3 +87,39 @@ export function runningLib(pi: FakePi): Record<string, string> {
   lay(pi.folder, { 'running-lib.sh': `. '${lib}'\nis_running() { return 0; }\n` })
   return { PIIMAGE_LIB: join(pi.folder, 'running-lib.sh') }
 }
+
+export interface StepPi {
+  pi: FakePi
+  /** Run the step, once more. */
+  step(env?: Record<string, string>): Ended
+}
+
+export interface StepNeeds extends Pick<FakePiOptions, 'shell'> {
+  system?: System
+  /** What overlay and materials lay on the card, below the root. */
+  files: Record<string, string>
+  /** Stand-ins; `note` is written by each first. */
+  programs?: Record<string, string>
+  env: Record<string, string>
+  /** The system has come up. */
+  running?: true
+}
+
+/** A Pi on which everything that one step needs lies ready; undefined after the test was skipped. */
+export function stepPi(t: TestContext, name: string, needs: StepNeeds): StepPi | undefined {
+  const pi = readyPi(t, needs.system, needs.shell === undefined ? {} : { shell: needs.shell })
+  if (pi === undefined) return undefined
+  lay(pi.root, needs.files)
+  for (const [program, script] of Object.entries(needs.programs ?? {}))
+    stub(pi, program, `${note(pi)}; ${script}`)
+  const env = { ...(needs.running ? runningLib(pi) : {}), ...needs.env }
+  return { pi, step: (more = {}) => runStep(pi, name, { ...env, ...more }) }
+}
+
+/** `apt-helper download-file URL TARGET` gives the file `served` of the root, and is noted. */
+export function serveDownloads(pi: FakePi, content: string): void {
+  const folder = join(pi.root, 'usr/lib/apt')
+  lay(pi.root, { served: content, 'usr/lib/apt/.there': '' })
+  stub(pi, 'apt-helper', `${note(pi)}; cp '${pi.root}/served' "$3"`)
+  stub({ ...pi, bin: folder }, 'apt-helper', `exec '${pi.bin}/apt-helper' "$@"`)
+}

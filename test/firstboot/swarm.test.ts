@@ -4,7 +4,7 @@
  * test/swarm/ has the real ones.
  */
 import assert from 'node:assert/strict'
-import { existsSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import {
@@ -18,7 +18,7 @@ import {
   snapshot,
   stub,
 } from './fake-pi.ts'
-import { note, pi4, readyPi, runStep } from './step.ts'
+import { note, runStep, stepPi } from './step.ts'
 
 const token = `SWMTKN-1-${'a'.repeat(50)}-${'b'.repeat(25)}`
 const worker = {
@@ -42,13 +42,24 @@ interface World {
 }
 
 function swarmPi(t: TestContext, world: World): FakePi | undefined {
-  const pi = readyPi(t, pi4, { shell: world.shell ?? 'dash' })
-  if (pi === undefined) return undefined
-  lay(pi.folder, { states: `${world.states.join('\n')}\n` })
-  lay(pi.root, {
-    'etc/piimage/secrets/join-key': 'JOIN-PRIVATE-KEY\n',
-    'opt/piimage/material/join-known-hosts': '172.19.181.254 ssh-ed25519 AAAA\n',
+  const { status, stdout = '', stderr = '' } = world.answer ?? { status: 0, stdout: token }
+  const made = stepPi(t, 'swarm', {
+    shell: world.shell ?? 'dash',
+    files: {
+      'etc/piimage/secrets/join-key': 'JOIN-PRIVATE-KEY\n',
+      'opt/piimage/material/join-known-hosts': '172.19.181.254 ssh-ed25519 AAAA\n',
+    },
+    programs: {
+      ssh: `echo '${stdout}'; echo '${stderr}' >&2; exit ${status}`,
+      ip: (world.addresses ?? ['172.19.181.1', '172.19.181.254'])
+        .map((ip) => `echo "2: eth0 inet ${ip}/24 brd"`)
+        .join('\n'),
+    },
+    env: {},
   })
+  if (made === undefined) return undefined
+  const { pi } = made
+  lay(pi.folder, { states: `${world.states.join('\n')}\n` })
   stub(
     pi,
     'docker',
@@ -58,14 +69,12 @@ case "$*" in
   *LocalNodeState*) next ;;
   *ControlAvailable*) echo true ;;
   'swarm init --help') echo --default-addr-pool ;;
-  'swarm join '*|'swarm init '*) echo active >'${pi.folder}/states' ;;
+  'swarm init '*) echo active >'${pi.folder}/states' ;;
   'swarm leave '*) echo inactive >'${pi.folder}/states' ;;
 esac`,
   )
-  const { status, stdout = '', stderr = '' } = world.answer ?? { status: 0, stdout: token }
-  stub(pi, 'ssh', `${note(pi)}; echo '${stdout}'; echo '${stderr}' >&2; exit ${status}`)
-  const addresses = world.addresses ?? ['172.19.181.1', '172.19.181.254']
-  stub(pi, 'ip', addresses.map((ip) => `echo "2: eth0 inet ${ip}/24 brd"`).join('\n'))
+  // Docker's socket, with the token on standard input.
+  stub(pi, 'perl', `${note(pi)}; cat >'${pi.folder}/token'; echo active >'${pi.folder}/states'`)
   return pi
 }
 
@@ -77,7 +86,13 @@ for (const shell of shells)
     if (pi === undefined) return
     const ended = runStep(pi, 'swarm', worker)
     assert.equal(ended.status, 0, ended.output)
-    assert.ok(did(pi, `docker swarm join --token ${token} --advertise-addr 172.19.181.1 172.19.181.254:2377`))
+    assert.ok(
+      calls(pi).some((call) =>
+        /^ {2}.* \/run\/docker\.sock 172\.19\.181\.1 172\.19\.181\.254:2377$/.test(call),
+      ),
+    )
+    assert.equal(readFileSync(join(pi.folder, 'token'), 'utf8'), `${token}\n`)
+    assert.ok(!calls(pi).join('\n').includes(token), 'in no argument')
     assert.match(
       calls(pi).find((call) => call.startsWith('ssh ')) ?? '',
       /-o StrictHostKeyChecking=yes .*piimage-join@172\.19\.181\.254$/,
@@ -91,7 +106,7 @@ for (const shell of shells)
     assert.ok(
       !calls(pi)
         .slice(asked)
-        .some((call) => /^ssh|swarm join/.test(call)),
+        .some((call) => /^(ssh|perl)/.test(call)),
     )
   })
 
@@ -142,14 +157,14 @@ const ways: { name: string; world: World; status: number; does?: string; doesNot
       name: 'an answer that is no token',
       world: { states: ['inactive'], answer: { status: 0, stdout: 'Welcome to hammond' } },
       status: 75,
-      doesNot: 'docker swarm join',
+      doesNot: 'perl',
       says: /something that is no token/,
     },
     {
       name: 'an address that is not there',
       world: { states: ['inactive'], addresses: ['172.19.181.11'] },
       status: 75,
-      doesNot: 'docker swarm join',
+      doesNot: 'perl',
       says: /address 172\.19\.181\.1 is not there yet/,
     },
   ]

@@ -65,3 +65,17 @@ test('orAborted: the value, the reason, and no listener left behind', async () =
   await assert.rejects(waiting, reason)
   await assert.rejects(orAborted(Promise.resolve(7), stop.signal), reason)
 })
+
+test('orAborted: once stopped, a promise that fails later fails nobody', async () => {
+  const stop = new AbortController()
+  const reason = new Error('stopped')
+  stop.abort(reason)
+  let fail = (_: Error): void => {}
+  const late = new Promise((_, reject) => {
+    fail = reject
+  })
+  await assert.rejects(orAborted(late, stop.signal), reason)
+  fail(new Error('nobody listens'))
+  // A rejection that nobody handles would end the test here.
+  await new Promise((resolve) => setImmediate(resolve))
+})

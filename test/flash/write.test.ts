@@ -116,8 +116,10 @@ test('a card holds the image, and its old bytes only where nothing was to be wri
       bytesWritten: bytes,
       // The image's last 1536 bytes are written as one block of 4 KiB.
       bytesSkipped: IMAGE_BYTES - (bytes - 2560),
+      bytesFoundZero: 0,
       bytesVerified: bytes,
       bytesCompared: 0,
+      bytesProbed: 0,
       direct: true,
       rangesWritten: 3,
       rangesRepaired: [],

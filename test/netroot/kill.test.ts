@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { packageRoot } from '../../src/package-root.ts'
+import { figure } from '../support/figures.ts'
 import { needRoot } from '../support/tools.ts'
 import { type Diskless, disklessProject, listing, mountsBelow, STATE } from './diskless.ts'
 
@@ -60,6 +61,8 @@ test('killed at twenty moments, the next run gives the tree of an undisturbed on
     assert.deepEqual(mountsBelow(project.folder), [])
   }
   assert.ok(killed >= 10, `only ${killed} runs were killed before they ended`)
+  // The least there are, so that the figure is the same in every run.
+  figure(t, 'kills', 10)
 })
 
 test('a second process waits for the first, and finds everything done', async (t) => {

@@ -16,6 +16,7 @@ import {
   RESERVATIONS_FILE,
   type ServerFile,
 } from '../../src/servers/server-file.ts'
+import { figure } from '../support/figures.ts'
 import { recordTask } from '../support/task.ts'
 import { tempFolder } from '../support/temp.ts'
 import { needRoot, needTool, run } from '../support/tools.ts'
@@ -217,7 +218,8 @@ test('killed at any moment: the next run completes, and remove still leaves noth
   const program = join(import.meta.dirname, 'apply-program.js')
   const prefix = machine(t)
   const before = outside(prefix)
-  for (const reports of [1, 2, 3, 5, 8, 13, 21, 34]) {
+  const moments = [1, 2, 3, 5, 8, 13, 21, 34]
+  for (const reports of moments) {
     const child = spawn(process.execPath, [program, prefix], { stdio: ['ignore', 'pipe', 'inherit'] })
     let seen = 0
     child.stdout.on('data', (chunk: Buffer) => {
@@ -231,4 +233,5 @@ test('killed at any moment: the next run completes, and remove still leaves noth
     await removeServers({ prefix, stateFolder: STATE }, task)
     assert.deepEqual(outside(prefix), before)
   }
+  figure(t, 'kills', moments.length)
 })

@@ -4,11 +4,12 @@
  * FUSE go past the page cache, or a wrapped read would look right.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { packageRoot } from '../../src/package-root.ts'
 import { attachLoopDevice, detachLoopDevice, makeSparseFile } from './loop.ts'
 import { needRoot, needTool, run } from './tools.ts'
 
@@ -21,7 +22,49 @@ export interface BadCard {
   startFailing(): void
   /** Pull it out: from now on every request fails. */
   pull(): void
+  /** Bytes of all writes so far; only of an `oddCard`. */
+  bytesWritten(): number
 }
+
+/** What is wrong with a card (./bad-card.py). Offsets in bytes. */
+export interface Oddity {
+  /** It holds only so many bytes … */
+  real?: number
+  /** … and what lies beyond wraps around, is taken and lost, or is an error. */
+  beyond?: 'wraps' | 'lost' | 'error'
+  writeErrorAt?: number
+  readErrorAt?: number
+  /** The lowest bit of this byte is turned, by each write or each read of it. */
+  flipWriteAt?: number
+  flipReadAt?: number
+  /** What is written here is dropped. */
+  dead?: { from: number; end: number }
+  /** How long each request takes. */
+  delayMs?: number
+}
+
+/** A card with any of these faults. */
+export const oddCard = (t: TestContext, bytes: number, odd: Oddity): Promise<BadCard | undefined> =>
+  insert(t, bytes, odd.real ?? bytes, ({ backing, written }) => [
+    ...(odd.delayMs === undefined ? [] : ['--filter=delay']),
+    'python',
+    join(packageRoot(), 'test/support/bad-card.py'),
+    `file=${backing}`,
+    `size=${bytes}`,
+    `written=${written}`,
+    ...setting('real', odd.real),
+    ...setting('beyond', odd.beyond),
+    ...setting('write_error', odd.writeErrorAt),
+    ...setting('read_error', odd.readErrorAt),
+    ...setting('flip_write', odd.flipWriteAt),
+    ...setting('flip_read', odd.flipReadAt),
+    ...setting('dead', odd.dead === undefined ? undefined : `${odd.dead.from}-${odd.dead.end}`),
+    ...setting('rdelay', odd.delayMs === undefined ? undefined : `${odd.delayMs}ms`),
+    ...setting('wdelay', odd.delayMs === undefined ? undefined : `${odd.delayMs}ms`),
+  ])
+
+const setting = (name: string, value: number | string | undefined): string[] =>
+  value === undefined ? [] : [`${name}=${value}`]
 
 /** A card on which every `pread` or `pwrite` fails with EIO once `startFailing` was called. */
 export const failingCard = (
@@ -70,6 +113,8 @@ interface Places {
   backing: string
   /** Exists once the card is to fail. */
   trigger: string
+  /** What is written is counted here. */
+  written: string
 }
 
 /** @returns undefined after the test was skipped for want of a tool */
@@ -83,14 +128,17 @@ async function insert(
   const nbdfuse = needTool(t, 'nbdfuse', 'libnbd-bin')
   const fusermount = needTool(t, 'fusermount3', 'fuse3')
   if (!needRoot(t) || !nbdkit || !nbdfuse || !fusermount) return undefined
+  const needsPython = nbdkitArguments({ backing: '', trigger: '', written: '' }).includes('python')
+  if (needsPython && !needNbdkitPython(t, nbdkit)) return undefined
 
   const folder = mkdtempSync(join(tmpdir(), 'piimage-bad-card-'))
   const backing = join(folder, 'backing')
   const trigger = join(folder, 'fail')
+  const written = join(folder, 'written')
   const mountPoint = join(folder, 'disk')
   makeSparseFile(backing, realBytes)
   mkdirSync(mountPoint)
-  const args = [join(mountPoint, 'nbd'), '[', nbdkit, ...nbdkitArguments({ backing, trigger }), ']']
+  const args = [join(mountPoint, 'nbd'), '[', nbdkit, ...nbdkitArguments({ backing, trigger, written }), ']']
   const server = spawn(nbdfuse, args, { stdio: 'ignore' })
   let loop: string | undefined
   t.after(async () => {
@@ -106,7 +154,14 @@ async function insert(
     backing,
     startFailing: () => writeFileSync(trigger, ''),
     pull: () => server.kill('SIGKILL'),
+    bytesWritten: () => Number(readFileSync(written, 'utf8')),
   }
+}
+
+/** The plugin is a package of its own. */
+function needNbdkitPython(t: TestContext, nbdkit: string): boolean {
+  if (run(nbdkit, ['python', '--version']).status === 0) return true
+  return needTool(t, 'nbdkit-python-plugin', 'nbdkit-plugin-python') !== undefined
 }
 
 /** Wait until the disk shows up. */

@@ -132,6 +132,13 @@ export class Lab {
       mkdirSync(dirname(join(folder, 'fat', path)), { recursive: true })
       writeFileSync(join(folder, 'fat', path), after)
     }
+    // What Docker's command line is asked stays on the card, where secrets are looked for.
+    mkdirSync(join(folder, 'extra/usr/local/bin'), { recursive: true })
+    writeFileSync(
+      join(folder, 'extra/usr/local/bin/docker'),
+      '#!/bin/sh\nprintf "%s\\n" "$*" >>/var/log/asked\nexec /usr/bin/docker "$@"\n',
+      { mode: 0o755 },
+    )
     const netns = `${this.#prefix}-${node.name}`
     const plug = `${node.name.slice(0, 8)}-sw`
     mustRun('ip', ['netns', 'add', netns])

@@ -57,8 +57,9 @@ async function assertFormed(lab: Lab): Promise<void> {
     /172\.31\.0\.0\/16/,
   )
   assert.equal(lab.inside('hammond', 'getent passwd piimage-join').status, 2, 'the account is gone')
+  assert.match(lab.inside('hammond', 'cat /var/log/asked').stdout, /^swarm init /m, 'arguments are kept')
   for (const { name, folder } of lab.nodes.values()) {
-    // FAT, logs, payload and secrets on the card; Docker's own folder is beside it.
+    // FAT, logs, the arguments of each docker, payload and secrets on the card; Docker's own folder is beside it.
     const found = run('grep', [
       '-rlE',
       'SWMTKN-[12]-[0-9a-z]{10}',

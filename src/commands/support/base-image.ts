@@ -7,7 +7,8 @@
  * behind it, each at its own pace. The first MiB of no card is written before
  * `verified` says that the whole chain held: the download's digest, then the
  * image's. If anything fails, all that wait on the base fail with it, and the
- * cache keeps nothing.
+ * cache keeps nothing. The code that fetches and unpacks is loaded when it is
+ * needed: an image in the cache needs neither.
  */
 import { rm, stat } from 'node:fs/promises'
 import type { ImageFormat, LockedImage } from '../../catalog/locked-image.ts'
@@ -17,14 +18,13 @@ import { RangeFeed } from '../../disk/range-feed.ts'
 import { walkUsedRanges } from '../../disk/used-ranges.ts'
 import { FetchError, InterruptedError } from '../../errors.ts'
 import type { Cache, CachedImage } from '../../fetch/cache.ts'
-import { type FetchOptions, fetchImage } from '../../fetch/fetch-image.ts'
-import { openHttp } from '../../fetch/http.ts'
 import { digestFile } from '../../io/digest-file.ts'
 import { openFileReader } from '../../io/file-reader.ts'
 import { type GrowingFile, openGrowingFile } from '../../io/growing-file.ts'
 import { Mark } from '../../io/mark.ts'
 import type { Task } from '../../progress.ts'
-import { type UnpackRequest, unpackFile } from '../../unpack/unpack.ts'
+import type { UnpackRequest } from '../../unpack/unpack.ts'
+import type { World } from '../../world.ts'
 import type { Context, GlobalArgs } from '../command.ts'
 import { cacheOf } from './project.ts'
 
@@ -57,11 +57,16 @@ export interface BaseImages {
   close(): Promise<void>
 }
 
+interface NetworkOptions {
+  env: World['env']
+  offline: boolean
+}
+
 /** The cache and the network as this command line and this machine give them. */
 export async function openBases(args: GlobalArgs, context: Context): Promise<BaseImages> {
   const { world, output } = context
   const cache = await cacheOf(args, context)
-  const options = { http: openHttp({ env: world.env }), offline: args.offline }
+  const options = { env: world.env, offline: args.offline }
   const task: Task = { report: output.progress, signal: world.signal }
   const opened = new Map<string, Promise<BaseImage>>()
   const once = (image: LockedImage, open: typeof openBase): Promise<BaseImage> => {
@@ -83,7 +88,7 @@ export async function openBases(args: GlobalArgs, context: Context): Promise<Bas
 async function openBase(
   image: LockedImage,
   cache: Cache,
-  options: FetchOptions,
+  options: NetworkOptions,
   task: Task,
 ): Promise<BaseImage> {
   return openCached(image, await fetchAndUnpack(image, cache, options, task))
@@ -92,7 +97,7 @@ async function openBase(
 async function followBase(
   image: LockedImage,
   cache: Cache,
-  options: FetchOptions,
+  options: NetworkOptions,
   task: Task,
 ): Promise<BaseImage> {
   const { extracted } = image
@@ -133,7 +138,7 @@ async function followBase(
 function fetchAndUnpack(
   image: LockedImage,
   cache: Cache,
-  options: FetchOptions,
+  options: NetworkOptions,
   task: Task,
   follow: (partialPath: string) => GrowingFile | undefined = () => undefined,
 ): Promise<CachedImage> {
@@ -150,6 +155,7 @@ function fetchAndUnpack(
     checked.catch((error) => wrong.abort(error))
     const { key: subject, member, extracted: expected } = image
     const onGrowth = (bytes: number) => growing?.grow(bytes)
+    const { unpackFile } = await import('../../unpack/unpack.ts')
     const unpacked = await unpackFile(
       {
         ...{ source, target, expected, subject, onGrowth },
@@ -190,9 +196,11 @@ interface Fetching {
 async function startFetch(
   image: LockedImage,
   cache: Cache,
-  options: FetchOptions,
+  options: NetworkOptions,
   task: Task,
 ): Promise<Fetching> {
+  const { fetchImage } = await import('../../fetch/fetch-image.ts')
+  const { openHttp } = await import('../../fetch/http.ts')
   const mark = new Mark()
   const { size } = image.download
   let begin = (_: Omit<Fetching, 'checked'>): void => {}
@@ -207,7 +215,8 @@ async function startFetch(
     image,
     cache,
     {
-      ...options,
+      http: openHttp({ env: options.env }),
+      offline: options.offline,
       onHere: (source) => begin({ source }),
       async onGrowth(source, bytes) {
         mark.move(bytes)

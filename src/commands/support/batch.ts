@@ -13,6 +13,7 @@ import { openFileReader } from '../../io/file-reader.ts'
 import { type BatchJournal, JOURNAL_FILE, openJournal } from './batch-journal.ts'
 import { CardSlots, type InsertedCard } from './card-slots.ts'
 import { describeDrive } from './describe-drive.ts'
+import { lockFileOrRefuse } from './file-lock.ts'
 import { type FlashJob, flashCard, type Outcome, summarise } from './flash-card.ts'
 import { openBootVolume } from './node-image.ts'
 
@@ -26,7 +27,8 @@ export interface BatchRequest {
 
 /**
  * @returns what the last `--json` line says
- * @throws {UsageError} nobody is at the terminal, and no readers are named or `--yes` is missing
+ * @throws {UsageError} nobody is at the terminal, and no readers are named or `--yes` is missing;
+ *   or another batch of this cluster is under way
  * @throws {PartialError} cards failed, and nobody is there to put in others
  * @throws {InterruptedError} stopped; the journal says what is done
  */
@@ -38,8 +40,13 @@ export async function runBatch(request: BatchRequest, job: FlashJob): Promise<ob
       hint: 'For example: piimage flash --all --yes /dev/sda /dev/sdb',
     })
   const path = join(dirname(resolve(context.world.cwd, args.cluster)), JOURNAL_FILE)
-  const journal = await openJournal(path, project.cluster.name, request.again)
-  return new Batch(request, job, journal, isAttended).run()
+  const lock = lockFileOrRefuse(path, `writes the cards of ${project.cluster.name}`)
+  try {
+    const journal = await openJournal(path, project.cluster.name, request.again)
+    return await new Batch(request, job, journal, isAttended).run()
+  } finally {
+    lock.release()
+  }
 }
 
 class Batch {

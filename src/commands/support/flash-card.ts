@@ -6,6 +6,7 @@ import type { Drive } from '../../drives/drive.ts'
 import { guardDrive } from '../../drives/guard.ts'
 import { InterruptedError, PartialError, PiimageError } from '../../errors.ts'
 import { type CardReport, type CardRequest, requestBytesFor } from '../../flash/card.ts'
+import { readQueueBytes } from '../../flash/queue-limits.ts'
 import { openDriveTarget, openFileTarget } from '../../flash/target.ts'
 import { writeCard } from '../../flash/write.ts'
 import type { Task } from '../../progress.ts'
@@ -23,6 +24,7 @@ export interface CardArgs {
   verify: boolean
   changedOnly: boolean
   full: boolean
+  probe: boolean
   retries: number
 }
 
@@ -101,13 +103,14 @@ async function writeTo(target: CardTarget, image: NodeChanges, job: FlashJob): P
   const { world, output } = context
   const task: Task = { report: output.progress, signal: world.signal }
   const { base, changes } = image
+  const { found } = target
   // A base from the cache is hashed meanwhile; what comes of it is asked for at the end.
   base.verified(task).catch(() => {})
   const path = resolve(world.cwd, target.drive)
   const opened =
-    target.found === undefined
+    found === undefined
       ? await openFileTarget(path, base.length, { overwrite: true })
-      : await openDriveTarget(target.found)
+      : await openDriveTarget(found)
   const request: CardRequest = {
     target: opened,
     image: changes,
@@ -115,8 +118,10 @@ async function writeTo(target: CardTarget, image: NodeChanges, job: FlashJob): P
     verified: () => base.verified(task),
     verify: args.verify,
     changedOnly: args.changedOnly,
+    skipZeroes: !args.full,
+    probe: args.probe,
     retries: args.retries,
-    requestBytes: requestBytesFor(job.cards),
+    requestBytes: requestBytesFor(job.cards, found === undefined ? undefined : readQueueBytes(found.path)),
     node: target.node.name,
   }
   try {
@@ -132,7 +137,10 @@ function describeReport(drive: string, report: CardReport, args: CardArgs): stri
   if (args.changedOnly && report.bytesWritten === 0)
     return `${drive} holds it already: ${formatBytes(report.bytesCompared)} compared, nothing written`
   const checked = args.verify ? 'read back and equal' : 'not read back (--no-verify)'
-  return `${formatBytes(report.bytesWritten)} written to ${drive}, ${checked}`
+  const { bytesWritten, bytesFoundZero } = report
+  const found = bytesFoundZero === 0 ? '' : ` (${formatBytes(bytesFoundZero)} of zeroes were there already)`
+  const probed = args.probe ? 'it holds what it announces, ' : ''
+  return `${formatBytes(bytesWritten)} written to ${drive}${found}, ${probed}${checked}`
 }
 
 /**

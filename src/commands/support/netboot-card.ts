@@ -76,7 +76,10 @@ export async function bakeNetbootCards(
     const { image, used } = kind === 'otp' ? await buildOtpCard(base) : await buildBootcodeCard(base)
     await base.verified(task)
     const given = level === undefined ? {} : { level }
-    const baked = await bakeImage({ image, used, folder, name: nameOf(locked), format, ...given }, task)
+    const baked = await bakeImage(
+      { image, used, folder, name: nameOf(locked), format, mode: 0o644, ...given },
+      task,
+    )
     output.event('baked', { card: kind, image: locked.key, ...baked })
     output.print(`${baked.path}  sha256 ${baked.sha256}`)
     all.push(baked)

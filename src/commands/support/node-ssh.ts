@@ -7,7 +7,7 @@
  * asked and nobody else is believed. With `--ssh-config FILE` that file is used.
  */
 import { spawn } from 'node:child_process'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import type { Argv } from 'yargs'
@@ -16,6 +16,7 @@ import type { NodeKeys } from '../../customise/plan-boot.ts'
 import { UsageError } from '../../errors.ts'
 import { formatKnownHosts } from '../../export/known-hosts.ts'
 import { formatSshConfig } from '../../export/ssh-config.ts'
+import { isAlive } from '../../io/parts.ts'
 import type { World } from '../../world.ts'
 import type { GlobalArgs } from '../command.ts'
 import { parseAddresses } from './addresses.ts'
@@ -58,7 +59,8 @@ export async function openNodeSsh(
   args: SshArgs,
   { cwd, env, signal }: Pick<World, 'cwd' | 'env' | 'signal'>,
 ): Promise<NodeSsh> {
-  const folder = await mkdtemp(join(tmpdir(), 'piimage-ssh-'))
+  await clearDeadFolders()
+  const folder = await mkdtemp(join(tmpdir(), `${FOLDER}${process.pid}-`))
   let config = join(folder, 'config')
   if (args.sshConfig === undefined) {
     const knownHosts = join(folder, 'known_hosts')
@@ -79,13 +81,36 @@ export async function openNodeSsh(
   } else config = resolve(cwd, args.sshConfig)
   return {
     run: (node, command, input) =>
-      runSsh(['-F', config, '-T', '-o', 'BatchMode=yes', '-o', 'ConnectTimeout=10', node, command], {
-        signal,
-        ...(input === undefined ? {} : { input }),
-      }),
+      runSsh(
+        [
+          '-F',
+          config,
+          '-T',
+          ...['BatchMode=yes', ...LIMITS].flatMap((limit) => ['-o', limit]),
+          node,
+          command,
+        ],
+        { signal, ...(input === undefined ? {} : { input }) },
+      ),
     close: () => rm(folder, { recursive: true, force: true }),
   }
 }
+
+/** Configurations lie in folders of this name, the process's number, and something random. */
+const FOLDER = 'piimage-ssh-'
+
+/** What killed processes left. */
+async function clearDeadFolders(): Promise<void> {
+  for (const name of await readdir(tmpdir())) {
+    const pid = name.startsWith(FOLDER) ? /^\d+/.exec(name.slice(FOLDER.length))?.[0] : undefined
+    if (pid === undefined || isAlive(Number(pid))) continue
+    // Somebody else's may not be removed, and need not be.
+    await rm(join(tmpdir(), name), { recursive: true, force: true }).catch(() => {})
+  }
+}
+
+/** A node that goes silent in the middle is given up after a minute. */
+const LIMITS = ['ConnectTimeout=10', 'ServerAliveInterval=15', 'ServerAliveCountMax=4']
 
 function runSsh(args: readonly string[], { input, signal }: { input?: string; signal: AbortSignal }) {
   return new Promise<Answer>((done, failed) => {
@@ -94,13 +119,14 @@ function runSsh(args: readonly string[], { input, signal }: { input?: string; si
     let stderr = ''
     child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text))
     child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text))
-    child.on('error', (error: NodeJS.ErrnoException) =>
-      failed(
+    child.on('error', (error: NodeJS.ErrnoException) => {
+      if (signal.aborted) return failed(signal.reason)
+      return failed(
         error.code === 'ENOENT'
           ? new UsageError('there is no ssh on this machine', { hint: 'Install the OpenSSH client.' })
           : error,
-      ),
-    )
+      )
+    })
     child.on('close', (status) => done({ status: status ?? 255, stdout, stderr }))
     // A node that is not reached never reads it.
     child.stdin.on('error', () => {})

@@ -16,7 +16,7 @@ import { ClusterKey } from '../../secrets/cluster-key.ts'
 import type { Context, GlobalArgs } from '../command.ts'
 import { type ExtraArgs, extraFlags, readExtraArgs } from './extra-args.ts'
 import { nodeKeys } from './node-keys.ts'
-import { findOneOffImage } from './one-off-image.ts'
+import { OS_FLAG } from './os-flag.ts'
 import { lockPath, openProject, type Project, withOs } from './project.ts'
 
 /** What says that there is no cluster file. Every name is a flag. */
@@ -45,9 +45,6 @@ const ONLY_ONE_OFF = [
   'wifi-country',
   'sha256',
 ] as const
-
-/** Help text of `--os`. */
-export const OS_FLAG = 'System of the image, if it is not recognised: raspios-bookworm …'
 
 /** In place of the path of a pass phrase that is asked for. */
 const ASKED = 'the pass phrase that was asked for'
@@ -117,6 +114,7 @@ async function openOneOff(
   onCard: LockedImage | undefined,
 ): Promise<Project> {
   const { world, output } = context
+  const { findOneOffImage } = await import('./one-off-image.ts')
   const lock = await readLock(lockPath(args, world))
   const image = onCard ?? (await findOneOffImage(args, lock, context))
   const overlays = await readOverlays([join(packageRoot(), 'overlays')])

@@ -61,8 +61,10 @@ const isCpio = (bytes: Buffer): boolean => /^07070[12]/.test(bytes.toString('lat
 function readCpio(bytes: Buffer, names: string[]): number | undefined {
   const aligned = (value: number) => value + ((4 - (value % 4)) % 4)
   for (let offset = 0; offset + HEADER_BYTES <= bytes.length && isCpio(bytes.subarray(offset)); ) {
-    const field = (index: number) =>
-      Number.parseInt(bytes.toString('latin1', offset + 6 + 8 * index, offset + 14 + 8 * index), 16)
+    const header = bytes.toString('latin1', offset + 6, offset + HEADER_BYTES)
+    // A sign would lead backwards, and round and round.
+    if (!/^[0-9a-fA-F]+$/.test(header)) return undefined
+    const field = (index: number) => Number.parseInt(header.slice(8 * index, 8 * index + 8), 16)
     const [size, nameBytes] = [field(6), field(11)]
     if (!(size >= 0 && nameBytes > 0)) return undefined
     const name = bytes.toString('utf8', offset + HEADER_BYTES, offset + HEADER_BYTES + nameBytes - 1)

@@ -1,0 +1,95 @@
+/**
+ * The administrator's kubeconfig, fetched from the head over ssh. The key in it
+ * goes through this program's memory and the connection; it is on no command line.
+ */
+import type { Cluster, Node } from '../../cluster/node.ts'
+import type { NodeKeys } from '../../customise/plan-boot.ts'
+import { UsageError } from '../../errors.ts'
+import { formatKubeconfig } from '../../export/kubeconfig.ts'
+import type { World } from '../../world.ts'
+import { lastWords, openNodeSsh, type SshArgs } from './node-ssh.ts'
+import { askNode, hasFinished } from './node-status.ts'
+import { findNode } from './project.ts'
+
+/** Where each kind keeps it. */
+const places: Record<string, string> = {
+  kubeadm: '/etc/kubernetes/admin.conf',
+  k3s: '/etc/rancher/k3s/k3s.yaml',
+}
+
+export interface KubeconfigArgs extends SshArgs {
+  node?: string[]
+  /** Where the API is reached, if not at the head's own address. */
+  server?: string
+}
+
+/**
+ * @returns the text, and the head's address in the cluster's network
+ * @throws {UsageError} no Kubernetes, another node than its head, or a head that is not done
+ * @throws {FormatError} what the head has is no kubeconfig
+ */
+export async function fetchKubeconfig(
+  cluster: Cluster,
+  keys: () => Promise<NodeKeys>,
+  args: KubeconfigArgs,
+  world: World,
+): Promise<{ text: string; head: Node; address: string }> {
+  const head = headOf(cluster, args.node)
+  const place = places[cluster.join.kind] ?? ''
+  const address = head.interfaces[0]?.address?.ip ?? head.name
+  const server =
+    args.server === undefined || args.server === address
+      ? { host: address }
+      : { host: readServer(args.server), certifiedAs: address }
+  const ssh = await openNodeSsh(cluster, await keys(), args, world)
+  try {
+    const status = await askNode(ssh, head.name)
+    if (!status.reached)
+      throw new UsageError(`the head ${head.name} was not reached: ${status.problem}`, {
+        hint: `Is it on? If it has another address: --address ${head.name}=ADDRESS`,
+      })
+    if (!hasFinished(status)) {
+      const { firstBoot } = status
+      const at = firstBoot === undefined ? 'it has not begun' : `${firstBoot.step} ${firstBoot.state}`
+      throw new UsageError(
+        `the head ${head.name} is not done with its first boot: ${at}${firstBoot?.detail ? `: ${firstBoot.detail}` : ''}`,
+        { hint: 'piimage status shows how far every node is. Run this again when the head is done.' },
+      )
+    }
+    const answer = await ssh.run(head.name, `sudo -n cat ${place}`)
+    if (answer.status !== 0)
+      throw new UsageError(`the head ${head.name} does not give ${place}: ${lastWords(answer)}`, {
+        hint: 'It is read with sudo -n: the user needs sudo without a password, as by default.',
+      })
+    return {
+      text: formatKubeconfig(answer.stdout, `${place} on ${head.name}`, cluster, server),
+      head,
+      address,
+    }
+  } finally {
+    await ssh.close()
+  }
+}
+
+function headOf(cluster: Cluster, names: readonly string[] | undefined): Node {
+  const { kind, head } = cluster.join
+  if (places[kind] === undefined || head === undefined)
+    throw new UsageError(
+      `${cluster.file}: join.kind is ${kind}, and only kubeadm and k3s have a kubeconfig`,
+      {
+        hint: 'Say join: { kind: k3s, head: NODE }, or kubeadm.',
+      },
+    )
+  for (const name of names ?? [])
+    if (findNode(cluster, name).name !== head)
+      throw new UsageError(`${name} is not the head; the kubeconfig is on ${head}`, {
+        hint: 'Leave --node out.',
+      })
+  return findNode(cluster, head)
+}
+
+/** @throws {UsageError} no name or address */
+function readServer(host: string): string {
+  if (/^[A-Za-z0-9][A-Za-z0-9.-]*$/.test(host)) return host
+  throw new UsageError(`--server ${host} is no name or address`, { hint: 'For example --server 127.0.0.1' })
+}

@@ -1,0 +1,51 @@
+/**
+ * Files on their way are called `<name>.<pid>.part` and renamed when they are
+ * whole. What a killed process left behind is cleared by the next one that
+ * makes the same file; a living one means that two make it at once.
+ */
+import { readFileSync } from 'node:fs'
+import { readdir, rm } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
+
+/** Where this process gathers what will be `path`. */
+export const partOf = (path: string): string => `${path}.${process.pid}.part`
+
+/**
+ * Remove the parts of `path` that killed processes left.
+ * @returns the number of a living process other than this one that makes `path`
+ */
+export async function clearDeadParts(path: string): Promise<number | undefined> {
+  const start = `${basename(path)}.`
+  let living: number | undefined
+  for (const name of await readdir(dirname(path))) {
+    const pid = name.startsWith(start) ? /^(\d+)\.part$/.exec(name.slice(start.length))?.[1] : undefined
+    if (pid === undefined || Number(pid) === process.pid) continue
+    if (isAlive(Number(pid))) living = Number(pid)
+    else await rm(join(dirname(path), name), { force: true })
+  }
+  return living
+}
+
+/**
+ * Whether a process of that number runs, whoever's it is, and may be a piimage:
+ * after a restart of the machine, the number of a dead one is soon some daemon's.
+ */
+export function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EPERM') return false
+  }
+  const program = programOf(pid)
+  return program === undefined || program === basename(process.execPath)
+}
+
+/** Name of the program, where the system says it (Linux). */
+function programOf(pid: number): string | undefined {
+  try {
+    const [path = ''] = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0')
+    return path === '' ? undefined : basename(path)
+  } catch {
+    return undefined
+  }
+}
