@@ -1,6 +1,7 @@
 /**
  * Two diskless nodes at once: what `piimage netroot` laid out is served by
- * dnsmasq and NFS, fetched as a Pi's boot ROM would, and booted.
+ * dnsmasq and NFS, fetched as a Pi's boot ROM would, and booted. One has a root
+ * of its own, an overlay on the server; the other shares its generation's.
  *
  * Slow, see first-boot.test.ts.
  */
@@ -22,8 +23,13 @@ import { VirtualSwitch } from './virtual-switch.ts'
 const program = fileURLToPath(new URL('../../src/cli.js', import.meta.url))
 const HEAD = '172.19.181.254'
 const nodes = {
-  oneil: { ip: '172.19.181.1', mac: '2c:cf:67:85:78:01', serial: '8b857801' },
-  carter: { ip: '172.19.181.2', mac: 'dc:a6:32:11:22:33', serial: '9c4a5b01' },
+  oneil: { mode: 'overlay', ip: '172.19.181.1', mac: '2c:cf:67:85:78:01', serial: '8b857801' },
+  carter: { mode: 'shared', ip: '172.19.181.2', mac: 'dc:a6:32:11:22:33', serial: '9c4a5b01' },
+}
+/** What each has as its root: type and source. */
+const roots = {
+  oneil: /^nfs +172\.19\.181\.254:\/srv\/piimage\/sgc\/nodes\/oneil\/.+\/merged$/,
+  carter: /^overlay +overlay/,
 }
 type Name = keyof typeof nodes
 
@@ -32,7 +38,7 @@ image: ${IMAGE}
 user: { name: ops, sshKeys: [id_ed25519.pub], passwordHash: '${passwordHash}' }
 network: { cidr: 172.19.181.0/24, gateway: ${HEAD}, domain: sgc.lan }
 overlays: [ssh, cgroups]
-netroot: { server: hammond, root: overlay }
+netroot: { server: hammond }
 nodes:
   hammond: { model: pi4, address: ${HEAD}/24 }
   oneil: { model: pi5, boot: net, storage: 1G, address: ${nodes.oneil.ip}/24, mac: "${nodes.oneil.mac}", serial: "${nodes.oneil.serial}" }
@@ -87,9 +93,11 @@ test('two nodes without a card boot at once, each from its own root', async (t) 
   const prefix = join(folder, 'head')
   mkdirSync(join(prefix, 'etc'), { recursive: true })
   writeFileSync(join(prefix, 'etc/exports'), '')
-  const cache = ['--cache', join(folder, 'cache')]
-  const laidOut = await runPiimage(folder, ['netroot', '--prefix', prefix, ...cache])
-  assert.equal(laidOut.status, 0, laidOut.stderr)
+  for (const [name, { mode }] of Object.entries(nodes)) {
+    const words = ['netroot', '--prefix', prefix, '--node', name, '--root-mode', mode]
+    const laidOut = await runPiimage(folder, [...words, '--cache', join(folder, 'cache')])
+    assert.equal(laidOut.status, 0, laidOut.stderr)
+  }
   rmSync(join(folder, 'image.img'))
   const laidOutMark = join(folder, 'laid-out')
   writeFileSync(laidOutMark, '')
@@ -143,10 +151,7 @@ test('two nodes without a card boot at once, each from its own root', async (t) 
     assert.equal(await said(name, 'hostname'), name)
     assert.equal(await said(name, 'cat /etc/machine-id'), machineId(key, name))
     assert.equal(await said(name, 'ls /etc/ssh/ssh_host_*_key'), '/etc/ssh/ssh_host_ed25519_key')
-    assert.match(
-      await said(name, 'findmnt -n -o FSTYPE,SOURCE /'),
-      new RegExp(`^nfs +${HEAD}:/srv/piimage/sgc/nodes/${name}/.+/merged$`),
-    )
+    assert.match(await said(name, 'findmnt -n -o FSTYPE,SOURCE /'), roots[name])
     assert.match(await said(name, 'findmnt -n -o FSTYPE,SOURCE /var/lib/docker'), /^ext4 +\/dev\/loop/)
     await said(name, `echo ${name} | sudo tee /var/lib/docker/whose /etc/whose-${name}`)
     assert.equal(await said(name, 'systemctl list-units --failed --plain --no-legend'), '')
