@@ -4,25 +4,18 @@ import { UsageError } from '../errors.ts'
 import { onTrees } from '../netroot/disk-error.ts'
 import { rootModes } from '../netroot/root-mode.ts'
 import { defineCommand } from './command.ts'
-import { adoptAction } from './netroot/adopt.ts'
 import type { NetrootAction, NetrootArgs } from './netroot/args.ts'
-import { diffAction } from './netroot/diff.ts'
-import { layOutAction } from './netroot/lay-out.ts'
-import { pruneAction } from './netroot/prune.ts'
-import { removeAction } from './netroot/remove.ts'
-import { rollbackAction } from './netroot/rollback.ts'
-import { statusAction } from './netroot/status.ts'
-import { verifyAction } from './netroot/verify.ts'
 
-const actions: Record<string, NetrootAction> = {
-  'lay-out': layOutAction,
-  diff: diffAction,
-  rollback: rollbackAction,
-  prune: pruneAction,
-  remove: removeAction,
-  verify: verifyAction,
-  status: statusAction,
-  adopt: adoptAction,
+/** Each loaded when it is asked for: looking at a boot needs nothing of what lays trees out. */
+const actions: Record<string, () => Promise<NetrootAction>> = {
+  'lay-out': async () => (await import('./netroot/lay-out.ts')).layOutAction,
+  diff: async () => (await import('./netroot/diff.ts')).diffAction,
+  rollback: async () => (await import('./netroot/rollback.ts')).rollbackAction,
+  prune: async () => (await import('./netroot/prune.ts')).pruneAction,
+  remove: async () => (await import('./netroot/remove.ts')).removeAction,
+  verify: async () => (await import('./netroot/verify.ts')).verifyAction,
+  status: async () => (await import('./netroot/status.ts')).statusAction,
+  adopt: async () => (await import('./netroot/adopt.ts')).adoptAction,
 }
 
 export const netrootCommand = defineCommand<NetrootArgs>({
@@ -61,8 +54,9 @@ export const netrootCommand = defineCommand<NetrootArgs>({
       .example('sudo $0 netroot --apply', 'Lay out every diskless node, and serve it')
       .example('sudo $0 netroot verify', 'Play every node’s boot: would it come up?'),
   async run(args, context) {
-    const action = actions[args.action]
-    if (action === undefined) throw new UsageError(`netroot can't ${args.action}`)
+    const load = actions[args.action]
+    if (load === undefined) throw new UsageError(`netroot can't ${args.action}`)
+    const action = await load()
     return onTrees(() => action(args, context))
   },
 })

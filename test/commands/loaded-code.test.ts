@@ -63,6 +63,12 @@ const uses: Record<string, Use> = {
   inspect: { args: ['inspect', 'oneil.img'], needs: 'customise disk drives io unpack yaml' },
   bake: { args: ['bake', '--node', 'oneil', '-o', 'baked'], needs: `${cluster} bake disk` },
   export: { args: ['export', 'hosts'], needs: `${cluster} export` },
+  // Nothing is laid out there.
+  'netroot verify': {
+    args: ['netroot', 'verify', '--prefix', 'nowhere', '--offline'],
+    needs: `${cluster} netroot rehearsal`,
+    status: 7,
+  },
   // No ssh is found, so nobody is asked.
   status: { args: ['status', '--node', 'oneil'], needs: `${cluster} export`, status: 2 },
   join: { args: ['join', '--node', 'oneil'], needs: `${cluster} export`, status: 2 },
