@@ -84,8 +84,8 @@ function tarFailure(folder: string, complaint: string, status: string): DriveErr
   const [line = ''] = complaint.trim().split('\n')
   if (/(unrecognized|unknown|not supported).*option|option .*not supported/i.test(line))
     return new UsageError(`the tar of this machine is not GNU tar: ${line}`, { hint: 'Install GNU tar.' })
-  // An attribute may be too large for this file system, however much room there is.
-  if (/No space left|quota exceeded/i.test(line) && !line.includes('extended attribute'))
+  // The last bytes that fit are written; an attribute may be too large however much room there is.
+  if (/No space left|quota exceeded|Wrote only/i.test(line) && !line.includes('extended attribute'))
     return new DriveError(`there is no room for all files in ${folder}: ${line}`, {
       hint: 'Free some space, or choose a folder on another drive.',
     })
