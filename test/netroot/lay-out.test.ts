@@ -182,6 +182,7 @@ test('a change is another edition; rollback points back; prune keeps what may be
   const old = `${STATE}/nodes/oneil/${first}/private/root`
   assert.ok(exports().includes(old), 'what it runs on stays exported')
   assert.ok(exports().includes('nodes/carter/'), 'the other node stays served')
+  assert.deepEqual(readdirSync(project.server(`${STATE}/tftp`)).length, 3)
 
   assert.equal((await project.netroot('rollback', '--node', 'oneil')).status, 0)
   assert.equal(current('oneil'), first)
