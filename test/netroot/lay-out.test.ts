@@ -184,6 +184,12 @@ test('a change is another edition; rollback points back; prune keeps what may be
   assert.ok(exports().includes('nodes/carter/'), 'the other node stays served')
   assert.deepEqual(readdirSync(project.server(`${STATE}/tftp`)).length, 3)
 
+  project.edit((text) => text.replace("01', model: pi3b+", "01', model: pi4"))
+  assert.equal((await project.netroot(...copy, '--node', 'carter')).status, 0)
+  assert.ok(existsSync(project.server(`${STATE}/tftp/bootcode.bin`)), 'oneil still asks for it')
+  assert.equal((await project.netroot('rollback', '--node', 'carter')).status, 0)
+  await project.netroot('prune', '--keep', '0')
+
   assert.equal((await project.netroot('rollback', '--node', 'oneil')).status, 0)
   assert.equal(current('oneil'), first)
   const none = await project.netroot('rollback', '--node', 'carter')
