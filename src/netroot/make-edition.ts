@@ -118,6 +118,9 @@ function putState(folder: string, archive: Uint8Array): void {
   writeFileSync(join(folder, STATE_FILE), archive, { mode: 0o600 })
 }
 
+/** Of every btrfs subvolume's top folder. */
+const SUBVOLUME_INODE = 256
+
 /** @param edit called with the root where it can be changed */
 async function makeRoot(
   mode: Exclude<RootMode, 'shared'>,
@@ -129,6 +132,8 @@ async function makeRoot(
   const root = join(part, 'root')
   switch (mode) {
     case 'btrfs':
+      // A generation of another mode is a plain folder.
+      if (statSync(lower).ino !== SUBVOLUME_INODE) return makeRoot('reflink', lower, part, signal, edit)
       await runTool('btrfs', ['subvolume', 'snapshot', lower, root], signal)
       return edit(root)
     case 'reflink':

@@ -94,7 +94,8 @@ export function planNetroot(request: NetrootRequest): NetrootPlan {
   checkStateFolder(stateFolder)
   const nodes = request.nodes.map((input) => planOne(input, request))
   const generations = new Map(nodes.map(({ generation }) => [generation.id, generation]))
-  const rom = nodes.find(({ plan }) => plan.served.usbSlot === undefined && usesBootcode(plan.served.model))
+  const all = inFileOrder(cluster, [...nodes.map(({ plan }) => plan.served), ...others])
+  const rom = all.find(({ model, usbSlot }) => usbSlot === undefined && usesBootcode(model))
   return {
     served: {
       cluster: cluster.name,
@@ -102,11 +103,11 @@ export function planNetroot(request: NetrootRequest): NetrootPlan {
       tftpRoot: tftpFolder(stateFolder),
       server,
       network: cluster.network,
-      nodes: inFileOrder(cluster, [...nodes.map(({ plan }) => plan.served), ...others]),
+      nodes: all,
     },
     generations: [...generations.values()],
     nodes: nodes.map(({ plan }) => plan),
-    ...(rom === undefined ? {} : { bootcode: rom.generation.id }),
+    ...(rom === undefined ? {} : { bootcode: rom.generation }),
   }
 }
 
@@ -124,11 +125,9 @@ function checkStateFolder(path: string): void {
 function planOne(input: NodeInput, request: NetrootRequest): { plan: NodePlan; generation: GenerationPlan } {
   const { node, image, boot, identity } = input
   const { cluster, stateFolder, server, rootMode } = request
-  const generation: GenerationPlan = {
-    ...{ id: `${image.sha256.slice(0, 12)}-${LAYOUT}`, image: image.key, sha256: image.sha256 },
-    folder: '',
-  }
-  generation.folder = generationFolder(stateFolder, generation.id)
+  const id = `${image.sha256.slice(0, 12)}-${LAYOUT}`
+  const folder = generationFolder(stateFolder, id)
+  const generation: GenerationPlan = { id, image: image.key, sha256: image.sha256, folder }
   const wire = wireOf(node, server)
   const { ip, prefix, gateway, device } = wire
   const { dns = [], domain } = node.interfaces[0] ?? {}

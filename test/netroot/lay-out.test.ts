@@ -182,6 +182,13 @@ test('a change is another edition; rollback points back; prune keeps what may be
   const old = `${STATE}/nodes/oneil/${first}/private/root`
   assert.ok(exports().includes(old), 'what it runs on stays exported')
   assert.ok(exports().includes('nodes/carter/'), 'the other node stays served')
+  assert.deepEqual(readdirSync(project.server(`${STATE}/tftp`)).length, 3)
+
+  project.edit((text) => text.replace("01', model: pi3b+", "01', model: pi4"))
+  assert.equal((await project.netroot(...copy, '--node', 'carter')).status, 0)
+  assert.ok(existsSync(project.server(`${STATE}/tftp/bootcode.bin`)), 'oneil still asks for it')
+  assert.equal((await project.netroot('rollback', '--node', 'carter')).status, 0)
+  await project.netroot('prune', '--keep', '0')
 
   assert.equal((await project.netroot('rollback', '--node', 'oneil')).status, 0)
   assert.equal(current('oneil'), first)

@@ -76,6 +76,9 @@ for (const { name, mkfs, tool, mode, bytes } of systems) {
 
     assert.equal((await project.netroot('prune', '--keep', '0')).status, 0)
     assert.equal((await project.netroot('remove', '--yes')).status, 0)
+    assert.equal((await project.netroot('--root-mode', 'copy')).status, 0)
+    assert.equal((await project.netroot()).status, 0, 'over a generation of another mode')
+    assert.equal((await project.netroot('remove', '--yes')).status, 0)
     assert.ok(!existsSync(project.server('/srv/piimage')), 'subvolumes too')
   })
 }
