@@ -3,22 +3,20 @@
  * the links. Killed at any moment, the next run finds whole things under their
  * names and unfinished ones under names that start with a dot.
  */
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
-import { dirname, join } from 'node:path'
-import { NetrootError } from '../errors.ts'
-import { writeFileAtomically } from '../io/atomic-file.ts'
-import { type EntryLock, lockEntry } from '../io/entry-lock.ts'
+import { existsSync, readdirSync } from 'node:fs'
+import { join } from 'node:path'
 import type { Task } from '../progress.ts'
 import { exportOf } from './edition.ts'
 import { listEditions, listNodes, switchTo } from './editions.ts'
 import { type GenerationRecord, type GenerationSource, makeGeneration } from './generation.ts'
 import { finishEditions, makeEdition, type NewEdition } from './make-edition.ts'
 import { makeVolume } from './make-volume.ts'
-import { generationFolder, lockFile, nodeFolder, servedFile, tftpFolder, volumeFolder } from './paths.ts'
-import { at, CLOSED, makeFolder, OPEN, type Place, removeTree } from './place.ts'
+import { generationFolder, nodeFolder, tftpFolder, volumeFolder } from './paths.ts'
+import { at, type Place, removeTree } from './place.ts'
 import { type NetrootPlan, withExports } from './plan.ts'
 import type { ServedCluster } from './served.ts'
 import { makeSharedBoot } from './shared/boot.ts'
+import { makeStateFolder, writeServed } from './state.ts'
 import { linkNodes, putBootcode } from './tftp-root.ts'
 import { linkSlots } from './usb-links.ts'
 
@@ -35,26 +33,6 @@ export interface LaidOut {
   /** Those that were not there. */
   generations: string[]
   nodes: string[]
-}
-
-/**
- * Hold the state folder while something in it changes.
- * @param onWait called once when another process has it
- */
-export async function lockState(
-  state: string,
-  place: Place,
-  signal: AbortSignal,
-  onWait: (pid: number) => void,
-): Promise<EntryLock> {
-  makeStateFolder(state, place)
-  return lockEntry(at(place, lockFile(state)), signal, onWait)
-}
-
-/** What is above piimage's own folders is an ordinary folder of the server. */
-function makeStateFolder(state: string, place: Place): void {
-  makeFolder(at(place, dirname(dirname(state))), OPEN)
-  makeFolder(at(place, state), CLOSED)
 }
 
 /** @throws {NetrootError} what could not be made; what was served before still is */
@@ -133,24 +111,4 @@ async function removeUnfinished(state: string, place: Place): Promise<void> {
     for (const name of readdirSync(folder))
       if (name.startsWith('.') || name.endsWith('.part')) await removeTree(join(folder, name))
   }
-}
-
-export const writeServed = (served: ServedCluster, place: Place): Promise<void> =>
-  writeFileAtomically(
-    at(place, servedFile(served.stateFolder)),
-    `${JSON.stringify(served, null, 2)}\n`,
-    0o600,
-  )
-
-/**
- * What was laid out last.
- * @throws {NetrootError} nothing was
- */
-export function readServed(state: string, place: Place): ServedCluster {
-  const path = at(place, servedFile(state))
-  if (!existsSync(path))
-    throw new NetrootError(`nothing is laid out in ${at(place, state)}`, {
-      hint: 'piimage netroot lays it out',
-    })
-  return JSON.parse(readFileSync(path, 'utf8'))
 }

@@ -11,11 +11,11 @@ import { existsSync, readdirSync, renameSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import type { EditionRecord } from './edition.ts'
 import { currentEdition, lastStarted, listEditions, listNodes, writeHistory } from './editions.ts'
-import { readServed, writeServed } from './lay-out.ts'
 import { editionFolder, generationFolder, nodeFolder } from './paths.ts'
 import { at, type Place, removeTree } from './place.ts'
 import { withExports } from './plan.ts'
 import type { ServedCluster } from './served.ts'
+import { readServed, writeServed } from './state.ts'
 
 export interface PrunePlan {
   /** What is served without them. */

@@ -2,10 +2,10 @@
 import { NetrootError } from '../errors.ts'
 import type { EditionRecord } from './edition.ts'
 import { currentEdition, listEditions, switchTo } from './editions.ts'
-import { readServed, writeServed } from './lay-out.ts'
 import type { Place } from './place.ts'
 import { withExports } from './plan.ts'
 import type { ServedCluster, ServedNode } from './served.ts'
+import { readServed, writeServed } from './state.ts'
 
 export interface RolledBack {
   node: string

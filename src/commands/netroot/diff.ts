@@ -1,7 +1,7 @@
 /** `piimage netroot diff NODE`: what the node has changed in its root since it was laid out. */
 import { UsageError } from '../../errors.ts'
 import { diffRoot } from '../../netroot/diff-root.ts'
-import { readServed } from '../../netroot/lay-out.ts'
+import { readServed } from '../../netroot/state.ts'
 import { type NetrootAction, openStage } from './args.ts'
 
 export const diffAction: NetrootAction = async (args, context) => {

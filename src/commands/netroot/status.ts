@@ -1,7 +1,7 @@
 /** `piimage netroot status`: how far each diskless node is, and which boards nobody knows; `--watch` goes on. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { UsageError } from '../../errors.ts'
-import { readServed } from '../../netroot/lay-out.ts'
+import { readServed } from '../../netroot/state.ts'
 import { listenForBoards } from '../../rehearsal/live/listen.ts'
 import { type Look, lookAround } from '../../rehearsal/live/look.ts'
 import { describeBoard, type NodeState, type UnknownBoard } from '../../rehearsal/live/node-state.ts'

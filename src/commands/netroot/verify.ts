@@ -3,8 +3,8 @@
  * and say what would stop it.
  */
 import { UsageError } from '../../errors.ts'
-import { readServed } from '../../netroot/lay-out.ts'
 import type { ServedCluster } from '../../netroot/served.ts'
+import { readServed } from '../../netroot/state.ts'
 import type { Fault } from '../../rehearsal/fault.ts'
 import { refuseFaults, rehearse } from '../../rehearsal/rehearse.ts'
 import type { Rehearsed } from '../../rehearsal/rehearse-node.ts'

@@ -1,0 +1,49 @@
+/** The state folder as such: who may change it now, and the record of what was laid out last. */
+import { existsSync, readFileSync } from 'node:fs'
+import { dirname } from 'node:path'
+import { NetrootError } from '../errors.ts'
+import { writeFileAtomically } from '../io/atomic-file.ts'
+import { type EntryLock, lockEntry } from '../io/entry-lock.ts'
+import { lockFile, servedFile } from './paths.ts'
+import { at, CLOSED, makeFolder, OPEN, type Place } from './place.ts'
+import type { ServedCluster } from './served.ts'
+
+/**
+ * Hold the state folder while something in it changes.
+ * @param onWait called once when another process has it
+ */
+export async function lockState(
+  state: string,
+  place: Place,
+  signal: AbortSignal,
+  onWait: (pid: number) => void,
+): Promise<EntryLock> {
+  makeStateFolder(state, place)
+  return lockEntry(at(place, lockFile(state)), signal, onWait)
+}
+
+/** What is above piimage's own folders is an ordinary folder of the server. */
+export function makeStateFolder(state: string, place: Place): void {
+  makeFolder(at(place, dirname(dirname(state))), OPEN)
+  makeFolder(at(place, state), CLOSED)
+}
+
+/**
+ * What was laid out last.
+ * @throws {NetrootError} nothing was
+ */
+export function readServed(state: string, place: Place): ServedCluster {
+  const path = at(place, servedFile(state))
+  if (!existsSync(path))
+    throw new NetrootError(`nothing is laid out in ${at(place, state)}`, {
+      hint: 'piimage netroot lays it out',
+    })
+  return JSON.parse(readFileSync(path, 'utf8'))
+}
+
+export const writeServed = (served: ServedCluster, place: Place): Promise<void> =>
+  writeFileAtomically(
+    at(place, servedFile(served.stateFolder)),
+    `${JSON.stringify(served, null, 2)}\n`,
+    0o600,
+  )
