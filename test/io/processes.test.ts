@@ -13,7 +13,9 @@ import { tempFolder } from '../support/temp.ts'
 
 /** A process that has ended under a parent that never looks. @returns its number */
 async function zombie(t: TestContext): Promise<number> {
-  const parent = spawn('sh', ['-c', 'sleep 0.2 & echo $!; exec sleep 60'], { stdio: ['ignore', 'pipe', 'ignore'] })
+  const parent = spawn('sh', ['-c', 'sleep 0.2 & echo $!; exec sleep 60'], {
+    stdio: ['ignore', 'pipe', 'ignore'],
+  })
   t.after(() => parent.kill())
   const [said] = await once(parent.stdout, 'data')
   const pid = Number(said)
