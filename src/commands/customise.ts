@@ -67,7 +67,7 @@ export const customiseCommand = defineCommand<CustomiseArgs>({
       })
     const drive = args['dry-run'] || isFile(path) ? undefined : await guard(path, args, context)
     // Nobody else changes it between its reading and its writing.
-    const held = args['dry-run'] ? undefined : await hold(path, args, drive)
+    const held = args['dry-run'] ? undefined : await hold(path, args, drive, world.signal)
     const card = await openCard(path, args.path).catch(async (error) => {
       await held?.close()
       throw error
@@ -114,12 +114,17 @@ interface Held {
 }
 
 /** Open what will be changed, for this process alone. */
-async function hold(path: string, args: CustomiseArgs, drive: Drive | undefined): Promise<Held> {
+async function hold(
+  path: string,
+  args: CustomiseArgs,
+  drive: Drive | undefined,
+  signal: AbortSignal,
+): Promise<Held> {
   if (drive !== undefined) {
     const target = await openDriveTarget(drive)
     return { target, close: () => target.close() }
   }
-  const lock = lockFileOrRefuse(path, `is changing ${args.path}`)
+  const lock = await lockFileOrRefuse(path, `is changing ${args.path}`, signal)
   try {
     const target = await openImageTarget(path)
     const close = async () => {

@@ -15,6 +15,7 @@ import { randomUUID } from 'node:crypto'
 import { readFileSync, readlinkSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { isRunning, startOfProcess } from './processes.ts'
 
 interface Holder {
   /** This very lock, among all that ever had this name. */
@@ -42,7 +43,12 @@ const TORN_MS = 5_000
  * @returns the process number of the live holder, when there is one
  */
 export function tryLockEntry(path: string): EntryLock | { heldBy: number } {
-  const mine: Holder = { id: randomUUID(), pid: process.pid, started: startOf(process.pid), place: place() }
+  const mine: Holder = {
+    id: randomUUID(),
+    pid: process.pid,
+    started: startOfProcess(process.pid),
+    place: place(),
+  }
   if (create(path, mine)) return hold(path, mine)
   const found = look(path)
   if (found !== undefined && !isGone(found)) return { heldBy: found.holder?.pid ?? 0 }
@@ -140,26 +146,14 @@ function parseHolder(text: string): Holder | undefined {
 function isGone({ holder, renewedMs }: Found): boolean {
   const age = Date.now() - renewedMs
   if (holder === undefined) return age > TORN_MS
-  return isHere(holder) ? !isRunning(holder) : age > LONG_AGO_MS
+  return isHere(holder) ? !isRunningStill(holder) : age > LONG_AGO_MS
 }
 
 const isHere = (holder: Holder): boolean => holder.place === place()
 
-function isRunning({ pid, started }: Holder): boolean {
-  try {
-    process.kill(pid, 0)
-  } catch (error) {
-    // EPERM: it runs, as somebody else.
-    if ((error as NodeJS.ErrnoException).code === 'ESRCH') return false
-  }
-  return startOf(pid) === started
-}
-
-/** Field 22 of /proc/<pid>/stat; the name before it may hold spaces and brackets. */
-function startOf(pid: number): string {
-  const text = readText(`/proc/${pid}/stat`)
-  return text.slice(text.lastIndexOf(')') + 2).split(' ')[19] ?? ''
-}
+/** The number may be another process's by now. */
+const isRunningStill = ({ pid, started }: Holder): boolean =>
+  isRunning(pid) && startOfProcess(pid) === started
 
 function place(): string {
   let namespace = ''

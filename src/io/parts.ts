@@ -3,9 +3,9 @@
  * whole. What a killed process left behind is cleared by the next one that
  * makes the same file; a living one means that two make it at once.
  */
-import { readFileSync } from 'node:fs'
 import { readdir, rm } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
+import { isRunning, programOf } from './processes.ts'
 
 /** Where this process gathers what will be `path`. */
 export const partOf = (path: string): string => `${path}.${process.pid}.part`
@@ -27,25 +27,11 @@ export async function clearDeadParts(path: string): Promise<number | undefined> 
 }
 
 /**
- * Whether a process of that number runs, whoever's it is, and may be a piimage:
- * after a restart of the machine, the number of a dead one is soon some daemon's.
+ * Whether a process of that number runs and may be a piimage: after a restart
+ * of the machine, the number of a dead one is soon some daemon's.
  */
 export function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EPERM') return false
-  }
+  if (!isRunning(pid)) return false
   const program = programOf(pid)
-  return program === undefined || program === basename(process.execPath)
-}
-
-/** Name of the program, where the system says it (Linux). */
-function programOf(pid: number): string | undefined {
-  try {
-    const [path = ''] = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0')
-    return path === '' ? undefined : basename(path)
-  } catch {
-    return undefined
-  }
+  return program === undefined || basename(program) === basename(process.execPath)
 }

@@ -40,7 +40,11 @@ export async function runBatch(request: BatchRequest, job: FlashJob): Promise<ob
       hint: 'For example: piimage flash --all --yes /dev/sda /dev/sdb',
     })
   const path = join(dirname(resolve(context.world.cwd, args.cluster)), JOURNAL_FILE)
-  const lock = lockFileOrRefuse(path, `writes the cards of ${project.cluster.name}`)
+  const lock = await lockFileOrRefuse(
+    path,
+    `writes the cards of ${project.cluster.name}`,
+    context.world.signal,
+  )
   try {
     const journal = await openJournal(path, project.cluster.name, request.again)
     return await new Batch(request, job, journal, isAttended).run()

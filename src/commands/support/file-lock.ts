@@ -4,6 +4,7 @@
  * taken over (../../io/entry-lock.ts).
  */
 import { basename, dirname, join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { UsageError } from '../../errors.ts'
 import { type EntryLock, lockEntry, tryLockEntry } from '../../io/entry-lock.ts'
 import type { Context } from '../command.ts'
@@ -31,17 +32,24 @@ export async function whileFileLocked<T>(
  * @param doing what the first one does, after "another piimage"
  * @throws {UsageError} another process has it
  */
-export function lockFileOrRefuse(path: string, doing: string): EntryLock {
-  let lock: ReturnType<typeof tryLockEntry>
-  try {
-    lock = tryLockEntry(lockOf(path))
-  } catch (error) {
-    // A folder of somebody else's, with a file in it that is ours to change: nothing can be left there.
-    if (!/^(EACCES|EPERM|EROFS)$/.test(String((error as NodeJS.ErrnoException).code))) throw error
-    return { release() {} }
+export async function lockFileOrRefuse(path: string, doing: string, signal: AbortSignal): Promise<EntryLock> {
+  for (;;) {
+    let lock: ReturnType<typeof tryLockEntry>
+    try {
+      lock = tryLockEntry(lockOf(path))
+    } catch (error) {
+      // A folder of somebody else's, with a file in it that is ours to change: nothing can be left there.
+      if (!/^(EACCES|EPERM|EROFS)$/.test(String((error as NodeJS.ErrnoException).code))) throw error
+      return { release() {} }
+    }
+    if ('release' in lock) return lock
+    if (lock.heldBy !== 0)
+      throw new UsageError(`another piimage (process ${lock.heldBy}) ${doing}`, {
+        hint: 'Wait for it to end, then run the command again.',
+      })
+    // A lock without a name in it is being made, or was torn by a kill: the next moments show which.
+    await sleep(TORN_POLL_MS, undefined, { signal }).catch(() => signal.throwIfAborted())
   }
-  if ('release' in lock) return lock
-  throw new UsageError(`another piimage (process ${lock.heldBy}) ${doing}`, {
-    hint: 'Wait for it to end, then run the command again.',
-  })
 }
+
+const TORN_POLL_MS = 100
