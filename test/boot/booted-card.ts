@@ -22,8 +22,6 @@ export interface CardToBoot extends Login {
   folder: string
   /** The node's static address, dotted quad, in a /24. */
   address: string
-  /** Default: 2; 1 for a guest that isn't alone. */
-  cores?: number
 }
 
 const SECTOR = 512
@@ -88,7 +86,6 @@ export async function bootCard(card: CardToBoot, deadlineMs = 900_000): Promise<
     ...card,
     host: '127.0.0.1',
     port,
-    cores: card.cores ?? 2,
     devices: [...slot(card.card), ...ownNetwork(card.address, port)],
     firmware: () => loadFromCard(card.card, card.folder),
   })

@@ -118,7 +118,6 @@ test('two nodes without a card boot at once, each from its own root', async (t) 
       name,
       new Guest({
         ...{ folder: own, user: 'ops', identity, hostKey, host: ip, port: 22, netns: lan.netns },
-        cores: 1,
         devices: lan.plug(mac),
         firmware: () => onThisBoard(cmdline),
       }),

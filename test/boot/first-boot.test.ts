@@ -34,7 +34,6 @@ const triggers: FirstBoot[] = [
   { trigger: 'systemd.run', boots: 2, again: false },
 ]
 
-// Side by side: two guests with a processor each are done sooner than one after the other with two.
 describe('a card flashed by piimage', { concurrency: true }, () => {
   for (const row of triggers) it(`becomes its node, started by ${row.trigger}`, (t) => becomesItsNode(t, row))
 })
@@ -52,7 +51,7 @@ async function becomesItsNode(t: TestContext, { trigger, boots, again }: FirstBo
   const folder = tempFolder(t)
   const made = await flashCard(image, folder, trigger, address)
   // A login under strict checking proves the host key, the user's key and the address.
-  const node = await bootCard({ ...made, folder, address, user: 'ops', cores: 1 })
+  const node = await bootCard({ ...made, folder, address, user: 'ops' })
   try {
     await node.waitForConsole(/piimage: oneil: firstboot done/, 600_000)
     assert.equal(node.commandLines.length, boots)

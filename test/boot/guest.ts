@@ -7,7 +7,8 @@
  * firmware finds *then*: so a first-boot trigger that was not taken out is seen
  * to run again.
  *
- * Everything is emulated: a boot takes one to two minutes on two quiet cores.
+ * Everything is emulated: a boot takes one to two minutes of a processor. It has
+ * but one: what a boot does is seldom two things at once, and two guests are.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -27,7 +28,6 @@ export interface Login {
 export interface Board extends Login {
   /** A folder of the guest's own for the kernel, the console log, known_hosts; kept by the caller. */
   folder: string
-  cores: number
   /** QEMU's arguments for drives and network. */
   devices: string[]
   firmware: () => string
@@ -55,10 +55,10 @@ export function onThisBoard(commandLine: string): string {
 export const inNetns = (netns: string | undefined, words: string[]): string[] =>
   netns === undefined ? words : ['nsenter', `--net=/run/netns/${netns}`, ...words]
 
-function qemuCommand({ folder, cores, devices, netns }: Board, commandLine: string): string[] {
+function qemuCommand({ folder, devices, netns }: Board, commandLine: string): string[] {
   return inNetns(netns, [
     'qemu-system-aarch64',
-    ...['-M', 'virt', '-cpu', process.env.PIIMAGE_QEMU_CPU ?? 'cortex-a72', '-smp', String(cores)],
+    ...['-M', 'virt', '-cpu', process.env.PIIMAGE_QEMU_CPU ?? 'cortex-a72', '-smp', '1'],
     ...['-m', '1024', '-accel', 'tcg,thread=multi', ...devices, '-device', 'virtio-rng-pci'],
     ...['-kernel', join(folder, 'kernel8.img'), '-initrd', join(folder, 'initramfs8')],
     ...['-append', commandLine, '-display', 'none', '-monitor', 'none', '-serial', 'stdio', '-no-reboot'],

@@ -166,7 +166,6 @@ test('a head and a worker, flashed and switched on, become a swarm by themselves
         user: 'ops',
         host,
         port: 22,
-        cores: 1,
         devices: [...slot(made.card), ...lan.plug(mac)],
         firmware: () => loadFromCard(made.card, own),
         netns: lan.netns,
