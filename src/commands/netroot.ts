@@ -1,6 +1,7 @@
 /** `piimage netroot`: nodes without cards; their trees, who serves them, and whether they would boot. */
 import { modelNames } from '../cluster/models.ts'
 import { UsageError } from '../errors.ts'
+import { onTrees } from '../netroot/disk-error.ts'
 import { rootModes } from '../netroot/root-mode.ts'
 import { defineCommand } from './command.ts'
 import { adoptAction } from './netroot/adopt.ts'
@@ -62,6 +63,6 @@ export const netrootCommand = defineCommand<NetrootArgs>({
   async run(args, context) {
     const action = actions[args.action]
     if (action === undefined) throw new UsageError(`netroot can't ${args.action}`)
-    return action(args, context)
+    return onTrees(() => action(args, context))
   },
 })

@@ -105,6 +105,8 @@ function create(path: string, holder: Holder): boolean {
     return true
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false
+    // No room: a lock without its text would look like one that is being made.
+    rmSync(path, { force: true })
     throw error
   }
 }

@@ -12,7 +12,7 @@ export function cardHabitEdits(facts: RootFacts): RootEdit[] {
   return [
     file('/etc/fstab', withoutCard(facts.fstab)),
     ...cardUnits.filter((name) => hasUnit(facts, name)).map(masked),
-    ...(facts.has.has('/etc/rpi/swap.conf')
+    ...(facts.has.has('/etc/rpi/swap.conf') || hasUnit(facts, 'rpi-resize-swap-file.service')
       ? [file('/etc/rpi/swap.conf.d/90-piimage.conf', '[Main]\nMechanism=zram\n')]
       : []),
     ...(facts.has.has('/etc/cloud')

@@ -107,7 +107,8 @@ function linkTree(from: string, to: string, below: string, replaced: ReadonlySet
     const path = below === '' ? entry.name : `${below}/${entry.name}`
     if (replaced.has(path.toLowerCase())) continue
     if (entry.isDirectory()) linkTree(join(from, entry.name), join(to, entry.name), path, replaced)
-    else linkSync(join(from, entry.name), join(to, entry.name))
+    // A link in an archive's boot folder could lead a TFTP server anywhere.
+    else if (entry.isFile()) linkSync(join(from, entry.name), join(to, entry.name))
   }
 }
 

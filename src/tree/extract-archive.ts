@@ -73,9 +73,10 @@ export async function* readArchive(
   yield* readTar(chunks, basename(path))
 }
 
-/** unpackStream takes an uncompressed tar for a mistake: it looks for disk images. */
+/** unpackStream takes an uncompressed tar for a mistake: it looks for disk images. It says what can't be read. */
 async function isPlainTar(path: string): Promise<boolean> {
-  const handle = await open(path, 'r')
+  const handle = await open(path, 'r').catch(() => undefined)
+  if (handle === undefined) return false
   try {
     const block = Buffer.alloc(TAR_BLOCK_BYTES)
     const { bytesRead } = await handle.read(block, 0, block.length, 0)

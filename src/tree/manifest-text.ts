@@ -48,20 +48,22 @@ function formatEntry(entry: TreeEntry): string {
   return fields.join(' ')
 }
 
-const PLAIN = /^[^\0- %:\x7f\udc80-\udcff]*$/
+/** Control characters, space, `%`, `:`, and what stands for a byte that is not UTF-8. */
+const SPECIAL = /[\0- %:\x7f\udc80-\udcff]/gu
 
 function escapeName(name: string): string {
-  if (PLAIN.test(name)) return name
-  let text = ''
-  for (const character of name) {
-    if (PLAIN.test(character)) text += character
-    else for (const byte of bytesFromText(character)) text += `%${byte.toString(16).padStart(2, '0')}`
-  }
-  return text
+  return name.replace(SPECIAL, (character) => {
+    const [byte = 0] = bytesFromText(character)
+    return `%${byte.toString(16).padStart(2, '0')}`
+  })
 }
 
 function unescapeName(text: string): string {
   if (!text.includes('%')) return text
+  if (!/%[89a-f]/.test(text))
+    return text.replace(/%([0-7][0-9a-f])/g, (_, hex: string) =>
+      String.fromCharCode(Number.parseInt(hex, 16)),
+    )
   const parts = text.split(/%([0-9a-f]{2})/)
   const bytes = parts.map((part, i) => (i % 2 === 0 ? Buffer.from(part) : Buffer.from(part, 'hex')))
   return textFromBytes(Buffer.concat(bytes))

@@ -44,7 +44,8 @@ export async function unpackInto(
   let complaint = ''
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     complaint = (complaint + text).slice(0, COMPLAINT_CHARACTERS)
-    child.kill('SIGKILL')
+    // tar says a line in pieces.
+    if (complaint.includes('\n')) child.kill('SIGKILL')
   })
   const ended = new Promise<void>((resolve, reject) => {
     child.once('error', (error) => reject(noTar(error)))
@@ -79,9 +80,12 @@ function noTar(error: Error): UsageError {
   return new UsageError(`tar can't be run: ${error.message}`, { hint: 'Install GNU tar.', cause: error })
 }
 
-function tarFailure(folder: string, complaint: string, status: string): DriveError {
+function tarFailure(folder: string, complaint: string, status: string): DriveError | UsageError {
   const [line = ''] = complaint.trim().split('\n')
-  if (/No space left|quota exceeded/i.test(complaint))
+  if (/(unrecognized|unknown|not supported).*option|option .*not supported/i.test(line))
+    return new UsageError(`the tar of this machine is not GNU tar: ${line}`, { hint: 'Install GNU tar.' })
+  // The last bytes that fit are written; an attribute may be too large however much room there is.
+  if (/No space left|quota exceeded|Wrote only/i.test(line) && !line.includes('extended attribute'))
     return new DriveError(`there is no room for all files in ${folder}: ${line}`, {
       hint: 'Free some space, or choose a folder on another drive.',
     })

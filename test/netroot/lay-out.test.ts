@@ -1,5 +1,6 @@
 /** Whole command lines over a small image: what lies on the server afterwards, and who may read it. */
 import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
 import {
   existsSync,
   lstatSync,
@@ -12,6 +13,7 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { packageRoot } from '../../src/package-root.ts'
 import { needRoot, needTool, run } from '../support/tools.ts'
 import { disklessProject, listing, STATE } from './diskless.ts'
 
@@ -110,6 +112,13 @@ test('nothing is world-writable, and only what TFTP serves can be reached', asyn
   assert.equal((await project.netroot('--root-mode', 'copy')).status, 0)
   const wide = run('find', [project.server('/'), '!', '-type', 'l', '-perm', '-o+w', '!', '-perm', '-1000'])
   assert.equal(wide.stdout, '')
+  const exports = read(project.server('/etc/exports.d/piimage.exports'))
+  const lines = exports.split('\n').filter((line) => line.startsWith('/'))
+  assert.equal(lines.length, 3, 'two roots and a volume')
+  for (const line of lines) assert.match(line, /^\/srv\/piimage\/demo\/\S+ 192\.168\.2\.1[12]\(rw,/)
+  const dnsmasq = read(project.server('/etc/dnsmasq.d/piimage-netroot.conf'))
+  assert.deepEqual(dnsmasq.match(/^interface=.*$/gm), ['interface=eth0'])
+  assert.match(dnsmasq, /^bind-/m)
   const nobody = (path: string) =>
     run('setpriv', ['--reuid=65534', '--regid=65534', '--clear-groups', 'cat', path]).status
   run('chmod', ['o+x', project.folder])
@@ -197,6 +206,30 @@ test('a change is another edition; rollback points back; prune keeps what may be
   assert.ok(existsSync(project.server(`${STATE}/nodes/oneil/${second}/boot/cmdline.txt`)))
 })
 
+test('a board that asks while it is switched gets one edition or the other, never none', async (t) => {
+  if (!needRoot(t)) return
+  const project = disklessProject(t)
+  const copy = ['--root-mode', 'copy']
+  assert.equal((await project.netroot(...copy)).status, 0)
+  const cmdline = project.server(`${STATE}/tftp/a1b2c3d4/cmdline.txt`)
+  const first = read(cmdline)
+  const answers = project.file('answers')
+  const board = spawn('sh', ['-c', 'while :; do cat "$0" || echo none; done >"$1" 2>&1', cmdline, answers])
+  t.after(() => board.kill())
+  project.edit((text) => text.replace('Europe/Amsterdam', 'Europe/Rome'))
+  assert.equal((await project.netroot(...copy)).status, 0)
+  const second = read(cmdline)
+  for (const _ of [1, 2]) {
+    assert.equal((await project.netroot('rollback')).status, 0)
+    assert.equal(read(cmdline), first)
+    assert.equal((await project.netroot(...copy)).status, 0)
+  }
+  board.kill()
+  assert.equal(read(cmdline), second)
+  const seen = new Set(read(answers).split('\n').slice(0, -1))
+  assert.deepEqual([...seen].sort(), [first.trim(), second.trim()].sort())
+})
+
 test('remove takes away all of it, and nothing of others', async (t) => {
   if (!needRoot(t)) return
   const project = disklessProject(t)
@@ -260,4 +293,23 @@ test('--tar gives both trees of one node, as a copy would be laid out, without r
   const edition = realpathSync(project.server(`${STATE}/nodes/oneil/current`))
   assert.deepEqual(listing(join(out, 'boot')), listing(join(edition, 'boot')))
   assert.deepEqual(listing(join(out, 'root')), listing(join(edition, 'private/root')))
+})
+
+test('without root it says so, and leaves nothing', async (t) => {
+  if (!needRoot(t)) return
+  const project = disklessProject(t)
+  run('chmod', ['-R', 'a+rX', project.folder])
+  mkdirSync(project.server('/'))
+  const cli = join(packageRoot(), 'build/src/cli.js')
+  const words = ['netroot', '--prefix', project.server('/'), '--cache', project.file('cache')]
+  run('chown', ['-R', '65534', project.file('cache'), project.file('cluster.key')])
+  const said = run('setpriv', ['--reuid=65534', '--clear-groups', process.execPath, cli, ...words], {
+    cwd: project.folder,
+  })
+  assert.equal(said.status, 7, said.stderr)
+  assert.match(
+    said.stderr,
+    /server.* may not be touched \(EACCES\)\n {2}The trees belong to root: run it with sudo/,
+  )
+  assert.deepEqual(readdirSync(project.server('/')), [])
 })

@@ -88,3 +88,26 @@ test('what is insisted on and can not be had is refused', async (t) => {
   const said = await project.netroot('--root-mode', 'btrfs')
   assert.equal(said.status, 7)
 })
+
+test('no room: said with the next step; with room again, the next run completes', async (t) => {
+  if (!needRoot(t) || needTool(t, 'mkfs.ext4', 'e2fsprogs') === undefined) return
+  const project = disklessProject(t)
+  const image = project.file('disk')
+  makeSparseFile(image, 16 * MiB)
+  assert.equal(run('mkfs.ext4', ['-q', '-m', '0', image]).status, 0)
+  const loop = attachLoopDevice(image)
+  const folder = project.server('/')
+  project.beforeRemoval(() => {
+    run('umount', [folder])
+    detachLoopDevice(loop)
+  })
+  mkdirSync(folder)
+  assert.equal(run('mount', [loop, folder]).status, 0)
+  run('dd', ['if=/dev/zero', `of=${folder}/filler`, 'bs=4096'])
+  const full = await project.netroot('--root-mode', 'copy')
+  assert.equal(full.status, 7, full.stderr)
+  assert.match(full.stderr, /no room|No space/i)
+  assert.equal(run('rm', [`${folder}/filler`]).status, 0)
+  const said = await project.netroot('--root-mode', 'copy')
+  assert.equal(said.status, 0, said.stderr)
+})

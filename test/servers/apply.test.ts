@@ -220,7 +220,11 @@ test('killed at any moment: the next run completes, and remove still leaves noth
   const before = outside(prefix)
   const moments = [1, 2, 3, 5, 8, 13, 21, 34]
   for (const reports of moments) {
-    const child = spawn(process.execPath, [program, prefix], { stdio: ['ignore', 'pipe', 'inherit'] })
+    const child = spawn(process.execPath, [program, prefix], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+      // What it leaves there goes with the test.
+      env: { ...process.env, TMPDIR: dirname(prefix) },
+    })
     let seen = 0
     child.stdout.on('data', (chunk: Buffer) => {
       seen += chunk.length

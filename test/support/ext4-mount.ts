@@ -29,6 +29,8 @@ export async function withMount<T>(
     try {
       return await use(folder)
     } finally {
+      // A mount namespace that somebody made meanwhile keeps the volume mounted, but not written to.
+      if (mode === 'rw') run('mount', ['-o', 'remount,ro', folder])
       const unmounted = run('umount', [folder])
       assert.equal(unmounted.status, 0, unmounted.stderr)
     }

@@ -1,6 +1,7 @@
 /** `piimage netroot`: plan, show, make. */
 import { existsSync } from 'node:fs'
 import type { LockedImage } from '../../catalog/locked-image.ts'
+import { UsageError } from '../../errors.ts'
 import { fetchImage } from '../../fetch/fetch-image.ts'
 import { openHttp } from '../../fetch/http.ts'
 import { describeNetroot } from '../../netroot/describe.ts'
@@ -22,6 +23,8 @@ import { writeTarFile } from './tar.ts'
 
 export const layOutAction: NetrootAction = async (args, context) => {
   const { output, world } = context
+  if (args.install && !args.apply)
+    throw new UsageError('--install is for --apply', { hint: 'sudo piimage netroot --apply --install' })
   const project = await openProject(args, context)
   const stage: Stage = { place: placeOf(args, world), state: stateFolderOf(args, project.cluster) }
   const task: Task = { report: output.progress, signal: world.signal }
@@ -76,6 +79,8 @@ export const layOutAction: NetrootAction = async (args, context) => {
           : `${stage.state}: laid out ${laid.nodes.join(', ')} (roots by ${choice.mode})`,
       )
       await serve(laid.served, args, stage, context)
+      if (laid.served.nodes.some(({ usbSlot }) => usbSlot !== undefined))
+        output.note('Zeros boot after: sudo clusterctrl init, then clusterctrl on')
       return { served: laid.served }
     } finally {
       lock.release()

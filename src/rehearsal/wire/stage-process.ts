@@ -4,7 +4,7 @@
  */
 import { rehearseNode } from '../rehearse-node.ts'
 import type { StageAnswer, StageTask } from './stage.ts'
-import { mustRunTool } from './tools.ts'
+import { mustRunTool, withoutIpv6 } from './tools.ts'
 
 const say = (answer: StageAnswer): void => void process.send?.(answer)
 
@@ -21,7 +21,8 @@ say('ready')
 async function play({ served, node, mac }: StageTask) {
   const ip = (...args: string[]) => mustRunTool('ip', args)
   await ip('link', 'set', 'lo', 'up')
-  await ip('link', 'set', 'eth0', 'addrgenmode', 'none', 'up')
+  await withoutIpv6('eth0')
+  await ip('link', 'set', 'eth0', 'up')
   // Without an address a broadcast needs a route all the same.
   await ip('route', 'add', 'default', 'dev', 'eth0', 'scope', 'link')
   return rehearseNode(served, node, {

@@ -12,7 +12,7 @@
  * dies takes its interface with it.
  */
 import { UsageError } from '../../errors.ts'
-import { mustRunTool, runTool } from './tools.ts'
+import { mustRunTool, runTool, withoutIpv6 } from './tools.ts'
 
 export interface Tap {
   close(): Promise<void>
@@ -36,9 +36,11 @@ export async function openWire(serverInterface: string): Promise<Tap> {
 const FIRST_PRIORITY = 47100
 
 const BROADCAST = 'ff:ff:ff:ff:ff:ff'
-const everything = ['u32', 'match', 'u32', '0', '0']
-const toDhcpServer = ['u32', 'match', 'ip', 'protocol', '17', '0xff', 'match', 'ip', 'dport', '67', '0xffff']
-const toDhcpClient = ['u32', 'match', 'ip', 'protocol', '17', '0xff', 'match', 'ip', 'dport', '68', '0xffff']
+const TO_DHCP_SERVER = 'match ip protocol 17 0xff match ip dport 67 0xffff'
+const TO_DHCP_CLIENT = 'match ip protocol 17 0xff match ip dport 68 0xffff'
+
+/** Names of interfaces hold no blanks, so command lines can be written as such. */
+const words = (line: string): string[] => line.split(' ')
 
 /**
  * @param slot which of the taps that may be open at once
@@ -52,32 +54,14 @@ export async function openTap(
   namespace: number,
 ): Promise<Tap> {
   const name = `piimage-tap${slot}`
-  const priority = String(FIRST_PRIORITY + slot)
-  const tc = (...args: string[]) => mustRunTool('tc', args)
-  const side = (which: 'ingress' | 'egress', protocol: string) => [
-    ...['filter', 'add', 'dev', serverInterface, which, 'pref', priority, 'protocol', protocol],
-  ]
-  const mirred = (...words: string[]) => ['action', 'mirred', ...words]
+  const priority = FIRST_PRIORITY + slot
+  const tc = (line: string) => mustRunTool('tc', words(line))
   const removeFilters = async () => {
-    for (const which of ['ingress', 'egress'])
-      await runTool('tc', ['filter', 'del', 'dev', serverInterface, which, 'pref', priority])
+    for (const side of ['ingress', 'egress'])
+      await runTool('tc', words(`filter del dev ${serverInterface} ${side} pref ${priority}`))
   }
-  const added = await runTool('ip', [
-    ...[
-      'link',
-      'add',
-      name,
-      'type',
-      'veth',
-      'peer',
-      'name',
-      'eth0',
-      'address',
-      mac,
-      'netns',
-      String(namespace),
-    ],
-  ])
+  const veth = `link add ${name} type veth peer name eth0 address ${mac} netns ${namespace}`
+  const added = await runTool('ip', words(veth))
   if (added.status !== 0)
     throw new UsageError(`${name} can’t be made: ${added.stderr.trim()}`, {
       hint: added.stderr.includes('File exists')
@@ -86,51 +70,29 @@ export async function openTap(
     })
   const close = async () => {
     await removeFilters()
-    await runTool('ip', ['link', 'del', name])
+    await runTool('ip', words(`link del ${name}`))
   }
   try {
     // Left by a rehearsal that was killed.
     await removeFilters()
+    const shown = await mustRunTool('ip', words(`-j link show dev ${serverInterface}`))
+    const [link] = JSON.parse(shown) as { address: string }[]
+    await withoutIpv6(name)
     // Frames to the server's address must count as its own when they come in here.
-    const link = JSON.parse(await mustRunTool('ip', ['-j', 'link', 'show', 'dev', serverInterface])) as {
-      address: string
-    }[]
-    await mustRunTool('ip', [
-      'link',
-      'set',
-      name,
-      'address',
-      link[0]?.address ?? '',
-      'addrgenmode',
-      'none',
-      'up',
-    ])
-    await tc('qdisc', 'add', 'dev', name, 'clsact')
-    const inward = ['ingress', 'redirect', 'dev', serverInterface]
-    const fromNode = ['filter', 'add', 'dev', name, 'ingress']
-    await tc(
-      ...fromNode,
-      'pref',
-      '1',
-      'protocol',
-      'ip',
-      ...toDhcpServer,
-      ...mirred('egress', 'mirror', 'dev', serverInterface, 'pipe'),
-      ...mirred(...inward),
-    )
-    await tc(...fromNode, 'pref', '2', 'protocol', 'all', ...everything, ...mirred(...inward))
-    const copy = mirred('egress', 'mirror', 'dev', name, 'continue')
-    await tc(
-      ...side('egress', 'all'),
-      'u32',
-      'match',
-      'ether',
-      'dst',
-      mac,
-      ...mirred('egress', 'redirect', 'dev', name),
-    )
-    await tc(...side('egress', 'all'), 'u32', 'match', 'ether', 'dst', BROADCAST, ...copy)
-    await tc(...side('ingress', 'ip'), ...toDhcpClient, ...copy)
+    await mustRunTool('ip', words(`link set ${name} address ${link?.address} up`))
+    await tc(`qdisc add dev ${name} clsact`)
+
+    const inward = `action mirred ingress redirect dev ${serverInterface}`
+    const toWire = `action mirred egress mirror dev ${serverInterface} pipe`
+    await tc(`filter add dev ${name} ingress pref 1 protocol ip u32 ${TO_DHCP_SERVER} ${toWire} ${inward}`)
+    await tc(`filter add dev ${name} ingress pref 2 protocol all u32 match u32 0 0 ${inward}`)
+
+    const filter = (side: string) => `filter add dev ${serverInterface} ${side} pref ${priority} protocol`
+    const copy = `action mirred egress mirror dev ${name} continue`
+    const turnRound = `action mirred egress redirect dev ${name}`
+    await tc(`${filter('egress')} all u32 match ether dst ${mac} ${turnRound}`)
+    await tc(`${filter('egress')} all u32 match ether dst ${BROADCAST} ${copy}`)
+    await tc(`${filter('ingress')} ip u32 ${TO_DHCP_CLIENT} ${copy}`)
     return { close }
   } catch (error) {
     await close()

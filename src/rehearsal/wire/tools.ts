@@ -35,3 +35,8 @@ export async function mustRunTool(name: string, args: readonly string[]): Promis
     hint: 'Rehearsing a boot needs root on the server and a kernel with veth and tc; --offline looks at the files alone.',
   })
 }
+
+/** No address, and no packets, of its own accord; a kernel without IPv6 refuses, and needs no telling. */
+export async function withoutIpv6(name: string): Promise<void> {
+  await runTool('ip', ['link', 'set', name, 'addrgenmode', 'none'])
+}
