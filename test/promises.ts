@@ -98,6 +98,28 @@ const rows: Row[] = [
     figure: '{cases test/secrets/* test/commands/release.test test/customise/find-secrets.test} cases',
   },
   {
+    promise:
+      'Diskless: laid out whole or not at all, nothing shared between nodes, nothing secret by TFTP, nothing to everybody by NFS; what would stop a boot is told',
+    tested:
+      'kills, each kind of root on its file system, the loop-mounted image as judge; real dnsmasq and NFS servers with a deliberate fault each; nfs-utils’ and systemd’s own parsers',
+    figure:
+      '{cases test/netroot/* test/tree/*} cases of trees, {cases test/rehearsal/*} of rehearsals, {cases test/servers/*} of servers',
+  },
+  {
+    promise:
+      'A card that piimage flashed boots, and so does a diskless node: with its own name, keys, address and swarm',
+    tested:
+      'QEMU: cloud-init, `systemd.run=`, HypriotOS and NetworkManager styles; two diskless nodes; two cards that become a swarm',
+    figure: '{cases test/boot/*} boots',
+  },
+  {
+    promise:
+      'Every step of the first boot: run twice it changes nothing, in trouble it says so, tries again and leaves nothing by halves',
+    tested:
+      'disk full, no network, wrong clock, five ways for apt to fail, power cuts; under dash, busybox and bash',
+    figure: '{cases test/firstboot/*} cases',
+  },
+  {
     promise: 'A power cut during the first boot is made up for by the next',
     tested: 'each first-boot step cut short and repeated',
     figure: '{cases test/firstboot/power-cut.test} cases',
