@@ -115,8 +115,7 @@ const rows: Row[] = [
   {
     promise:
       'Every step of the first boot: run twice it changes nothing, in trouble it says so, tries again and leaves nothing by halves',
-    tested:
-      'disk full, no network, wrong clock, broken apt, power cuts; under dash, busybox and bash',
+    tested: 'disk full, no network, wrong clock, broken apt, power cuts; under dash, busybox and bash',
     figure: '{cases test/firstboot/*} cases',
   },
   {
