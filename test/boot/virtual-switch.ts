@@ -23,9 +23,18 @@ export class VirtualSwitch {
   readonly bridge = 'eth0'
   readonly #servers: ChildProcess[] = []
   #taps = 0
+  readonly #interrupted = (): never => process.exit(1)
+
+  readonly #close = (): void => {
+    for (const server of this.#servers) server.kill('SIGKILL')
+    run('ip', ['netns', 'del', this.netns])
+  }
 
   /** @param address of the switch itself, with its prefix */
   constructor(address: string) {
+    // Nothing may be left of it, also when the test is interrupted.
+    process.once('exit', this.#close)
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, this.#interrupted)
     this.#must('ip', ['netns', 'add', this.netns])
     for (const words of [
       ['link', 'set', 'lo', 'up'],
@@ -50,6 +59,7 @@ export class VirtualSwitch {
     return ['-netdev', network, '-device', `virtio-net-pci,netdev=n0,mac=${mac},romfile=`]
   }
 
+  /** Plug in a namespace instead of a guest. */
   attach(mac: string): Attached {
     const netns = `${this.netns}-${mac.replaceAll(':', '')}`
     const plug = `v${mac.replaceAll(':', '').slice(-8)}`
@@ -81,13 +91,13 @@ export class VirtualSwitch {
     const server = spawn(program, words, { stdio: ['ignore', file, file] })
     closeSync(file)
     server.on('error', () => {})
-    process.once('exit', () => server.kill('SIGKILL'))
     this.#servers.push(server)
     return server
   }
 
   close(): void {
-    for (const server of this.#servers) server.kill('SIGKILL')
-    run('ip', ['netns', 'del', this.netns])
+    process.removeListener('exit', this.#close)
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.removeListener(signal, this.#interrupted)
+    this.#close()
   }
 }
