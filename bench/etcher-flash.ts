@@ -1,6 +1,6 @@
 /**
  * `etcher-flash.js FOLDER IMAGE DRIVE`: writes and verifies with the etcher-sdk
- * that is installed in FOLDER, as balenaEtcher does out of the box: unpacked
+ * that is installed in FOLDER, in the way that ends with the right bytes: unpacked
  * into a file first, free blocks of ext file systems left out, past the page
  * cache, verified by a checksum. Unpacking while writing (decompressFirst:
  * false) is not measured: this image then fails its verification, packed in
