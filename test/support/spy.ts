@@ -24,7 +24,9 @@ export function laySpies({ folder, seen, standIns, absent = new Set() }: SpyOpti
   const places = [...(standIns === undefined ? [] : [standIns.folder]), ...own]
   const script = `#!/bin/sh
 name=\${0##*/}
-{ printf '%s' "$name"; printf ' %s' "$@"; echo; /usr/bin/tr '\\0' '\\n' </proc/$$/environ; } >>'${seen}'
+# In one piece: several programs start at once.
+record=$(printf '%s' "$name"; printf ' %s' "$@"; echo; /usr/bin/tr '\\0' '\\n' </proc/$$/environ)
+printf '%s\\n' "$record" >>'${seen}'
 for folder in ${places.join(' ')}; do
   [ ! -x "$folder/$name" ] || exec "$folder/$name" "$@"
 done
