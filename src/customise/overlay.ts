@@ -71,7 +71,13 @@ export async function readOverlays(folders: readonly string[]): Promise<Map<stri
 }
 
 /** One for all: each would compile the schema of schemas anew. What it compiles it doesn't keep under its `$id`. */
-const ajv = new Ajv({ allErrors: true, allowUnionTypes: true, verbose: true, addUsedSchema: false })
+const ajv = new Ajv({
+  allErrors: true,
+  allowUnionTypes: true,
+  verbose: true,
+  addUsedSchema: false,
+  logger: false,
+})
 
 /** The form of overlay.yaml; shipped, so that editors can complete it. */
 export async function compileOverlaySchema(): Promise<ValidateFunction> {

@@ -78,9 +78,10 @@ gzip -n -9 <"$work/pi.img" >"$here/packed/pi.gz"
 
 # The same tree as archives: what a netboot server is given, and what a kernel is.
 (cd "$work/tree" && find . | LC_ALL=C sort | grep -v 'blocks [2-9]\|blocks 1.' >"$work/names")
-tar() { command tar -C "$work/tree" -b 1 --no-recursion -T "$work/names" --numeric-owner --mtime=@1735689600 "$@"; }
-tar --format=gnu --sparse -cf "$here/packed/gnu.tar"
-tar --format=pax --pax-option='exthdr.name=%d/PaxHeaders/%f,delete=atime,delete=ctime' --sparse -cf "$here/packed/pax.tar"
+tar() { command tar -C "$work/tree" -b 1 --no-recursion --numeric-owner --mtime=@1735689600 "$@"; }
+grep -v sparse "$work/names" >"$work/plain-names"
+tar -T "$work/plain-names" --format=gnu -cf "$here/packed/gnu.tar"
+tar -T "$work/names" --format=pax --pax-option='exthdr.name=%d/PaxHeaders/%f,delete=atime,delete=ctime' --sparse -cf "$here/packed/pax.tar"
 (cd "$work/tree" && cpio -o -H newc --reproducible --quiet <"$work/names") >"$work/plain.cpio"
 cp "$work/plain.cpio" "$here/packed/plain.cpio"
 gzip -n -9 <"$work/plain.cpio" >"$work/packed.cpio"

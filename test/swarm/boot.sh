@@ -27,7 +27,7 @@ mount --bind "$folder/docker" "$new/var/lib/docker"
 mount --bind "$folder/fat" "$new/boot/firmware"
 hostname "$name"
 exec chroot "$new" /bin/sh -c '
-  PATH=/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin
+  PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
   export PATH
   unset DOCKER_HOST
   # What the trigger, systemd and its unit do on a Pi.
