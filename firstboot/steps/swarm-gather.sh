@@ -7,6 +7,8 @@ set -eu
 
 patience=${PIIMAGE_SWARM_PATIENCE:-1800}
 longest=${PIIMAGE_SWARM_PAUSE:-30}
+# A node that lost power is still shown as ready for 15 s: three heartbeats.
+heartbeats=${PIIMAGE_SWARM_HEARTBEATS:-20}
 list=$payload/material/swarm-nodes
 closed=$state/swarm-closed
 [ ! -e "$closed" ] || exit 0
@@ -43,13 +45,18 @@ forget_twins() {
   done
 }
 
+# Twins that both look ready: which of them is nobody shows when its heartbeat stays out.
+count_ready() {
+  printf '%s\n' "$seen" | awk -v name="$1" '$2 == name && $3 == "Ready" { count++ } END { print count + 0 }'
+}
+
 # gather: settles who is there; sets `missing`.
 gather() {
   missing=
   seen=$(docker node ls --format '{{.ID}} {{.Hostname}} {{.Status}}') || fail 'the swarm does not answer: docker node ls'
   while read -r name role labels; do
     id=$(printf '%s\n' "$seen" | awk -v name="$name" '$2 == name && $3 == "Ready" { print $1; exit }')
-    if [ -z "$id" ]; then
+    if [ -z "$id" ] || [ "$(count_ready "$name")" -gt 1 ]; then
       missing="$missing $name"
       continue
     fi
@@ -73,7 +80,12 @@ pause=2
 told=
 while :; do
   gather
-  [ -n "$missing" ] || break
+  if [ -z "$missing" ]; then
+    # Closing on one that only seems to be there would lock it out.
+    sleep "$heartbeats"
+    gather
+    [ -n "$missing" ] || break
+  fi
   if [ "$told" != "$missing" ]; then report swarm-gather waiting "not in the swarm yet:$missing"; fi
   told=$missing
   [ "$waited" -lt "$patience" ] || later "not in the swarm yet:$missing"

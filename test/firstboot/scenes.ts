@@ -62,6 +62,7 @@ export function scenesOf(archive: Archive): Record<string, Record<string, Scene>
     PIIMAGE_SWARM_HEAD_ADDRESS: '172.19.181.254',
     PIIMAGE_SWARM_ADDRESS_POOL: '172.31.0.0/16',
     PIIMAGE_SWARM_PATIENCE: '20',
+    PIIMAGE_SWARM_HEARTBEATS: '0',
     PIIMAGE_SWARM_INTERFACE: 'eth0',
   }
   const addresses = `[ -e /run/rig/no-address ] || for ip in 172.19.181.254 172.19.181.1 10.3.50.1; do echo "2: eth0 inet $ip/24 brd"; done`

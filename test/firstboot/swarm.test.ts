@@ -28,6 +28,7 @@ const worker = {
   PIIMAGE_SWARM_INTERFACE: 'eth0',
   PIIMAGE_SWARM_ADDRESS_POOL: '172.31.0.0/16',
   PIIMAGE_SWARM_PATIENCE: '20',
+  PIIMAGE_SWARM_HEARTBEATS: '0',
 }
 const head = { ...worker, PIIMAGE_ROLE: 'head' }
 
@@ -259,6 +260,13 @@ for (const shell of shells)
     assert.equal(waiting.status, 75, waiting.output)
     assert.match(readRoot(pi, 'run/piimage/reason'), /not in the swarm yet: carter/)
     assert.ok(existsSync(join(pi.root, 'var/lib/piimage-join')), 'the broker stays while somebody is missing')
+    assert.ok(!did(pi, 'docker swarm join-token'))
+
+    // After a power cut while joining: nobody can tell yet which of the two is oneil.
+    const twins = all.map((line) => line.replace('Down', 'Ready'))
+    lay(pi.folder, { nodes: `${twins.join('\n')}\n` })
+    assert.equal(runStep(pi, 'swarm-gather', { ...head, PIIMAGE_SWARM_PAUSE: '10' }).status, 75)
+    assert.match(readRoot(pi, 'run/piimage/reason'), /not in the swarm yet: oneil/)
     assert.ok(!did(pi, 'docker swarm join-token'))
 
     lay(pi.folder, { nodes: `${all.join('\n')}\n` })
