@@ -1,8 +1,8 @@
 /**
  * The README's table of promises: what piimage promises, how that is tested,
  * and how much of it the last test run held. `npm run promises`, after a whole
- * `npm test`, fails where the README and the run differ; UPDATE=1 writes the
- * README instead.
+ * `npm test`, fails where the run held less than the README says, or something
+ * else; UPDATE=1 writes the README instead.
  *
  * A figure stands in braces: what was counted, then the test files it comes
  * from (a `*` at the end for all that begin so). `cases` are the passed tests
@@ -183,9 +183,20 @@ function compareReadme(): string | undefined {
     writeFileSync(file, text.slice(0, begin) + table + text.slice(end))
     return undefined
   }
-  const now = new Set(table.split('\n'))
-  const stale = written.split('\n').filter((line) => !now.has(line))
+  const now = table.split('\n')
+  const before = written.split('\n')
+  const stale = before.filter((line, index) => !holds(now[index] ?? '', line))
+  if (stale.length === 0 && now.length === before.length) return undefined
   return `README.md promises what the last run did not hold (UPDATE=1 writes what it held):\n${stale.join('\n')}`
+}
+
+const NUMBER = /\d+/g
+
+/** Whether a row of the run has the words of a row of the README, and no smaller figure. */
+function holds(now: string, written: string): boolean {
+  if (now.replace(NUMBER, '#') !== written.replace(NUMBER, '#')) return false
+  const figures = now.match(NUMBER) ?? []
+  return (written.match(NUMBER) ?? []).every((figure, index) => Number(figures[index]) >= Number(figure))
 }
 
 try {

@@ -1,6 +1,7 @@
 /**
  * `npm test`: every test, in two parts. First all that share the machine well;
- * then the boots, two at a time, each of whose guests keeps a processor busy.
+ * then the boots, one file at a time: each has up to two guests, and each guest
+ * keeps a processor busy.
  * Words after `--` go to both parts: `npm test -- --test-name-pattern=FAT`.
  *
  * What the tests counted is gathered for the README (promises.ts).
@@ -42,6 +43,6 @@ const statuses = [
     files.filter((name) => !isBoot(name)),
     `--test-concurrency=${availableParallelism()}`,
   ),
-  runPart(files.filter(isBoot), '--test-concurrency=2'),
+  runPart(files.filter(isBoot), '--test-concurrency=1'),
 ]
 process.exitCode = Math.max(...statuses)

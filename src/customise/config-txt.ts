@@ -97,7 +97,8 @@ const same = (a: ConfigTxtLine, b: ConfigTxtLine): boolean =>
 export function editConfigTxt(text: string, wanted: readonly ConfigTxtLine[]): string {
   for (const line of wanted) checkLine(line)
   const eol = text.includes('\r\n') ? '\r\n' : '\n'
-  const lines = withoutBlock(text.replaceAll('\r\n', '\n'))
+  // More than one before a line's end, or one at the end of the file, would be another kind of line end next time.
+  const lines = withoutBlock(text.replaceAll(/\r+(?=\n|$)/g, ''))
   const stock = readSettings(lines)
   const needed: ConfigTxtLine[] = []
   for (const line of wanted) {

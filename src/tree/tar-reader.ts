@@ -180,7 +180,7 @@ async function readSparseMap(
   at: number,
 ): Promise<{ data: Range[]; mapBytes: number }> {
   const bad = (what: string) => damaged(name, at, `${JSON.stringify(path)}: ${what}`)
-  const version = `${numberOf(records, 'GNU.sparse.major')}.${numberOf(records, 'GNU.sparse.minor') ?? '?'}`
+  const version = ['major', 'minor'].map((part) => numberOf(records, `GNU.sparse.${part}`) ?? '?').join('.')
   if (version !== '1.0') throw bad(`holes in the form ${version}, which isn't read`)
   let text = ''
   let numbers: number[] = []
