@@ -8,9 +8,9 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { packageRoot } from '../../src/package-root.ts'
 import { figure } from '../support/figures.ts'
-import { tryInput } from './session.ts'
+import { tryInput } from './campaign.ts'
 import { targets } from './targets.ts'
-import { type Report, watchSessions } from './watch.ts'
+import { type Report, watchCampaigns } from './watch.ts'
 
 const EXECUTIONS = 1500
 const findings = join(packageRoot(), 'test/fuzz/findings')
@@ -30,7 +30,7 @@ test('of the inputs that it starts from, each parser accepts some', async () => 
 test('changed inputs are accepted or refused in words', async (t) => {
   const names = targets.map(({ name }) => name)
   const reports: Report[] = []
-  await watchSessions(names, { executions: EXECUTIONS, seed: 1 }, (report) => reports.push(report))
+  await watchCampaigns(names, { executions: EXECUTIONS, seed: 1 }, (report) => reports.push(report))
   for (const { name, result } of reports) {
     const problems = result.findings.map(({ input, what }) => ({
       what,

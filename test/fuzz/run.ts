@@ -9,9 +9,9 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { packageRoot } from '../../src/package-root.ts'
-import type { Finding } from './session.ts'
+import type { Finding } from './campaign.ts'
 import { targets } from './targets.ts'
-import { watchSessions } from './watch.ts'
+import { watchCampaigns } from './watch.ts'
 
 const { values } = parseArgs({
   options: {
@@ -30,7 +30,7 @@ print('| --- | --: | --: | --: | --: | --: | --: |')
 const request = { executions: Number(values.executions), seed: Number(values.seed) }
 for (const { name } of wanted) {
   const begun = process.hrtime.bigint()
-  await watchSessions([name], request, ({ result }) => {
+  await watchCampaigns([name], request, ({ result }) => {
     const { executions, corpus, covered, accepted, findings } = result
     const seconds = Number((process.hrtime.bigint() - begun) / 1_000_000_000n)
     print(

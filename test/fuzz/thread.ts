@@ -1,6 +1,6 @@
-/** Sessions in a thread of their own: the last input and the pulse lie in memory that the watcher sees. */
+/** Campaigns in a thread of their own: the last input and the pulse lie in memory that the watcher sees. */
 import { parentPort, workerData } from 'node:worker_threads'
-import { runSession } from './session.ts'
+import { runCampaign } from './campaign.ts'
 import { findTarget } from './targets.ts'
 import type { Report, ThreadData } from './watch.ts'
 
@@ -9,7 +9,7 @@ const beats = new Int32Array(pulse)
 const last = new Uint8Array(lastInput)
 
 for (const name of targets) {
-  const result = await runSession(findTarget(name), request, (input) => {
+  const result = await runCampaign(findTarget(name), request, (input) => {
     last.set(input.subarray(0, last.length))
     beats[1] = Math.min(input.length, last.length)
     Atomics.add(beats, 0, 1)

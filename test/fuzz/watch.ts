@@ -1,12 +1,12 @@
-/** Runs sessions and watches them from outside: an input that takes for ever, or all memory, is a finding too. */
+/** Runs campaigns and watches them from outside: an input that takes for ever, or all memory, is a finding too. */
 import { Worker } from 'node:worker_threads'
 import { MiB } from '../../src/units.ts'
-import type { SessionRequest, SessionResult } from './session.ts'
+import type { CampaignRequest, CampaignResult } from './campaign.ts'
 
 export interface ThreadData {
-  /** Names, one session after the other: loading the product takes longer than a short session. */
+  /** Names, one campaign after the other: loading the product takes longer than a short campaign. */
   targets: readonly string[]
-  request: SessionRequest
+  request: CampaignRequest
   /** int32: executions so far; length of the last input. */
   pulse: SharedArrayBuffer
   lastInput: SharedArrayBuffer
@@ -14,17 +14,17 @@ export interface ThreadData {
 
 export interface Report {
   name: string
-  result: SessionResult
+  result: CampaignResult
 }
 
 /** Far above what any input takes, also on a machine that does ten other things. */
 const PATIENCE_MS = 60_000
 const MOST_HEAP_MB = 512
 
-/** @param onReport called after each session; a session that must be ended is the last one */
-export async function watchSessions(
+/** @param onReport called after each campaign; a campaign that must be ended is the last one */
+export async function watchCampaigns(
   targets: readonly string[],
-  request: SessionRequest,
+  request: CampaignRequest,
   onReport: (report: Report) => void,
 ): Promise<void> {
   const pulse = new SharedArrayBuffer(8)

@@ -10,12 +10,12 @@ import { mutate } from './mutate.ts'
 import { Random } from './random.ts'
 import type { FuzzTarget } from './target.ts'
 
-export interface SessionRequest {
+export interface CampaignRequest {
   executions: number
   seed: number
 }
 
-export interface SessionResult {
+export interface CampaignResult {
   executions: number
   /** Inputs that reached something new, seeds included. */
   corpus: number
@@ -37,11 +37,11 @@ const MOST_FINDINGS = 20
 const MOST_MEMORY = 256 * MiB
 
 /** @param onInput called before each execution, for the one who watches */
-export async function runSession(
+export async function runCampaign(
   target: FuzzTarget,
-  request: SessionRequest,
+  request: CampaignRequest,
   onInput: (input: Uint8Array) => void,
-): Promise<SessionResult> {
+): Promise<CampaignResult> {
   const random = new Random(request.seed)
   const coverage = new Coverage()
   const corpus: Uint8Array[] = []
