@@ -33,7 +33,7 @@ const arrows: Record<string, readonly string[]> = {
   ],
   customise: ['catalog', 'cluster', 'disk', 'secrets'],
   disk: [],
-  drives: [],
+  drives: ['io'],
   export: ['cluster', 'secrets'],
   fetch: ['catalog', 'io'],
   flash: ['disk', 'drives', 'io'],

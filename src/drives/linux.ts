@@ -1,8 +1,8 @@
 /** Drives on Linux: sysfs for what there is, mountinfo and swaps for what is in use. */
 import { readFileSync, realpathSync } from 'node:fs'
 import { join } from 'node:path'
+import { type MountEntry, parseMountinfo, parseSwaps } from '../io/mountinfo.ts'
 import type { Drive, Mount } from './drive.ts'
-import { type MountEntry, parseMountinfo, parseSwaps } from './mountinfo.ts'
 import { type BlockDevice, readBlockDevices, readBtrfsMembers } from './sysfs.ts'
 
 /** The machine's block devices and their use, at one moment. */

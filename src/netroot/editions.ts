@@ -15,7 +15,8 @@ import {
 import { join } from 'node:path'
 import type { EditionRecord } from './edition.ts'
 import { currentLink, editionFolder, historyFile, nodeFolder } from './paths.ts'
-import { at, type Place, putLink, runTool } from './place.ts'
+import { at, type Place, putLink } from './place.ts'
+import { runTool } from './system-tool.ts'
 
 /** Oldest first; one that is made current again is the newest again. */
 export function listEditions(state: string, node: string, place: Place): EditionRecord[] {

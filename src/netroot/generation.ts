@@ -15,9 +15,10 @@ import { extractBoot } from '../tree/extract-boot.ts'
 import { extractRoot } from '../tree/extract-root.ts'
 import type { TreeEntry, TreeManifest } from '../tree/manifest.ts'
 import { formatManifest } from '../tree/manifest-text.ts'
-import { at, makeFolder, OPEN, type Place, PRIVATE, removeTree, runTool } from './place.ts'
+import { at, makeFolder, OPEN, type Place, PRIVATE, removeTree } from './place.ts'
 import type { GenerationPlan } from './plan.ts'
 import type { RootMode } from './served.ts'
+import { runTool } from './system-tool.ts'
 
 /** `generation.json`. */
 export interface GenerationRecord {

@@ -25,7 +25,7 @@ import type { BootTree } from './boot-tree.ts'
 import type { GenerationRecord } from './generation.ts'
 import { writeOwnFiles } from './own-files.ts'
 import { generationFolder } from './paths.ts'
-import { at, CLOSED, makeFolder, OPEN, type Place, PRIVATE, removeTree, runTool } from './place.ts'
+import { at, CLOSED, makeFolder, OPEN, type Place, PRIVATE, removeTree } from './place.ts'
 import type { NodePlan } from './plan.ts'
 import { mountOverlay } from './root-mode.ts'
 import { type Scanned, scanTftpTree } from './scan-tftp.ts'
@@ -33,6 +33,7 @@ import type { RootMode } from './served.ts'
 import { sharedBoot } from './shared/boot.ts'
 import { STATE_FILE } from './shared/segment.ts'
 import { stateArchive } from './shared/state.ts'
+import { runTool } from './system-tool.ts'
 
 /** An edition that is made, under another name until it is on the disk. */
 export interface NewEdition {

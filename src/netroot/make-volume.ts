@@ -12,7 +12,8 @@ import {
 } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { formatBytes } from '../units.ts'
-import { makeFolder, PRIVATE, runTool } from './place.ts'
+import { makeFolder, PRIVATE } from './place.ts'
+import { runTool } from './system-tool.ts'
 import { volumeFolders } from './volume.ts'
 
 /**

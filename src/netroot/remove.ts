@@ -2,7 +2,8 @@
 import { existsSync, lstatSync, readdirSync, renameSync, rmdirSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { NetrootError } from '../errors.ts'
-import { at, mountsBelow, type Place, removeTree } from './place.ts'
+import { listMountsUnder } from '../io/mountinfo.ts'
+import { at, type Place, removeTree } from './place.ts'
 import { removeSlots } from './usb-links.ts'
 
 /** All that piimage ever puts there; a first run that failed leaves some of it. */
@@ -23,7 +24,7 @@ export async function checkRemovable(state: string, place: Place): Promise<void>
     })
   if (!lstatSync(folder).isDirectory())
     throw new NetrootError(`${folder} is a link`, { hint: 'Name the folder itself: --state DIR' })
-  if ((await mountsBelow(folder)).includes(folder))
+  if ((await listMountsUnder(folder)).includes(folder))
     throw new NetrootError(`${folder} is a file system of its own`, {
       hint: 'piimage removes no mount point: unmount it, or empty it yourself.',
     })
@@ -35,7 +36,7 @@ export async function checkRemovable(state: string, place: Place): Promise<void>
 export async function removeState(state: string, place: Place): Promise<void> {
   await checkRemovable(state, place)
   const folder = at(place, state)
-  const [mounted] = await mountsBelow(folder)
+  const mounted = (await listMountsUnder(folder)).at(-1)
   if (mounted !== undefined)
     throw new NetrootError(`${mounted} is still mounted`, {
       hint: `Shut its node down, then: umount '${mounted}', and run again.`,

@@ -16,8 +16,9 @@ import {
 } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { NetrootError } from '../errors.ts'
-import { removeTree, runTool } from './place.ts'
+import { removeTree } from './place.ts'
 import type { RootMode } from './served.ts'
+import { runTool } from './system-tool.ts'
 
 export const rootModes = ['reflink', 'btrfs', 'overlay', 'copy', 'shared'] as const satisfies RootMode[]
 

@@ -7,6 +7,7 @@
  * was there, byte for byte.
  */
 import { NetrootError } from '../errors.ts'
+import { type RunProgram, runProgram } from '../io/run-program.ts'
 import type { Task } from '../progress.ts'
 import { type Checked, checkServers } from './check.ts'
 import { installPackages, missingPackages } from './install.ts'
@@ -20,7 +21,6 @@ import {
   type ServersRecord,
   writeRecord,
 } from './record.ts'
-import { type RunProgram, runProgram } from './run-program.ts'
 import type { ServerFile } from './server-file.ts'
 import { hasSystemd, readServices, startServers, systemctl, unitsOf } from './services.ts'
 import { carryOut, planSteps, putBack, type Steps } from './steps.ts'

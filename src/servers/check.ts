@@ -10,8 +10,8 @@ import { access, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promi
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { NetrootError } from '../errors.ts'
+import { complaintOf, type RunProgram } from '../io/run-program.ts'
 import { isDnsmasqFile } from './dnsmasq-settings.ts'
-import { complaintOf, type RunProgram } from './run-program.ts'
 import { DNSMASQ_FILE, EXPORTS_FILE, RESERVATIONS_FILE, type ServerFile } from './server-file.ts'
 import { dnsmasqValue } from './written-value.ts'
 

@@ -1,6 +1,6 @@
 /** The Debian packages that serve, where somebody asked for them. */
 import { NetrootError } from '../errors.ts'
-import { complaintOf, type RunProgram } from './run-program.ts'
+import { complaintOf, type RunProgram } from '../io/run-program.ts'
 import { DNSMASQ_FILE, type ServerFile } from './server-file.ts'
 
 /** Each with a file that only it has: dnsmasq-base alone has no unit. */

@@ -5,9 +5,9 @@
 import { readdir, readFile, statfs } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { NetrootError } from '../errors.ts'
+import { complaintOf, type RunProgram, runProgram } from '../io/run-program.ts'
 import { isDnsmasqFile, parseDnsmasqSettings } from './dnsmasq-settings.ts'
 import type { Listener, Machine, RunningMachine } from './machine.ts'
-import { complaintOf, type RunProgram, runProgram } from './run-program.ts'
 import { DNSMASQ_FILE, EXPORTS_FILE } from './server-file.ts'
 
 /**

@@ -6,14 +6,15 @@
 import { readdir } from 'node:fs/promises'
 import { basename, dirname } from 'node:path'
 import { NetrootError } from '../errors.ts'
+import { listMountsUnder } from '../io/mountinfo.ts'
+import { type RunProgram, runProgram } from '../io/run-program.ts'
 import type { Task } from '../progress.ts'
 import { findFile, isOurs, takeFile } from './place.ts'
 import { readRecord, recordPath } from './record.ts'
-import { type RunProgram, runProgram } from './run-program.ts'
 import { DNSMASQ_FILE, NETROOT_LOG } from './server-file.ts'
 import { hasSystemd, mountUnitsOf, systemctl } from './services.ts'
 import { takeFolders } from './steps.ts'
-import { listMountsUnder, restoreServices, stopServing } from './stop.ts'
+import { restoreServices, stopServing } from './stop.ts'
 import { mountUnitName } from './written-value.ts'
 
 export interface RemoveOptions {

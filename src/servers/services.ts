@@ -9,8 +9,8 @@
 import { access } from 'node:fs/promises'
 import { basename } from 'node:path'
 import { NetrootError } from '../errors.ts'
+import { complaintOf, type RunProgram } from '../io/run-program.ts'
 import type { RecordedService } from './record.ts'
-import { complaintOf, type RunProgram } from './run-program.ts'
 import {
   DNSMASQ_FILE,
   EXPORTS_FILE,

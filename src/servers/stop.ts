@@ -1,8 +1,7 @@
 /** Stopping what was started: overlays that nobody exports any more, and the services as they were. */
-import { readFile } from 'node:fs/promises'
-import { NetrootError } from '../errors.ts'
+
+import { complaintOf, type RunProgram } from '../io/run-program.ts'
 import type { RecordedService } from './record.ts'
-import { complaintOf, type RunProgram } from './run-program.ts'
 import { mountUnitsOf, NFS_UNIT, systemctl } from './services.ts'
 
 /**
@@ -51,30 +50,3 @@ export async function stopServing(
   }
   return stopped
 }
-
-/**
- * Mount points at a folder or below it, deepest first.
- * @throws {NetrootError} /proc says nothing about mounts
- */
-export async function listMountsUnder(folder: string): Promise<string[]> {
-  let text: string
-  try {
-    text = await readFile('/proc/self/mountinfo', 'utf8')
-  } catch (cause) {
-    throw new NetrootError('this machine does not say what is mounted', { hint: 'Mount /proc.', cause })
-  }
-  return parseMountPoints(text)
-    .filter((point) => point === folder || point.startsWith(`${folder}/`))
-    .sort((a, b) => b.split('/').length - a.split('/').length)
-}
-
-/** Fifth word of each line of mountinfo; proc(5): blanks and the like are octal. */
-export const parseMountPoints = (text: string): string[] =>
-  text.split('\n').flatMap((line) => {
-    const point = line.split(' ')[4]
-    if (point === undefined) return []
-    const bytes = point.replace(/\\([0-7]{3})/g, (_, digits: string) =>
-      String.fromCharCode(Number.parseInt(digits, 8)),
-    )
-    return [bytes]
-  })

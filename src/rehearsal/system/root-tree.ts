@@ -6,8 +6,9 @@
  * Source: Linux, Documentation/filesystems/overlayfs.rst (a character device
  * 0/0 in the upper layer hides what the lower one has).
  */
-import { lstat, open, readdir, readFile, readlink, realpath } from 'node:fs/promises'
+import { lstat, open, readdir, readlink, realpath } from 'node:fs/promises'
 import { join } from 'node:path'
+import { listMountsUnder } from '../../io/mountinfo.ts'
 import type { ServedNode } from '../../netroot/served.ts'
 
 export interface RootTree {
@@ -103,6 +104,5 @@ export function openRootTree(folder: string, layers: readonly string[] = [folder
 
 export async function isMounted(folder: string): Promise<boolean> {
   const place = await realpath(folder).catch(() => folder)
-  const mounts = await readFile('/proc/self/mountinfo', 'utf8').catch(() => '')
-  return mounts.split('\n').some((line) => line.split(' ')[4]?.replaceAll('\\040', ' ') === place)
+  return (await listMountsUnder(place)).includes(place)
 }

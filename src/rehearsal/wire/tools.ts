@@ -1,12 +1,6 @@
 /** The system's own network tools, run to their end. */
-import { execFile } from 'node:child_process'
 import { UsageError } from '../../errors.ts'
-
-export interface Ran {
-  status: number
-  stdout: string
-  stderr: string
-}
+import { complaintOf, NO_PROGRAM, type Ran, runProgram } from '../../io/run-program.ts'
 
 const packages: Record<string, string> = { ip: 'iproute2', tc: 'iproute2', unshare: 'util-linux' }
 
@@ -16,22 +10,17 @@ export const missingTool = (name: string): UsageError =>
   })
 
 /** @throws {UsageError} there is no such program */
-export function runTool(name: string, args: readonly string[]): Promise<Ran> {
-  return new Promise((resolve, reject) => {
-    // Where they are on Debian isn't on everybody's PATH.
-    const env = { ...process.env, LC_ALL: 'C', PATH: `${process.env.PATH ?? ''}:/usr/sbin:/sbin` }
-    execFile(name, args, { env }, (error, stdout, stderr) => {
-      if (error !== null && (error as NodeJS.ErrnoException).code === 'ENOENT') reject(missingTool(name))
-      else resolve({ status: error === null ? 0 : Number(error.code ?? 1), stdout, stderr })
-    })
-  })
+export async function runTool(name: string, args: readonly string[]): Promise<Ran> {
+  const ran = await runProgram(name, args)
+  if (ran.status === NO_PROGRAM) throw missingTool(name)
+  return ran
 }
 
 /** @throws {UsageError} it failed, with what it said */
 export async function mustRunTool(name: string, args: readonly string[]): Promise<string> {
-  const { status, stdout, stderr } = await runTool(name, args)
-  if (status === 0) return stdout
-  throw new UsageError(`${name} ${args.join(' ')}: ${stderr.trim() || `status ${status}`}`, {
+  const ran = await runTool(name, args)
+  if (ran.status === 0) return ran.stdout
+  throw new UsageError(`${name} ${args.join(' ')}: ${complaintOf(ran)}`, {
     hint: 'Rehearsing a boot needs root on the server and a kernel with veth and tc; --offline looks at the files alone.',
   })
 }

@@ -1,4 +1,6 @@
 /** What Linux says is mounted and swapped to: proc_pid_mountinfo(5), `/proc/swaps`. */
+import { readFile } from 'node:fs/promises'
+import { UsageError } from '../errors.ts'
 
 export interface MountEntry {
   /** `major:minor`; `0:N` for file systems without a device of their own (btrfs, overlay). */
@@ -25,6 +27,21 @@ export function parseMountinfo(text: string): MountEntry[] {
       if (dash < 0 || !device || !target || !fileSystem || source === undefined) return []
       return [{ device, target: unescapeOctal(target), source: unescapeOctal(source), fileSystem }]
     })
+}
+
+/**
+ * Mount points at a folder or below it, in the order in which they can be unmounted.
+ * @param folder absolute, without links in it
+ * @throws {UsageError} not Linux, or without /proc
+ */
+export async function listMountsUnder(folder: string): Promise<string[]> {
+  const text = await readFile('/proc/self/mountinfo', 'utf8').catch((cause) => {
+    throw new UsageError('this machine does not say what is mounted', { hint: 'Mount /proc.', cause })
+  })
+  return parseMountinfo(text)
+    .map(({ target }) => target)
+    .filter((target) => target === folder || target.startsWith(`${folder}/`))
+    .reverse()
 }
 
 /** @param text /proc/swaps @returns device paths and swap files in use */

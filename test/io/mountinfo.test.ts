@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { parseMountinfo, parseSwaps } from '../../src/drives/mountinfo.ts'
+import { parseMountinfo, parseSwaps } from '../../src/io/mountinfo.ts'
 
 const cases: { name: string; line: string; entries: ReturnType<typeof parseMountinfo> }[] = [
   {

@@ -1,8 +1,11 @@
-/** Programs of the system: the servers' checkers, systemctl, apt-get. */
+/** Programs of the system, run to their end. */
 import { spawn } from 'node:child_process'
 
+/** The status of a program that isn't there, as a shell says it. */
+export const NO_PROGRAM = 127
+
 export interface Ran {
-  /** 127: there is no such program, as a shell says it. */
+  /** {@link NO_PROGRAM}: it isn't there. */
   status: number
   stdout: string
   stderr: string
@@ -35,7 +38,7 @@ export const runProgram: RunProgram = async (program, args, { env = {}, signal }
   try {
     const status = await new Promise<number>((resolve, reject) => {
       child.once('error', (error: NodeJS.ErrnoException) =>
-        error.code === 'ENOENT' ? resolve(127) : reject(error),
+        error.code === 'ENOENT' ? resolve(NO_PROGRAM) : reject(error),
       )
       child.once('close', (code) => resolve(code ?? 1))
     })
