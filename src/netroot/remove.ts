@@ -4,6 +4,7 @@ import { basename, dirname, join } from 'node:path'
 import { NetrootError } from '../errors.ts'
 import { listMountsUnder } from '../io/mountinfo.ts'
 import { at, type Place, removeTree } from './place.ts'
+import { isProbe } from './root-mode.ts'
 import { removeSlots } from './usb-links.ts'
 
 /** All that piimage ever puts there; a first run that failed leaves some of it. */
@@ -18,7 +19,7 @@ const ours = new Set(
 export async function checkRemovable(state: string, place: Place): Promise<void> {
   const folder = at(place, state)
   if (!existsSync(folder) && existsSync(goneOf(folder))) return
-  if (!existsSync(folder) || !readdirSync(folder).every((name) => ours.has(name)))
+  if (!existsSync(folder) || !readdirSync(folder).every((name) => ours.has(name) || isProbe(name)))
     throw new NetrootError(`${folder} was not laid out by piimage`, {
       hint: 'Name the folder that was: --state DIR',
     })

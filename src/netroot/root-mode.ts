@@ -11,11 +11,13 @@ import {
   existsSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   statfsSync,
   writeFileSync,
 } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { NetrootError } from '../errors.ts'
+import { isAlive } from '../io/parts.ts'
 import { removeTree } from './place.ts'
 import type { RootMode } from './served.ts'
 import { runTool } from './system-tool.ts'
@@ -28,6 +30,8 @@ export interface RootModeChoice {
   why: string
 }
 
+/** Of the folders in which modes are tried; then the process number. */
+const PROBE = '.piimage-probe-'
 const BTRFS_MAGIC = 0x9123683e
 
 /**
@@ -62,7 +66,8 @@ async function tryMode(mode: 'btrfs' | 'reflink' | 'overlay', place: string): Pr
   if (mode === 'btrfs' && statfsSync(place).type !== BTRFS_MAGIC) return 'not a btrfs'
   let probe: string
   try {
-    probe = mkdtempSync(join(place, '.piimage-probe-'))
+    await clearDeadProbes(place)
+    probe = mkdtempSync(join(place, `${PROBE}${process.pid}-`))
   } catch (error) {
     return `${place} can't be written (${(error as NodeJS.ErrnoException).code})`
   }
@@ -79,6 +84,14 @@ async function tryMode(mode: 'btrfs' | 'reflink' | 'overlay', place: string): Pr
   }
 }
 
+/** A folder in which a mode is tried, or was when its process was killed. */
+export const isProbe = (name: string): boolean => name.startsWith(PROBE)
+
+async function clearDeadProbes(place: string): Promise<void> {
+  for (const name of readdirSync(place).filter(isProbe))
+    if (!isAlive(Number.parseInt(name.slice(PROBE.length), 10))) await removeTree(join(place, name))
+}
+
 const tries = {
   async btrfs(probe: string) {
     await runTool('btrfs', ['subvolume', 'create', join(probe, 'a')])
@@ -92,18 +105,24 @@ const tries = {
     const [lower, upper, work, merged] = ['lower', 'upper', 'work', 'merged'].map((name) => join(probe, name))
     if (lower === undefined || upper === undefined || work === undefined || merged === undefined) return
     for (const folder of [lower, upper, work, merged]) mkdirSync(folder)
-    await mountOverlay({ lower, upper, work, merged })
+    // In a namespace of its own, whose end is the mount's: whatever kills us, none is left.
+    await runTool('unshare', ['--mount', 'mount', ...mountWords({ lower, upper, work, merged })])
   },
 }
 
-/** As a node's overlay is mounted on the server, too: other options would not find their own files again. */
-export async function mountOverlay(mount: {
+interface OverlayFolders {
   lower: string
   upper: string
   work: string
   merged: string
-}): Promise<void> {
-  const { lower, upper, work, merged } = mount
+}
+
+/** As a node's overlay is mounted on the server, too: other options would not find their own files again. */
+export async function mountOverlay(folders: OverlayFolders): Promise<void> {
+  await runTool('mount', mountWords(folders))
+}
+
+function mountWords({ lower, upper, work, merged }: OverlayFolders): string[] {
   const options = `index=on,nfs_export=on,lowerdir=${lower},upperdir=${upper},workdir=${work}`
-  await runTool('mount', ['-t', 'overlay', 'overlay', '-o', options, merged])
+  return ['-t', 'overlay', 'overlay', '-o', options, merged]
 }

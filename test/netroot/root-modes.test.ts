@@ -1,6 +1,7 @@
 /** The ways to a second root, each on a file system that has it; the kernel judges. */
 import assert from 'node:assert/strict'
-import { existsSync, mkdirSync, readFileSync, statfsSync, writeFileSync } from 'node:fs'
+import { spawnSync } from 'node:child_process'
+import { existsSync, mkdirSync, readdirSync, readFileSync, statfsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { chooseRootMode } from '../../src/netroot/root-mode.ts'
@@ -90,6 +91,24 @@ test('what is insisted on and can not be had is refused', async (t) => {
   await assert.rejects(chooseRootMode(project.folder, 'btrfs'), /can't hold roots in mode btrfs: not a btrfs/)
   const said = await project.netroot('--root-mode', 'btrfs')
   assert.equal(said.status, 7)
+})
+
+test('a run killed while it tried leaves nothing that stays, and nothing in the way of remove', async (t) => {
+  if (!needRoot(t)) return
+  const project = disklessProject(t)
+  assert.equal((await project.netroot()).status, 0)
+  const state = project.server(STATE)
+  const { pid } = spawnSync('true')
+  const [dead, alive] = [`.piimage-probe-${pid}-aaaaaa`, `.piimage-probe-${process.pid}-bbbbbb`]
+  for (const name of [dead, alive]) mkdirSync(join(state, name, 'upper'), { recursive: true })
+  await chooseRootMode(state, 'auto')
+  assert.deepEqual(
+    readdirSync(state).filter((name) => name.startsWith('.')),
+    [alive],
+  )
+  const said = await project.netroot('remove', '--yes')
+  assert.equal(said.status, 0, said.stderr)
+  assert.ok(!existsSync(state))
 })
 
 test('no room: said with the next step; with room again, the next run completes', async (t) => {
