@@ -66,9 +66,10 @@ function checkIsDevice(path: string, platform: NodeJS.Platform): string {
   let real: string
   let stats: Stats
   try {
-    // In this order: realpath takes an empty path for the current folder.
+    // In this order: realpath takes an empty path for the current folder. And the system's own: Node's
+    // takes `..` for the folder above in writing, which behind a link is another.
     stats = statSync(path)
-    real = realpathSync(path)
+    real = realpathSync.native(path)
   } catch (cause) {
     throw new UsageError(`there is no ${path || 'drive without a name'}`, {
       hint: `Is the card in? ${LIST_HINT}`,
@@ -156,7 +157,7 @@ function holdsFolder(drive: Drive, folder: string): boolean {
 
 function nearestRealFolder(folder: string): string {
   try {
-    return realpathSync(folder)
+    return realpathSync.native(folder)
   } catch {
     const parent = dirname(folder)
     return parent === folder ? folder : join(nearestRealFolder(parent), basename(folder))

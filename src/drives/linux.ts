@@ -126,7 +126,7 @@ function names(device: BlockDevice, path: string): boolean {
   if (path === device.path || path === `/dev/${device.name}`) return true
   if (!path.startsWith('/dev/')) return false
   try {
-    return realpathSync(path) === `/dev/${device.name}`
+    return realpathSync.native(path) === `/dev/${device.name}`
   } catch {
     return false
   }

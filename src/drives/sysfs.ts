@@ -164,7 +164,7 @@ function listFolder(folder: string): string[] {
 
 function realFolder(path: string): string | undefined {
   try {
-    return realpathSync(path)
+    return realpathSync.native(path)
   } catch {
     return undefined
   }

@@ -13,7 +13,7 @@ import { KiB } from '../units.ts'
 /** @returns bytes; undefined where the system does not say (macOS) */
 export function readQueueBytes(drive: string, root = '/'): number | undefined {
   try {
-    const name = basename(realpathSync(drive))
+    const name = basename(realpathSync.native(drive))
     const limit = (file: string) =>
       Number(readFileSync(join(root, 'sys/class/block', name, 'queue', file), 'utf8'))
     const bytes = limit('nr_requests') * limit('max_sectors_kb') * KiB

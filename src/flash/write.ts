@@ -2,10 +2,9 @@
  * One card: written, read back and compared, in an order that leaves no half
  * card bootable.
  *
- *   zero the first MiB, flush        the card no longer boots
- *   everything after the first MiB   only the ranges that hold data; zeroes only where the card has others
+ *   zero the first MiB, flush        the card no longer boots (./card-head.ts)
  *   probe its size, where asked      (./probe.ts)
- *   everything after the first MiB   only the ranges that hold data
+ *   everything after the first MiB   only the ranges that hold data; zeroes only where the card has others
  *   flush, read back, compare        past the page cache; bad ranges once more
  *   wait for the image's digests     nothing unverified becomes bootable
  *   the first MiB, last              its first 4 KiB (the partition table) last of all
@@ -24,9 +23,10 @@ import { mergeRanges, type Range } from '../disk/blocks.ts'
 import { DriveError, InterruptedError, UsageError } from '../errors.ts'
 import { allocateAligned } from '../io/aligned-buffer.ts'
 import type { Task } from '../progress.ts'
-import { alignUp, formatBytes, MiB } from '../units.ts'
+import { alignUp, formatBytes } from '../units.ts'
 import { findStaleGpt } from './backup-gpt.ts'
 import { type CardReport, type CardRequest, LANES } from './card.ts'
+import { CardHead } from './card-head.ts'
 import { VerifyError } from './difference.ts'
 import { inLanes, orAborted } from './lanes.ts'
 import { CapacityError, MARK_BYTES, probeCapacity } from './probe.ts'
@@ -36,16 +36,7 @@ import { ALIGN_BYTES } from './target.ts'
 import { commitTarget, describeFault, flushTarget, TargetFault, writeTarget } from './target-fault.ts'
 import { ZeroCells } from './zero-cells.ts'
 
-/** Written last: the partition table, and whatever else makes a card boot. */
-const HEAD_BYTES = MiB
 const RETRIES = 2
-
-/** Blanks the heads of all cards; never written to. */
-let zeroHead: Buffer | undefined
-const zeroes = (length: number): Buffer => {
-  zeroHead ??= allocateAligned(1, HEAD_BYTES)[0] as Buffer
-  return zeroHead.subarray(0, length)
-}
 
 /**
  * @throws {VerifyError} the card does not hold what was written
@@ -61,7 +52,7 @@ export async function writeCard(request: CardRequest, task: Task): Promise<CardR
 class CardWriter {
   readonly #request: CardRequest
   readonly #task: Task
-  readonly #head: number
+  readonly #head: CardHead
   readonly #bounds: RequestBounds
   readonly #buffers: readonly Buffer[]
   /** What the card holds after the head as it should: what is read back. */
@@ -69,8 +60,6 @@ class CardWriter {
   /** What was written, in order of offsets once all of it was. */
   readonly #written: Range[] = []
   #totalBytes: number | null = null
-  /** Of the first MiB. `old`: untouched; `blanking`: may be old; `blank`: zero; `head`: may be bootable; `done`. */
-  #state: 'old' | 'blanking' | 'blank' | 'head' | 'done' = 'old'
   #bytesWritten = 0
   #bytesFoundZero = 0
   #bytesVerified = 0
@@ -91,9 +80,9 @@ class CardWriter {
       throw new Error('a probe writes where changedOnly keeps what is there')
     this.#request = request
     this.#task = task
-    this.#head = Math.min(HEAD_BYTES, target.length)
+    this.#head = new CardHead(target)
     const end = Math.min(target.length, alignUp(image.length, ALIGN_BYTES))
-    this.#bounds = { begin: this.#head, end, mostBytes: requestBytes }
+    this.#bounds = { begin: this.#head.length, end, mostBytes: requestBytes }
     this.#buffers = allocateAligned(LANES, requestBytes)
   }
 
@@ -104,7 +93,7 @@ class CardWriter {
       if (requests !== undefined) await this.#writeInOrder(requests)
       else await orAborted(this.#request.verified(), this.#task.signal)
       this.#task.signal.throwIfAborted()
-      this.#state = 'done'
+      this.#head.finish()
       await commitTarget(this.#request.target)
     } catch (error) {
       throw await this.#explain(error)
@@ -156,7 +145,7 @@ class CardWriter {
         },
       })
     const changed = await list(this.#planAll())
-    const head = await list([{ offset: 0, length: this.#head }])
+    const head = await list([{ offset: 0, length: this.#head.length }])
     this.#verifySeconds += (performance.now() - started) / 1000
     if (changed.length === 0 && head.length === 0 && (await this.#staleGpt()) === undefined) return undefined
     return planRequests(changed, this.#bounds)
@@ -164,7 +153,8 @@ class CardWriter {
 
   async #writeInOrder(requests: Iterable<Range> | AsyncIterable<Range>): Promise<void> {
     this.#totalBytes = Array.isArray(requests) ? this.#bytesOf(requests) : null
-    await this.#blankHead()
+    this.#task.signal.throwIfAborted()
+    await this.#head.blank(() => this.#staleGpt())
     if (this.#request.probe === true) await this.#probe()
     await this.#writeRest(requests)
     await this.#compare(this.#requests)
@@ -172,24 +162,12 @@ class CardWriter {
     await this.#writeHead()
   }
 
-  /** Make the card unbootable, and say so to the medium before anything else is written. */
-  async #blankHead(): Promise<void> {
-    this.#task.signal.throwIfAborted()
-    const { target } = this.#request
-    this.#state = 'blanking'
-    await writeTarget(target, zeroes(this.#head), 0)
-    const stale = await this.#staleGpt()
-    if (stale !== undefined) await writeTarget(target, stale.bytes, stale.offset)
-    await flushTarget(target)
-    this.#state = 'blank'
-  }
-
   /** @throws {CapacityError} the card holds less than it announces */
   async #probe(): Promise<void> {
     const { target } = this.#request
     const { signal, report } = this.#task
     // A mark beyond the end of a card that wraps may land in its first MiB.
-    this.#state = 'head'
+    this.#head.suspect()
     const { capacity, bytesWritten } = await probeCapacity({
       target,
       buffers: this.#buffers,
@@ -204,13 +182,13 @@ class CardWriter {
     })
     this.#bytesProbed = bytesWritten
     if (capacity.kind !== 'whole')
-      throw new CapacityError(target.path, target.length, capacity, await this.#ensureUnbootable())
-    this.#state = 'blank'
+      throw new CapacityError(target.path, target.length, capacity, await this.#head.ensureUnbootable())
+    this.#head.trust()
   }
 
   #staleGpt() {
     const { target, image } = this.#request
-    return findStaleGpt(target, image.length, this.#head, laneBuffer(this.#buffers, 0))
+    return findStaleGpt(target, image.length, this.#head.length, laneBuffer(this.#buffers, 0))
   }
 
   async #writeRest(requests: Iterable<Range> | AsyncIterable<Range>): Promise<void> {
@@ -239,15 +217,10 @@ class CardWriter {
     this.#writeSeconds += (performance.now() - started) / 1000
   }
 
-  /** The first MiB: all but the partition table, then, when that is safe on the medium, the table. */
+  /** All but the partition table, then, when that is safe on the medium, the table. */
   async #writeHead(): Promise<void> {
-    const table = Math.min(ALIGN_BYTES, this.#head)
-    const parts = [
-      { offset: table, length: this.#head - table },
-      { offset: 0, length: table },
-    ].filter(({ length }) => length > 0)
-    this.#state = 'head'
-    for (const part of parts) {
+    this.#head.suspect()
+    for (const part of this.#head.parts) {
       const started = performance.now()
       this.#task.signal.throwIfAborted()
       const { target, image } = this.#request
@@ -291,13 +264,13 @@ class CardWriter {
     this.#verifySeconds += (performance.now() - started) / 1000
     if (damage === undefined) return
     // On a card that wraps around, what was written last may lie where the zeroes were.
-    this.#state = 'head'
-    throw new VerifyError(this.#request.target.path, damage, await this.#ensureUnbootable())
+    this.#head.suspect()
+    throw new VerifyError(this.#request.target.path, damage, await this.#head.ensureUnbootable())
   }
 
   /** What the caller sees of a failure, after the card was made safe. */
   async #explain(error: unknown): Promise<unknown> {
-    const outcome = await this.#ensureUnbootable()
+    const outcome = await this.#head.ensureUnbootable()
     const { target } = this.#request
     if (this.#task.signal.aborted)
       return new InterruptedError(`stopped while writing ${target.path}; ${outcome}`, {
@@ -307,25 +280,6 @@ class CardWriter {
     if (!(error instanceof TargetFault)) return error
     const [what, hint] = describeFault(error, target, await this.#isGone())
     return new DriveError(`${what}; ${outcome}`, { hint, cause: error.cause })
-  }
-
-  /** Zero the first MiB again if it may be there. @returns what state the card is in, as half a sentence */
-  async #ensureUnbootable(): Promise<string> {
-    const { target } = this.#request
-    if (target.kind === 'file') return 'no file was made'
-    if (this.#state === 'old') return 'nothing was written'
-    if (this.#state === 'blanking') return 'what was on it may still be there'
-    if (this.#state === 'done') return 'the card is complete'
-    if (this.#state === 'head') {
-      try {
-        await target.write(zeroes(this.#head), 0)
-        await target.flush()
-        this.#state = 'blank'
-      } catch {
-        return 'the card may still look bootable: do not use it'
-      }
-    }
-    return 'the card was left unbootable'
   }
 
   /** A drive that can't even give its first sectors has been pulled out. */
@@ -339,7 +293,7 @@ class CardWriter {
   }
 
   #bytesOf(requests: readonly Range[]): number {
-    return this.#head + requests.reduce((sum, { length }) => sum + length, 0)
+    return this.#head.length + requests.reduce((sum, { length }) => sum + length, 0)
   }
 
   #report(phase: 'write' | 'verify' | 'check', bytes: number): void {

@@ -53,6 +53,11 @@ function namesOf(t: TestContext, device: string): Name[] {
   symlinkSync(`../../../../../..${device}`, join(folder, 'by-id/usb-Generic_Card_Reader_123-0:0'))
   mkdirSync(join(folder, 'block'))
   symlinkSync(device, join(folder, `block/${major}:${minor}`))
+  // What is written as the folder above holds a file of that name.
+  mkdirSync(join(folder, 'far/inner'), { recursive: true })
+  symlinkSync('far/inner', join(folder, 'inner'))
+  symlinkSync(device, join(folder, 'far/there'))
+  writeFileSync(join(folder, 'there'), 'decoy')
   assert.equal(run('mknod', [join(folder, 'node'), 'b', major, minor]).status, 0)
   assert.equal(
     run('mknod', ['-m', '0', join(folder, 'node-without-permissions'), 'b', major, minor]).status,
@@ -76,6 +81,7 @@ function namesOf(t: TestContext, device: string): Name[] {
     { how: 'a link to a link', path: join(folder, 'link-to-link') },
     { how: 'a relative link', path: join(folder, 'relative-link') },
     { how: 'back from a folder to a link', path: `${folder}/by-id/../link` },
+    { how: 'back from a link to a folder', path: `${folder}/inner/../there` },
     { how: 'a link to its folder', path: join(folder, 'dev', file) },
     { how: 'a link with a line break in its name', path: join(folder, 'a name\nof two lines') },
     { how: 'a name as in /dev/disk/by-id', path: join(folder, 'by-id/usb-Generic_Card_Reader_123-0:0') },

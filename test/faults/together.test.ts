@@ -5,8 +5,10 @@
  * second comes, so that no row depends on who is quicker.
  */
 import assert from 'node:assert/strict'
+import type { ChildProcess } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { type TestContext, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { parseClusterKey } from '../../src/secrets/cluster-key.ts'
 import { serve } from '../fetch/support.ts'
 import { attachLoop } from '../support/loop.ts'
@@ -199,6 +201,12 @@ const pairs: Pair[] = [
   },
 ]
 
+/** proc_pid_stat(5): `T` is halted. */
+const stateOf = ({ pid }: ChildProcess): string | undefined =>
+  readFileSync(`/proc/${pid}/stat`, 'utf8')
+    .replace(/^.*\) /s, '')
+    .at(0)
+
 /** What words in capitals stand for. */
 const places = new Map<string, string>()
 
@@ -220,23 +228,16 @@ for (const { name, card, first, at, second, status, says, check, prepare } of pa
       [...words, '--json', '--cache', 'cache'].map((word) =>
         word.replace(/DRIVE|FIRST|SECOND/, (place) => places.get(place) ?? place),
       )
-    let halted = false
-    let begun = () => {}
-    const hasBegun = new Promise<void>((resolve) => {
-      begun = resolve
-    })
     const one = startVictim(fill(first), {
       cwd: project.folder,
       // One process, which can be halted: with many cards it would start another (src/thread-pool.ts).
       env: { UV_THREADPOOL_SIZE: '8' },
-      onText(_, { said, process: child }) {
-        if (halted || !at.test(said())) return
-        halted = true
-        child.kill('SIGSTOP')
-        begun()
-      },
+      haltAt: at,
     })
-    await Promise.race([hasBegun, one.ended.then(({ said }) => assert.fail(`it ended before: ${said}`))])
+    do {
+      await sleep(10)
+      assert.equal(one.process.exitCode, null, `it ended before: ${one.said()}`)
+    } while (stateOf(one.process) !== 'T')
     const goOn = () => one.process.kill('SIGCONT')
     try {
       const other = await runVictim(fill(second), {

@@ -7,6 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { packageRoot } from '../../src/package-root.ts'
 
 const PROGRAM = join(packageRoot(), 'build/src/cli.js')
+const HALT = join(import.meta.dirname, 'halt.js')
 
 export interface VictimOptions {
   cwd: string
@@ -14,6 +15,8 @@ export interface VictimOptions {
   killAfterMs?: number
   /** SIGKILL as it makes this system call for the `when`th time in one of its threads. */
   killAt?: { call: string; when: number }
+  /** SIGSTOP right after it has said this, for the first time. */
+  haltAt?: RegExp
   /** Told of all it says, as it says it. */
   onText?: (text: string, victim: Victim) => void
   env?: Record<string, string>
@@ -38,8 +41,8 @@ export interface Death {
 
 export function startVictim(words: readonly string[], options: VictimOptions): Victim {
   const mark = randomUUID()
-  const { killAfterMs, killAt } = options
-  const command = [process.execPath, PROGRAM, ...words]
+  const { killAfterMs, killAt, haltAt } = options
+  const command = [process.execPath, ...(haltAt === undefined ? [] : ['--import', HALT]), PROGRAM, ...words]
   const traced =
     killAt === undefined
       ? []
@@ -51,7 +54,14 @@ export function startVictim(words: readonly string[], options: VictimOptions): V
   const started = performance.now()
   const child = spawn(program, args, {
     cwd: options.cwd,
-    env: { PATH: process.env.PATH, HOME: options.cwd, LC_ALL: 'C', ...options.env, [MARK]: mark },
+    env: {
+      PATH: process.env.PATH,
+      HOME: options.cwd,
+      LC_ALL: 'C',
+      ...(haltAt === undefined ? {} : { PIIMAGE_TEST_HALT_AT: haltAt.source }),
+      ...options.env,
+      [MARK]: mark,
+    },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   let said = ''

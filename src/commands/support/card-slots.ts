@@ -108,7 +108,7 @@ const isCard = ({ bus, removable }: Drive): boolean =>
 /** Readers may be named by any of their names; one without a card may have none. */
 function realPath(path: string): string | undefined {
   try {
-    return realpathSync(path).replace(/^\/dev\/rdisk/, '/dev/disk')
+    return realpathSync.native(path).replace(/^\/dev\/rdisk/, '/dev/disk')
   } catch {
     return undefined
   }

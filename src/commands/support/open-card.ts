@@ -28,7 +28,7 @@ export async function openCard(path: string, shownAs: string): Promise<FileReade
 }
 
 async function sizeOfDrive(path: string, shownAs: string): Promise<number> {
-  const real = realpathSync(path).replace(/^\/dev\/rdisk/, '/dev/disk')
+  const real = realpathSync.native(path).replace(/^\/dev\/rdisk/, '/dev/disk')
   const drive = (await listDrives()).find((candidate) => candidate.path === real)
   if (drive !== undefined) return drive.size
   throw new DriveError(`${shownAs} is not a whole drive, or has no card in it`, {
