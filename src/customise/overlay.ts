@@ -70,14 +70,15 @@ export async function readOverlays(folders: readonly string[]): Promise<Map<stri
   return overlays
 }
 
-/** One for all: each would compile the schema of schemas anew. What it compiles it doesn't keep under its `$id`. */
-const ajv = new Ajv({
+/** One for all that needs the schema of schemas; what it compiles it keeps for ever, though not under its `$id`. */
+const ajvOptions = {
   allErrors: true,
   allowUnionTypes: true,
   verbose: true,
   addUsedSchema: false,
   logger: false,
-})
+} as const
+const ajv = new Ajv(ajvOptions)
 
 /** The form of overlay.yaml; shipped, so that editors can complete it. */
 export async function compileOverlaySchema(): Promise<ValidateFunction> {
@@ -195,12 +196,10 @@ function compileParameters(parameters: Record<string, ParameterSchema>): Validat
     else properties[name] = schema
     if (!('default' in schema)) required.push(name)
   }
-  return ajv.compile({
-    type: 'object',
-    additionalProperties: false,
-    properties,
-    required,
-  })
+  const schema = { type: 'object', additionalProperties: false, properties, required }
+  ajv.validateSchema(schema, true)
+  // One of its own, without the schema of schemas, costs no more, and what was compiled goes with it.
+  return new Ajv({ ...ajvOptions, meta: false, validateSchema: false }).compile(schema)
 }
 
 /** Where a value stands in the text; of a missing one, the nearest thing around it. */

@@ -3,7 +3,9 @@ import assert from 'node:assert/strict'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { type TestContext, test } from 'node:test'
-import { readOverlays } from '../../src/customise/overlay.ts'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
+import { compileOverlaySchema, parseOverlay, readOverlays } from '../../src/customise/overlay.ts'
 import { formatOverlayDocs } from '../../src/customise/overlay-docs.ts'
 import { planBoot } from '../../src/customise/plan-boot.ts'
 import { MistakesError, type PiimageError } from '../../src/errors.ts'
@@ -307,4 +309,20 @@ test('overlays/README.md is what the overlays say', async () => {
     assert.fail(`${path} was written anew`)
   }
   assert.equal(readFileSync(path, 'utf8'), text, `UPDATE=1 rewrites ${path}`)
+})
+
+test('an overlay that was read and let go leaves nothing in memory', async () => {
+  const schema = await compileOverlaySchema()
+  const text = readFileSync(join(shipped, 'docker/overlay.yaml'), 'utf8')
+  const place = { file: 'overlay.yaml', folder: join(shipped, 'docker'), name: 'docker' }
+  setFlagsFromString('--expose-gc')
+  const collectGarbage = runInNewContext('gc') as () => void
+  const heapAfter = (times: number): number => {
+    for (let time = 0; time < times; time += 1) parseOverlay(text, place, schema)
+    collectGarbage()
+    return process.memoryUsage().heapUsed
+  }
+  const before = heapAfter(100)
+  const kept = (heapAfter(500) - before) / 500
+  assert.ok(kept < 1000, `${kept} bytes stay of each`)
 })
