@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
-import { existsSync, readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { lockEntry, tryLockEntry } from '../../src/io/entry-lock.ts'
 import { tempFolder } from '../support/temp.ts'
+import { needRoot, run } from '../support/tools.ts'
 
 const never = new AbortController().signal
 const held = (lock: ReturnType<typeof tryLockEntry>): boolean => 'release' in lock
@@ -99,4 +100,17 @@ test('releasing leaves a lock alone that somebody took over', (t) => {
   writeFileSync(path, JSON.stringify({ ...JSON.parse(readFileSync(path, 'utf8')), id: 'another' }))
   mine.release()
   assert.ok(existsSync(path))
+})
+
+test('no room for the lock’s text: said, and no lock left that nobody holds', (t) => {
+  if (!needRoot(t)) return
+  const folder = tempFolder(t, () => run('umount', [folder]))
+  assert.equal(run('mount', ['-t', 'tmpfs', '-o', 'size=8k', 'tmpfs', folder]).status, 0)
+  assert.notEqual(run('dd', ['if=/dev/zero', `of=${join(folder, 'filler')}`, 'bs=1k']).status, 0)
+  assert.throws(() => tryLockEntry(join(folder, 'x')), { code: 'ENOSPC' })
+  assert.deepEqual(readdirSync(folder), ['filler'])
+  rmSync(join(folder, 'filler'))
+  const lock = tryLockEntry(join(folder, 'x'))
+  assert.ok('release' in lock)
+  lock.release()
 })
