@@ -139,7 +139,7 @@ function resourceObstacles(
       ? [
           {
             message: `${formatBytes(freeBytes)} are free at ${stateFolder}`,
-            hint: 'Make room: piimage netroot prunes generations that no node boots.',
+            hint: 'Make room: piimage netroot prune takes away what no node boots.',
           },
         ]
       : []),

@@ -27,7 +27,8 @@ export async function loadFirmware(loading: Loading): Promise<Settings | undefin
   return loader === 'start4' ? loadByEeprom4(loading) : loadByEeprom5(loading)
 }
 
-async function loadByBootcode({ board, serial, requests, findings }: Loading): Promise<Settings | undefined> {
+async function loadByBootcode(loading: Loading): Promise<Settings | undefined> {
+  const { board, serial, requests } = loading
   // Boards that don't ask below their serial number have bootcode.bin on a card.
   if (board.asksBySerial) {
     const stage = await requests.must(
@@ -41,19 +42,23 @@ async function loadByBootcode({ board, serial, requests, findings }: Loading): P
   await requests.may('autoboot.txt')
   const settings = await readConfig(requests, board, serial)
   await requests.may('recovery.elf')
-  const { start, fixup } = firmwareFiles(settings, 'start', 'fixup', '_')
-  if ((await requests.must(start, 'the firmware of this board')) === undefined) return undefined
-  await requests.must(fixup, `it belongs to ${start}; without it the board has little memory, or stops`)
-  for (const name of ['recovery.elf', 'dt-blob.bin', 'bootcfg.txt']) await requests.may(name)
-  noteNoConfig(requests, settings, findings)
-  return settings ?? readSettings('', board, serial)
+  return loadStart(loading, settings, firmwareFiles(settings, 'start', 'fixup', '_'))
 }
 
-async function loadByEeprom4({ board, serial, requests, findings }: Loading): Promise<Settings | undefined> {
+async function loadByEeprom4(loading: Loading): Promise<Settings | undefined> {
+  const { board, serial, requests } = loading
   await choosePrefix(requests, serial, ['start4.elf', 'start.elf'])
   const settings = await readConfig(requests, board, serial)
   for (const name of ['vl805.sig', 'pieeprom.sig', 'recover4.elf', 'recovery.elf']) await requests.may(name)
-  const { start, fixup } = firmwareFiles(settings, 'start4', 'fixup4', '')
+  return loadStart(loading, settings, firmwareFiles(settings, 'start4', 'fixup4', ''))
+}
+
+/** The GPU's firmware, and what it asks for itself. */
+async function loadStart(
+  { board, serial, requests, findings }: Loading,
+  settings: Settings | undefined,
+  { start, fixup }: ReturnType<typeof firmwareFiles>,
+): Promise<Settings | undefined> {
   if ((await requests.must(start, 'the firmware of this board')) === undefined) return undefined
   await requests.must(fixup, `it belongs to ${start}; without it the board has little memory, or stops`)
   for (const name of ['recovery.elf', 'dt-blob.bin', 'bootcfg.txt']) await requests.may(name)
