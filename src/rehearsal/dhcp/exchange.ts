@@ -37,7 +37,12 @@ export async function askForOffers(discover: Discover): Promise<Offer[]> {
       await send(socket, formatDhcpRequest(discover))
       for (let waited = 0; waited < TRY_MS && offers.size === 0; waited += 50) await sleep(50)
     }
-    if (offers.size > 0) await sleep(SECOND_MS)
+    if (offers.size > 0) {
+      await sleep(SECOND_MS)
+      // Of a second server the question, or its answer, may have been lost.
+      await send(socket, formatDhcpRequest(discover))
+      await sleep(SECOND_MS)
+    }
     return [...offers.values()]
   } finally {
     socket.close()
