@@ -4,14 +4,16 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { createServer as createTcpServer } from 'node:net'
+import { join } from 'node:path'
 import type { TestContext } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { tryLockEntry } from '../../src/io/entry-lock.ts'
 import { MiB } from '../../src/units.ts'
 import { disklessProject, STATE } from '../netroot/diskless.ts'
 import { oddCard } from '../support/bad-card.ts'
 import { attachLoop } from '../support/loop.ts'
 import { DEMO_IMAGE, type Project } from '../support/project.ts'
-import { needRoot, needTool } from '../support/tools.ts'
+import { needRoot, needTool, run } from '../support/tools.ts'
 
 export interface Arranged {
   words: string[]
@@ -21,6 +23,8 @@ export interface Arranged {
   check(): void
   /** Where it runs; default: the project's folder. */
   cwd?: string
+  /** What becomes it, as for a victim. */
+  within?: string[]
 }
 
 export interface Stop {
@@ -75,6 +79,34 @@ function holdLock(t: TestContext, project: Project): void {
   const lock = tryLockEntry(project.file(`cache/locks/${sha256}.image`))
   assert.ok('release' in lock)
   t.after(() => lock.release())
+}
+
+/** A network namespace with nobody in it. */
+function emptyNetwork(t: TestContext) {
+  if (!needRoot(t) || needTool(t, 'ip', 'iproute2') === undefined) return undefined
+  const name = `stops-${process.pid}`
+  const ip = (...words: string[]): string => {
+    const ran = run('ip', words)
+    assert.equal(ran.status, 0, ran.stderr)
+    return ran.stdout
+  }
+  ip('netns', 'add', name)
+  t.after(() => run('ip', ['netns', 'del', name]))
+  const interfaces = () =>
+    JSON.parse(ip('-n', name, '-j', 'link')).map(({ ifname }: { ifname: string }) => ifname)
+  return {
+    within: ['nsenter', `--net=/run/netns/${name}`],
+    interfaces,
+    give(face: string, address: string): void {
+      ip('-n', name, 'link', 'add', face, 'type', 'veth', 'peer', 'name', 'nobody')
+      ip('-n', name, 'link', 'set', 'nobody', 'up')
+      ip('-n', name, 'address', 'add', address, 'dev', face)
+      ip('-n', name, 'link', 'set', face, 'up')
+    },
+    async holds(face: string): Promise<void> {
+      while (!interfaces().includes(face)) await sleep(50, undefined, { signal: t.signal })
+    },
+  }
 }
 
 const emptyHead = (path: string) => {
@@ -312,6 +344,42 @@ export const stops: Stop[] = [
         at: /waiting for process/,
         check: () => assert.deepEqual(filesBelow(state), ['lock']),
         cwd: diskless.folder,
+      }
+    },
+    says: /stopped/,
+  },
+  {
+    name: 'netroot adopt, while no board is heard',
+    async arrange(t) {
+      const network = emptyNetwork(t)
+      if (network === undefined) return undefined
+      const { folder, file } = disklessProject(t)
+      writeFileSync(file('dnsmasq.log'), '')
+      const words = ['netroot', 'adopt', 'b8:27:eb:00:00:02', 'carter', '--log', file('dnsmasq.log')]
+      const before = readFileSync(file('cluster.yaml'), 'utf8')
+      const check = () => assert.equal(readFileSync(file('cluster.yaml'), 'utf8'), before)
+      return { words, at: /waiting for the board/, check, cwd: folder, within: network.within }
+    },
+    says: /stopped/,
+  },
+  {
+    name: 'netroot verify, while no server answers',
+    signal: 'SIGTERM',
+    async arrange(t) {
+      const network = emptyNetwork(t)
+      if (network === undefined) return undefined
+      const diskless = disklessProject(t)
+      const made = await diskless.netroot('--root-mode', 'copy')
+      assert.equal(made.status, 0, made.stderr)
+      const state = diskless.server(STATE)
+      const { server } = JSON.parse(readFileSync(join(state, 'served.json'), 'utf8'))
+      network.give(server.interface, `${server.ip}/${server.prefix}`)
+      return {
+        words: ['netroot', 'verify', '--state', state],
+        at: network.holds('piimage-tap1'),
+        check: () => assert.deepEqual(network.interfaces(), ['lo', 'nobody', server.interface]),
+        cwd: diskless.folder,
+        within: network.within,
       }
     },
     says: /stopped/,

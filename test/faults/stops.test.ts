@@ -17,10 +17,11 @@ for (const { name, signal = 'SIGINT', arrange, says } of stops) {
     const project = demoProject(t)
     const arranged = await arrange(t, project)
     if (arranged === undefined) return
-    const { words, at, cwd = project.folder } = arranged
+    const { words, at, cwd = project.folder, within = [] } = arranged
     let stopped = false
     const victim = startVictim([...words, '--json', '--cache', 'cache'], {
       cwd,
+      within,
       onText: (_, { said }) => void (at instanceof RegExp && at.test(said()) && stop()),
     })
     const stop = () => {

@@ -11,6 +11,8 @@ const HALT = join(import.meta.dirname, 'halt.js')
 
 export interface VictimOptions {
   cwd: string
+  /** A program and its words that become piimage: `nsenter --net=…`. */
+  within?: readonly string[]
   /** SIGKILL this long after it was started. */
   killAfterMs?: number
   /** SIGKILL as it makes this system call for the `when`th time in one of its threads. */
@@ -50,7 +52,7 @@ export function startVictim(words: readonly string[], options: VictimOptions): V
           ...['strace', '-f', '--seccomp-bpf', '-qq', '-o', '/dev/null', '-e', `trace=${killAt.call}`],
           ...['-e', `inject=${killAt.call}:signal=KILL:when=${killAt.when}`],
         ]
-  const [program = '', ...args] = [...traced, ...command]
+  const [program = '', ...args] = [...(options.within ?? []), ...traced, ...command]
   const started = performance.now()
   const child = spawn(program, args, {
     cwd: options.cwd,

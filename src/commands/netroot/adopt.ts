@@ -82,7 +82,7 @@ async function findBoard(
       if (found !== undefined) return found
       if (waited === 0) output.note('waiting for the board to ask for an address')
       if (waited >= LISTEN_MS) break
-      await sleep(500, undefined, { signal: world.signal })
+      await sleep(500, undefined, { signal: world.signal }).catch(() => world.signal.throwIfAborted())
     }
   } finally {
     listener.close()

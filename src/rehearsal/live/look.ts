@@ -1,5 +1,6 @@
 /** One look at all that a server knows of its nodes. */
 import { readFile } from 'node:fs/promises'
+import { UsageError } from '../../errors.ts'
 import type { ServedCluster, ServedNode } from '../../netroot/served.ts'
 import { runTool } from '../wire/tools.ts'
 import { type Boot, foldBoots } from './boots.ts'
@@ -54,9 +55,13 @@ export async function readBoots(
 const JOURNAL_LINES = '20000'
 
 async function readLog(log: string | undefined): Promise<string> {
-  const text = await readFile(log ?? SERVER_LOG, 'utf8').catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT' && log === undefined) return undefined
-    throw error
+  const path = log ?? SERVER_LOG
+  const text = await readFile(path, 'utf8').catch((cause: NodeJS.ErrnoException) => {
+    if (cause.code === 'ENOENT' && log === undefined) return undefined
+    throw new UsageError(`dnsmasq's log ${path} can't be read (${cause.code})`, {
+      hint: 'Run it on the server, as root; --log names a log that lies elsewhere.',
+      cause,
+    })
   })
   if (text !== undefined) return text
   const journal = await runTool('journalctl', [
