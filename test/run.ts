@@ -1,8 +1,8 @@
 /**
- * `npm test`: every test, in two parts. First all that share the machine well;
- * then the boots, one file at a time: each has up to two guests, and each guest
- * keeps a processor busy.
- * Words after `--` go to both parts: `npm test -- --test-name-pattern=FAT`.
+ * `npm test`: every test, in parts. First all that share the machine well; then
+ * the boots, no more guests at a time than there are processors: each keeps one
+ * busy, and starved ones give up on themselves.
+ * Words after `--` go to all parts: `npm test -- --test-name-pattern=FAT`.
  *
  * What the tests counted is gathered for the README (promises.ts).
  */
@@ -17,9 +17,12 @@ const files = readdirSync(folder, { recursive: true, encoding: 'utf8' })
   .filter((name) => name.endsWith('.test.js'))
   .sort()
 const isBoot = (name: string): boolean => name.startsWith('boot/')
+/** The others have two. */
+const hasOneGuest = (name: string): boolean => /^boot\/(hypriot|network-manager)\.test/.test(name)
+const processors = availableParallelism()
 
 /** @returns its exit status */
-function runPart(names: readonly string[], ...flags: string[]): number {
+function runPart(atOnce: number, names: readonly string[]): number {
   const part = `${figures}.part`
   const reporters = {
     spec: 'stdout',
@@ -30,7 +33,7 @@ function runPart(names: readonly string[], ...flags: string[]): number {
     `--test-reporter-destination=${destination}`,
   ])
   const paths = names.map((name) => join(folder, name))
-  const words = ['--test', ...to, ...flags, ...process.argv.slice(2), ...paths]
+  const words = ['--test', `--test-concurrency=${atOnce}`, ...to, ...process.argv.slice(2), ...paths]
   const { status } = spawnSync(process.execPath, words, { stdio: 'inherit' })
   writeFileSync(figures, readFileSync(part), { flag: 'a' })
   rmSync(part)
@@ -40,9 +43,13 @@ function runPart(names: readonly string[], ...flags: string[]): number {
 rmSync(figures, { force: true })
 const statuses = [
   runPart(
+    processors,
     files.filter((name) => !isBoot(name)),
-    `--test-concurrency=${availableParallelism()}`,
   ),
-  runPart(files.filter(isBoot), '--test-concurrency=1'),
+  runPart(
+    Math.max(1, Math.floor(processors / 2)),
+    files.filter((name) => isBoot(name) && !hasOneGuest(name)),
+  ),
+  runPart(processors, files.filter(hasOneGuest)),
 ]
 process.exitCode = Math.max(...statuses)
