@@ -52,6 +52,8 @@ export async function measure(script: string, drive: ThrottledDrives, until?: st
     await Promise.race([ended, sleep(SAMPLE_MS)])
   }
   const status = await ended
+  // One that was stopped has closed its streams, and may still wait for a slow card.
+  while (readPids(drive).length > 0) await sleep(SAMPLE_MS)
   const isStopped = wallSeconds !== undefined
   wallSeconds ??= (performance.now() - started) / 1000
   if (!isStopped && (status !== 0 || until !== undefined))

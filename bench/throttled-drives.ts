@@ -72,8 +72,11 @@ export function openThrottledDrives(cards: readonly Card[]): ThrottledDrives {
       cpuSeconds: throttle.cpuSeconds,
       bytesWritten: () => (sectors() - before) * 512,
       remove: () => {
-        throttle.remove()
-        detach()
+        try {
+          throttle.remove()
+        } finally {
+          detach()
+        }
       },
     }
   } catch (error) {

@@ -1,4 +1,7 @@
 /** Runs campaigns and watches them from outside: an input that takes for ever, or all memory, is a finding too. */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { MiB } from '../../src/units.ts'
 import type { CampaignRequest, CampaignResult } from './campaign.ts'
@@ -30,9 +33,12 @@ export async function watchCampaigns(
   const pulse = new SharedArrayBuffer(8)
   const lastInput = new SharedArrayBuffer(1 * MiB)
   const data: ThreadData = { targets, request, pulse, lastInput }
+  // A thread that is ended clears up nothing itself.
+  const folder = mkdtempSync(join(tmpdir(), 'piimage-fuzz-'))
   const thread = new Worker(new URL('./thread.js', import.meta.url), {
     workerData: data,
     execArgv: ['--import', new URL('./count-coverage.js', import.meta.url).href],
+    env: { ...process.env, TMPDIR: folder },
     resourceLimits: { maxOldGenerationSizeMb: MOST_HEAP_MB },
   })
   const beats = new Int32Array(pulse)
@@ -70,6 +76,9 @@ export async function watchCampaigns(
       reportEnd(`the thread died: ${error.code ?? ''} ${error.message}`)
       resolve()
     })
-  }).finally(() => clearInterval(timer))
-  await thread.terminate()
+  }).finally(async () => {
+    clearInterval(timer)
+    await thread.terminate()
+    rmSync(folder, { recursive: true, force: true })
+  })
 }
