@@ -74,7 +74,13 @@ function parseJson(text: string, file: string): unknown {
 }
 
 function readPlaces(text: string, lineCounter: LineCounter): Document {
-  return parseDocument(text, { lineCounter, prettyErrors: false, version: '1.2', schema: 'json' })
+  return parseDocument(text, {
+    lineCounter,
+    prettyErrors: false,
+    version: '1.2',
+    schema: 'json',
+    logLevel: 'error',
+  })
 }
 
 /** A lock has six levels. Reading places recurses, and a file of brackets would overflow the stack. */

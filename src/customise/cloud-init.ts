@@ -57,7 +57,7 @@ export function formatYaml(tree: TreeMap): string {
       hint: 'Correct the value in the cluster file or the overlay.',
     })
   }
-  const again = parseDocument(text, { version: '1.1' })
+  const again = parseDocument(text, { version: '1.1', logLevel: 'error' })
   if (again.errors.length > 0 || JSON.stringify(again.toJS()) !== JSON.stringify(tree)) {
     throw new Error('YAML that was written reads back as something else')
   }
@@ -112,7 +112,7 @@ export function parseYamlMap(text: string, name: string): TreeMap {
 
 function readValues(text: string, name: string): Tree {
   try {
-    const document = parseDocument(text, { version: '1.1', prettyErrors: true })
+    const document = parseDocument(text, { version: '1.1', prettyErrors: true, logLevel: 'error' })
     const [error] = document.errors
     if (error !== undefined) throw error
     return document.toJS() as Tree

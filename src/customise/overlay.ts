@@ -131,7 +131,7 @@ export function parseOverlay(
   const lines = new LineCounter()
   let document: Document
   try {
-    document = parseDocument(text, { lineCounter: lines })
+    document = parseDocument(text, { lineCounter: lines, logLevel: 'error' })
   } catch (error) {
     if (!(error instanceof RangeError)) throw error
     return [{ file, line: 1, column: 1, message: 'maps and lists are nested too deeply to be read' }]

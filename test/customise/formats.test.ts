@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { setImmediate } from 'node:timers/promises'
 import fc from 'fast-check'
 import {
   formatUserData,
@@ -105,4 +106,14 @@ test('mergeTrees: maps by key, lists appended, else the later one', () => {
     () => mergeTrees({ m: { a: 1 } }, { m: { a: [1] } }),
     /m\.a is a plain value in one overlay and a list/,
   )
+})
+
+test('YAML whose keys are collections is read without words of the library', async (t) => {
+  const warnings: Error[] = []
+  const listen = (warning: Error): unknown => warnings.push(warning)
+  process.on('warning', listen)
+  t.after(() => process.off('warning', listen))
+  assert.deepEqual(parseUserData('#cloud-config\n? [a, b]\n: c\n', 'user-data'), { '[ a, b ]': 'c' })
+  await setImmediate()
+  assert.deepEqual(warnings, [])
 })
