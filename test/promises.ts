@@ -69,7 +69,7 @@ const rows: Row[] = [
   {
     promise: 'A damaged or hostile image, archive, catalogue or cluster file is an error that says where',
     tested:
-      'each reader with damage at every field; property tests; a coverage-guided fuzzer over every parser ([long runs](test/fuzz/README.md), some inputs in each test run)',
+      'each reader with damage at every field; property tests; a coverage-guided fuzzer over every parser (a million inputs for each [at length](test/fuzz/README.md), some in each test run)',
     figure:
       '{cases test/unpack/damage.test test/disk/ext4-damage.test test/disk/fat/hostile.test test/catalog/hostile.test test/cluster/bad-files.test test/cluster/any-text.test} cases; {parsers test/fuzz/fuzz.test} parsers, {fuzzed inputs test/fuzz/fuzz.test} inputs',
   },
