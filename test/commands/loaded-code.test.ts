@@ -50,7 +50,7 @@ const cluster = 'catalog cluster customise fetch io schemas secrets yaml'
 const uses: Record<string, Use> = {
   '--help': { args: ['--help'], needs: '' },
   completion: { args: ['completion', 'bash'], needs: '' },
-  drives: { args: ['drives'], needs: 'drives' },
+  drives: { args: ['drives'], needs: 'drives io' },
   init: { args: ['init', 'new', '--ssh-key', 'key.pub'], needs: `${cluster} drives` },
   'images list': { args: ['images', 'list'], needs: cluster },
   'images fetch': { args: ['images', 'fetch', '--all'], needs: `${cluster} disk unpack xz` },
