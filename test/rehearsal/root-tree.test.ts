@@ -51,3 +51,22 @@ test('the layers of an overlay are what the mounted one shows', async (t) => {
   for (const path of ['/etc/fstab', '/etc/hostname', '/etc/gone', '/etc/ssh/key', '/lib/late'])
     assert.deepEqual(String(await read.read(path)), String(await shown.read(path)), path)
 })
+
+test('where nothing says what is mounted, an overlay is read from its layers', (t) => {
+  if (!needRoot(t)) return
+  const folder = tempFolder(t)
+  for (const name of ['lower/etc', 'upper/etc', 'merged']) mkdirSync(join(folder, name), { recursive: true })
+  writeFileSync(join(folder, 'lower/etc/hostname'), 'base')
+  writeFileSync(join(folder, 'upper/etc/hostname'), 'oneil')
+  const module = new URL('../../src/rehearsal/system/root-tree.js', import.meta.url).href
+  const node = { rootFolder: '/merged', overlay: { upper: '/upper', lower: '/lower' } }
+  const script = `
+    const { openNodeRoot } = await import(${JSON.stringify(module)})
+    const root = await openNodeRoot(${JSON.stringify(node)}, ${JSON.stringify(folder)})
+    process.stdout.write(await root.read('/etc/hostname'))`
+  const without = 'mount -t tmpfs tmpfs /proc && exec "$@"'
+  const words = ['sh', process.execPath, '--input-type=module', '-e', script]
+  const said = run('unshare', ['--mount', 'sh', '-c', without, ...words])
+  assert.equal(said.status, 0, said.stderr)
+  assert.equal(said.stdout, 'oneil')
+})

@@ -104,5 +104,6 @@ export function openRootTree(folder: string, layers: readonly string[] = [folder
 
 export async function isMounted(folder: string): Promise<boolean> {
   const place = await realpath(folder).catch(() => folder)
-  return (await listMountsUnder(place)).includes(place)
+  // Files alone can be looked at where there is no /proc: nothing is mounted there.
+  return (await listMountsUnder(place).catch(() => [] as string[])).includes(place)
 }
