@@ -26,6 +26,15 @@ export async function clearDeadParts(path: string): Promise<number | undefined> 
   return living
 }
 
+/** Names in a folder that begin with `start` and the number of a process that is gone. */
+export async function listDead(folder: string, start: string): Promise<string[]> {
+  const names = await readdir(folder)
+  return names.filter((name) => {
+    const pid = name.startsWith(start) ? /^\d+/.exec(name.slice(start.length))?.[0] : undefined
+    return pid !== undefined && !isAlive(Number(pid))
+  })
+}
+
 /**
  * Whether a process of that number runs and may be a piimage: after a restart
  * of the machine, the number of a dead one is soon some daemon's.

@@ -11,13 +11,12 @@ import {
   existsSync,
   mkdirSync,
   mkdtempSync,
-  readdirSync,
   statfsSync,
   writeFileSync,
 } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { NetrootError } from '../errors.ts'
-import { isAlive } from '../io/parts.ts'
+import { listDead } from '../io/parts.ts'
 import { removeTree } from './place.ts'
 import type { RootMode } from './served.ts'
 import { runTool } from './system-tool.ts'
@@ -66,7 +65,7 @@ async function tryMode(mode: 'btrfs' | 'reflink' | 'overlay', place: string): Pr
   if (mode === 'btrfs' && statfsSync(place).type !== BTRFS_MAGIC) return 'not a btrfs'
   let probe: string
   try {
-    await clearDeadProbes(place)
+    for (const name of await listDead(place, PROBE)) await removeTree(join(place, name))
     probe = mkdtempSync(join(place, `${PROBE}${process.pid}-`))
   } catch (error) {
     return `${place} can't be written (${(error as NodeJS.ErrnoException).code})`
@@ -86,11 +85,6 @@ async function tryMode(mode: 'btrfs' | 'reflink' | 'overlay', place: string): Pr
 
 /** A folder in which a mode is tried, or was when its process was killed. */
 export const isProbe = (name: string): boolean => name.startsWith(PROBE)
-
-async function clearDeadProbes(place: string): Promise<void> {
-  for (const name of readdirSync(place).filter(isProbe))
-    if (!isAlive(Number.parseInt(name.slice(PROBE.length), 10))) await removeTree(join(place, name))
-}
 
 const tries = {
   async btrfs(probe: string) {
@@ -117,12 +111,15 @@ interface OverlayFolders {
   merged: string
 }
 
-/** As a node's overlay is mounted on the server, too: other options would not find their own files again. */
+/** As the server will mount it. */
 export async function mountOverlay(folders: OverlayFolders): Promise<void> {
   await runTool('mount', mountWords(folders))
 }
 
-function mountWords({ lower, upper, work, merged }: OverlayFolders): string[] {
-  const options = `index=on,nfs_export=on,lowerdir=${lower},upperdir=${upper},workdir=${work}`
-  return ['-t', 'overlay', 'overlay', '-o', options, merged]
-}
+const mountWords = (folders: OverlayFolders): string[] => [
+  ...['-t', 'overlay', 'overlay', '-o', overlayOptions(folders), folders.merged],
+]
+
+/** The only ones for a root's whole life; `index` and `nfs_export` make its file handles survive a remount. */
+export const overlayOptions = ({ lower, upper, work }: Omit<OverlayFolders, 'merged'>): string =>
+  [`lowerdir=${lower}`, `upperdir=${upper}`, `workdir=${work}`, 'index=on', 'nfs_export=on'].join(',')

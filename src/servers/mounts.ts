@@ -9,6 +9,7 @@
  *
  * Sources: systemd.mount(5), the kernel's filesystems/overlayfs.rst.
  */
+import { overlayOptions } from '../netroot/root-mode.ts'
 import type { OverlayMount, ServedCluster } from '../netroot/served.ts'
 import { fileText, type ServerFile, UNIT_FOLDER } from './server-file.ts'
 import { mountUnitName, overlayPath, unitText, unitWord } from './written-value.ts'
@@ -20,14 +21,8 @@ export function overlaysOf({ nodes }: ServedCluster): OverlayMount[] {
   )
 }
 
-export const overlayOptions = ({ lower, upper, work }: OverlayMount): string =>
-  [
-    `lowerdir=${overlayPath(lower)}`,
-    `upperdir=${overlayPath(upper)}`,
-    `workdir=${overlayPath(work)}`,
-    'index=on',
-    'nfs_export=on',
-  ].join(',')
+const optionsOf = ({ lower, upper, work }: OverlayMount): string =>
+  overlayOptions({ lower: overlayPath(lower), upper: overlayPath(upper), work: overlayPath(work) })
 
 export function renderMounts(served: ServedCluster): ServerFile[] {
   return overlaysOf(served).map((overlay) => ({
@@ -43,7 +38,7 @@ export function renderMounts(served: ServedCluster): ServerFile[] {
       'What=overlay',
       `Where=${unitText(overlayPath(overlay.merged))}`,
       'Type=overlay',
-      `Options=${unitText(overlayOptions(overlay))}`,
+      `Options=${unitText(optionsOf(overlay))}`,
     ]),
   }))
 }

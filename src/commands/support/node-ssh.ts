@@ -7,7 +7,7 @@
  * asked and nobody else is believed. With `--ssh-config FILE` that file is used.
  */
 import { spawn } from 'node:child_process'
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import type { Argv } from 'yargs'
@@ -16,7 +16,7 @@ import type { NodeKeys } from '../../customise/plan-boot.ts'
 import { UsageError } from '../../errors.ts'
 import { formatKnownHosts } from '../../export/known-hosts.ts'
 import { formatSshConfig } from '../../export/ssh-config.ts'
-import { isAlive } from '../../io/parts.ts'
+import { listDead } from '../../io/parts.ts'
 import type { World } from '../../world.ts'
 import type { GlobalArgs } from '../command.ts'
 import { parseAddresses } from './addresses.ts'
@@ -101,12 +101,9 @@ const FOLDER = 'piimage-ssh-'
 
 /** What killed processes left. */
 async function clearDeadFolders(): Promise<void> {
-  for (const name of await readdir(tmpdir())) {
-    const pid = name.startsWith(FOLDER) ? /^\d+/.exec(name.slice(FOLDER.length))?.[0] : undefined
-    if (pid === undefined || isAlive(Number(pid))) continue
-    // Somebody else's may not be removed, and need not be.
+  // Somebody else's may not be removed, and need not be.
+  for (const name of await listDead(tmpdir(), FOLDER))
     await rm(join(tmpdir(), name), { recursive: true, force: true }).catch(() => {})
-  }
 }
 
 /** A node that goes silent in the middle is given up after a minute. */
