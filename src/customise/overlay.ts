@@ -70,7 +70,6 @@ export async function readOverlays(folders: readonly string[]): Promise<Map<stri
   return overlays
 }
 
-/** One for all that needs the schema of schemas; what it compiles it keeps for ever, though not under its `$id`. */
 const ajvOptions = {
   allErrors: true,
   allowUnionTypes: true,
@@ -78,6 +77,7 @@ const ajvOptions = {
   addUsedSchema: false,
   logger: false,
 } as const
+/** One for all that needs the schema of schemas; what it compiles it keeps for ever, though not under its `$id`. */
 const ajv = new Ajv(ajvOptions)
 
 /** The form of overlay.yaml; shipped, so that editors can complete it. */
