@@ -183,16 +183,15 @@ async function cutPower(t: TestContext, step: string, way: string) {
   for (const program of changing)
     rig.program(
       program,
-      `n=0; { read -r n </run/rig/count; } 2>/dev/null; n=$((n + 1)); echo $n >/run/rig/count
-cut=0; { read -r cut </run/rig/cut; } 2>/dev/null
-[ $n -ne $cut ] || kill -9 -1
+      `printf x >>/run/rig/count; n=$(wc -c </run/rig/count); cut=0; { read -r cut </run/rig/cut; } 2>/dev/null
+[ "$cut" -le 0 ] || [ "$n" -lt "$cut" ] || kill -9 -1
 /bin/${program} "$@"; status=$?
-[ $n -ne $((-cut)) ] || kill -9 -1
+[ "$cut" -ge 0 ] || [ "$n" -lt $((-cut)) ] || kill -9 -1
 exit $status`,
     )
   rig.keep()
   await rig.boot()
-  const points = Number(rig.readFact('count'))
+  const points = rig.readFact('count')?.length ?? 0
   assert.ok(points > 10, `${name}: ${points}`)
   const stride = process.env.PIIMAGE_EVERY_CUT === '1' ? 1 : Math.max(1, Math.floor(points / 3))
   let cuts = 0

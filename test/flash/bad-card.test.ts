@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { memoryReader } from '../../src/disk/blocks.ts'
-import { DriveError } from '../../src/errors.ts'
+import type { DriveError } from '../../src/errors.ts'
 import type { CardReport } from '../../src/flash/card.ts'
 import { VerifyError } from '../../src/flash/difference.ts'
 import { openDriveTarget } from '../../src/flash/target.ts'
@@ -76,15 +76,19 @@ test('a card that stops taking writes', async (t) => {
       card.path,
       once('write', 8 * MiB, () => card.startFailing()),
     ),
-    (error: unknown) => {
-      assert.ok(error instanceof DriveError)
-      const said =
-        /^\/dev\/loop\d+ failed to write \d+ bytes at offset (\d+) \(EIO\); the card was left unbootable$/
-      assert.ok(Number(said.exec(error.message)?.[1]) >= 8 * MiB, error.message)
-      return true
+    {
+      name: 'DriveError',
+      message:
+        /^\/dev\/loop\d+ failed to write \d+ bytes at offset \d+ \(EIO\); the card was left unbootable$/,
     },
   )
   assertUnbootable(card.backing)
+  // Whichever of two requests was slower failed; what counted as written before is there.
+  const there = readFileSync(card.backing)
+  const arrived = Array.from({ length: image.length / MiB }, (_, index) => index * MiB).filter((offset) =>
+    there.subarray(offset, offset + MiB).equals(image.subarray(offset, offset + MiB)),
+  )
+  assert.ok(arrived.length >= 8 && arrived.length < 23, String(arrived.length))
 })
 
 test('a card that takes everything but the first MiB', async (t) => {
