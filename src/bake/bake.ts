@@ -11,6 +11,7 @@ import { basename, dirname, join } from 'node:path'
 import type { BlockReader, Range } from '../disk/blocks.ts'
 import { UsageError } from '../errors.ts'
 import { syncFolder, writeFileAtomically } from '../io/atomic-file.ts'
+import { tryLockFile } from '../io/file-lock.ts'
 import { clearDeadParts, partOf } from '../io/parts.ts'
 import type { Task } from '../progress.ts'
 import { MiB } from '../units.ts'
@@ -49,9 +50,25 @@ const CHUNK_BYTES = 4 * MiB
 export const bakedFileName = (name: string, format: BakeFormat): string =>
   format === 'img' ? `${name}.img` : `${name}.img.${format}`
 
-/** @throws the signal's reason when stopped; nothing but complete files is left behind */
+/**
+ * @throws {UsageError} another piimage makes the same file: each would describe the other's beside its own
+ * @throws the signal's reason when stopped; nothing but complete files is left behind
+ */
 export async function bakeImage(request: BakeRequest, task: Task): Promise<Baked> {
   const path = join(request.folder, bakedFileName(request.name, request.format))
+  const lock = await tryLockFile(path, task.signal)
+  if (!('release' in lock))
+    throw new UsageError(`${path} is being made by another piimage (process ${lock.heldBy})`, {
+      hint: 'Wait for it to end, or bake into another folder with --output DIR.',
+    })
+  try {
+    return await makeFiles(request, path, task)
+  } finally {
+    lock.release()
+  }
+}
+
+async function makeFiles(request: BakeRequest, path: string, task: Task): Promise<Baked> {
   const partial = partOf(path)
   const sidecar = `${path}.sha256`
   const bmap = join(request.folder, `${request.name}.bmap`)
@@ -60,7 +77,7 @@ export async function bakeImage(request: BakeRequest, task: Task): Promise<Baked
   let extractedSha256: string
   let sha256: string
   try {
-    await refuseSecondWriter(path)
+    await clearDeadParts(path)
     extractedSha256 = await copyImage(request, partial, rangeDigests, task)
     sha256 = request.format === 'img' ? extractedSha256 : await digestFile(partial)
     // Stopped from here on, an image may lack what describes it; it never lies beside what describes another.
@@ -82,15 +99,6 @@ export async function bakeImage(request: BakeRequest, task: Task): Promise<Baked
     extractedSha256,
     files: [path, sidecar, bmap],
   }
-}
-
-/** @throws {UsageError} two would make the same file: each would describe the other's beside its own */
-async function refuseSecondWriter(path: string): Promise<void> {
-  const pid = await clearDeadParts(path)
-  if (pid === undefined) return
-  throw new UsageError(`${path} is being made by another piimage (process ${pid})`, {
-    hint: 'Wait for it to end, or bake into another folder with --output DIR.',
-  })
 }
 
 /** @returns sha256 of the image's bytes */

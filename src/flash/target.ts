@@ -5,10 +5,12 @@
  * else and stays as it is when closed. A file is written beside its place as
  * `<name>.<pid>.part` and renamed by `commit`; closed without it, it is gone.
  */
+import { existsSync } from 'node:fs'
 import { rename, rm, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { DriveError, UsageError } from '../errors.ts'
 import { syncFolder } from '../io/atomic-file.ts'
+import { tryLockFile } from '../io/file-lock.ts'
 import { clearDeadParts, partOf } from '../io/parts.ts'
 import { alignUp, KiB } from '../units.ts'
 import { type DirectFile, openDirectFile } from './direct-file.ts'
@@ -107,28 +109,49 @@ export async function openImageTarget(path: string): Promise<Target> {
  * Make an image file of `imageLength` bytes; what is skipped becomes holes.
  * @throws {UsageError} it exists and `overwrite` is false, or its folder can't be written
  * @throws {DriveError} another piimage is writing it
+ * @throws the signal's reason
  */
 export async function openFileTarget(
   path: string,
   imageLength: number,
-  options: { overwrite: boolean },
+  options: { overwrite: boolean; signal: AbortSignal },
 ): Promise<Target> {
   const existing = await stat(path).catch(() => undefined)
   if (existing !== undefined && !existing.isFile())
     throw new UsageError(`${path} is not a file`, { hint: 'Name a file that ends in .img.' })
-  if (existing !== undefined && !options.overwrite)
-    throw new UsageError(`${path} exists already`, {
-      hint: 'Add --yes to overwrite it, or name another file.',
-    })
-  const partial = partOf(path)
   const cannotMake = (cause: unknown) =>
     new UsageError(`${path} can't be made: ${(cause as Error).message}`, {
       hint: 'Check that its folder exists, may be written to, and takes files of this size.',
       cause,
     })
-  const file = await openDirectFile(partial, { kind: 'new-file' }).catch((error) => {
+  const lock = await tryLockFile(path, options.signal).catch((error) => {
+    options.signal.throwIfAborted()
     throw cannotMake(error)
   })
+  if (!('release' in lock))
+    throw new DriveError(`${path} is being written by another piimage (process ${lock.heldBy})`, {
+      hint: 'Wait for it to end, or name another file.',
+    })
+  try {
+    if (!options.overwrite && existsSync(path))
+      throw new UsageError(`${path} exists already`, {
+        hint: 'Add --yes to overwrite it, or name another file.',
+      })
+    const target = await openPart(path, imageLength).catch((error) => {
+      throw cannotMake(error)
+    })
+    const close = () => target.close().finally(() => lock.release())
+    return { ...target, close }
+  } catch (error) {
+    lock.release()
+    throw error
+  }
+}
+
+/** A target beside its place, made anew; parts that killed processes left are removed. */
+async function openPart(path: string, imageLength: number): Promise<Target> {
+  const partial = partOf(path)
+  const file = await openDirectFile(partial, { kind: 'new-file' })
   let committed = false
   const close = async () => {
     await file.close()
@@ -142,26 +165,15 @@ export async function openFileTarget(
     await syncFolder(dirname(path))
   }
   try {
-    await refuseSecondWriter(path)
+    await clearDeadParts(path)
     // The last request may reach past the image's end, to a whole block; `commit` cuts that off.
     const length = alignUp(imageLength, ALIGN_BYTES)
-    await file.truncate(length).catch((error) => {
-      throw cannotMake(error)
-    })
+    await file.truncate(length)
     return makeTarget('file', path, length, file, { commit, close })
   } catch (error) {
     await close()
     throw error
   }
-}
-
-/** @throws {DriveError} two would write the same file */
-async function refuseSecondWriter(path: string): Promise<void> {
-  const pid = await clearDeadParts(path)
-  if (pid === undefined) return
-  throw new DriveError(`${path} is being written by another piimage (process ${pid})`, {
-    hint: 'Wait for it to end, or name another file.',
-  })
 }
 
 function makeTarget(

@@ -260,6 +260,30 @@ for (const { name, card, first, at, second, status, says, check, prepare } of pa
   })
 }
 
+const bakeOneil = ['bake', '--node', 'oneil', '-o', 'out', '--format', 'img', '--yes', '--cache', 'cache']
+
+test('at once: three bakes, the same file, started together: one or more make it, none spoils it', async (t) => {
+  const project = demoProject(t)
+  assert.equal((await project.piimage('images', 'fetch', DEMO_IMAGE)).status, 0)
+  for (let round = 0; round < 3; round += 1) {
+    const three = await Promise.all([1, 2, 3].map(() => runVictim(bakeOneil, { cwd: project.folder })))
+    const refused = three.filter(({ status }) => status !== 0)
+    assert.ok(refused.length < 3, refused.map(({ said }) => said).join('\n'))
+    for (const { status, said } of refused) {
+      assert.equal(status, 2, said)
+      assert.match(said, /oneil\.img is being made by another piimage \(process \d+\)/)
+    }
+    listed(project, 'oneil.img')
+    await isWhole('oneil')(project, project.file('out/oneil.img'))
+    assert.deepEqual(readdirSync(project.file('out')).sort(), [
+      'oneil.bmap',
+      'oneil.img',
+      'oneil.img.sha256',
+      'os_list.json',
+    ])
+  }
+})
+
 test('at once: init and init, the same folder: one key, whole, and no file of two minds', async (t) => {
   const project = demoProject(t)
   for (let round = 0; round < 5; round += 1) {

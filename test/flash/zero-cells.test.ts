@@ -168,7 +168,10 @@ test('--changed-only writes the zeroes that are missing, without looking twice',
 
 test('a new image file keeps holes where zeroes are', async (t) => {
   const path = `${tempFolder(t)}/card.img`
-  const target = await openFileTarget(path, IMAGE_BYTES, { overwrite: false })
+  const target = await openFileTarget(path, IMAGE_BYTES, {
+    overwrite: false,
+    signal: new AbortController().signal,
+  })
   try {
     const report = await flash(target, imageWith([2]))
     assert.equal(report.bytesWritten, 2 * MiB)

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { readFileSync, writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -48,5 +48,6 @@ test('what one that has ended unseen left, a lock or a part, is taken over', asy
   assert.ok('release' in taken, 'the lock is free')
   taken.release()
   writeFileSync(join(folder, `file.${pid}.part`), '')
-  assert.equal(await clearDeadParts(join(folder, 'file')), undefined)
+  await clearDeadParts(join(folder, 'file'))
+  assert.deepEqual(readdirSync(folder), [])
 })

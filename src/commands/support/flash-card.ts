@@ -109,7 +109,7 @@ async function writeTo(target: CardTarget, image: NodeChanges, job: FlashJob): P
   const path = resolve(world.cwd, target.drive)
   const opened =
     found === undefined
-      ? await openFileTarget(path, base.length, { overwrite: true })
+      ? await openFileTarget(path, base.length, { overwrite: true, signal: world.signal })
       : await openDriveTarget(found)
   const request: CardRequest = {
     target: opened,
