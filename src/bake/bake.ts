@@ -12,7 +12,7 @@ import type { BlockReader, Range } from '../disk/blocks.ts'
 import { UsageError } from '../errors.ts'
 import { syncFolder, writeFileAtomically } from '../io/atomic-file.ts'
 import { tryLockFile } from '../io/file-lock.ts'
-import { clearDeadParts, partOf } from '../io/parts.ts'
+import { clearParts, partOf } from '../io/parts.ts'
 import type { Task } from '../progress.ts'
 import { MiB } from '../units.ts'
 import { formatBmap, mappedRanges, RangeDigests } from './bmap.ts'
@@ -77,7 +77,7 @@ async function makeFiles(request: BakeRequest, path: string, task: Task): Promis
   let extractedSha256: string
   let sha256: string
   try {
-    await clearDeadParts(path)
+    await clearParts(path)
     extractedSha256 = await copyImage(request, partial, rangeDigests, task)
     sha256 = request.format === 'img' ? extractedSha256 : await digestFile(partial)
     // Stopped from here on, an image may lack what describes it; it never lies beside what describes another.

@@ -2,8 +2,8 @@
  * Where a card's bytes go: a drive, or a file named like `oneil.img`.
  *
  * Both look the same to the engines (./write.ts, ./patch.ts). A drive is opened for nobody
- * else and stays as it is when closed. A file is written beside its place as
- * `<name>.<pid>.part` and renamed by `commit`; closed without it, it is gone.
+ * else and stays as it is when closed. A file is written beside its place under another
+ * name (../io/parts.ts) and renamed by `commit`; closed without it, it is gone.
  */
 import { existsSync } from 'node:fs'
 import { rename, rm, stat } from 'node:fs/promises'
@@ -11,7 +11,7 @@ import { dirname } from 'node:path'
 import { DriveError, UsageError } from '../errors.ts'
 import { syncFolder } from '../io/atomic-file.ts'
 import { tryLockFile } from '../io/file-lock.ts'
-import { clearDeadParts, partOf } from '../io/parts.ts'
+import { clearParts, partOf } from '../io/parts.ts'
 import { alignUp, KiB } from '../units.ts'
 import { type DirectFile, openDirectFile } from './direct-file.ts'
 
@@ -150,6 +150,7 @@ export async function openFileTarget(
 
 /** A target beside its place, made anew; parts that killed processes left are removed. */
 async function openPart(path: string, imageLength: number): Promise<Target> {
+  await clearParts(path)
   const partial = partOf(path)
   const file = await openDirectFile(partial, { kind: 'new-file' })
   let committed = false
@@ -165,7 +166,6 @@ async function openPart(path: string, imageLength: number): Promise<Target> {
     await syncFolder(dirname(path))
   }
   try {
-    await clearDeadParts(path)
     // The last request may reach past the image's end, to a whole block; `commit` cuts that off.
     const length = alignUp(imageLength, ALIGN_BYTES)
     await file.truncate(length)

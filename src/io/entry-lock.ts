@@ -12,10 +12,9 @@
  * name is whole, whoever made it.
  */
 import { randomUUID } from 'node:crypto'
-import { readFileSync, readlinkSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs'
-import { hostname } from 'node:os'
+import { readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { isRunning, startOfProcess } from './processes.ts'
+import { isRunning, processPlace, startOfProcess } from './processes.ts'
 
 interface Holder {
   /** This very lock, among all that ever had this name. */
@@ -23,7 +22,7 @@ interface Holder {
   pid: number
   /** When the process started, in the kernel's words; '' where it can't be known. */
   started: string
-  /** Host name, boot and process namespace: where `pid` means something. */
+  /** Where `pid` means something. */
   place: string
 }
 
@@ -47,7 +46,7 @@ export function tryLockEntry(path: string): EntryLock | { heldBy: number } {
     id: randomUUID(),
     pid: process.pid,
     started: startOfProcess(process.pid),
-    place: place(),
+    place: processPlace(),
   }
   if (create(path, mine)) return hold(path, mine)
   const found = look(path)
@@ -149,29 +148,11 @@ function isGone({ holder, renewedMs }: Found): boolean {
   return isHere(holder) ? !isRunningStill(holder) : age > LONG_AGO_MS
 }
 
-const isHere = (holder: Holder): boolean => holder.place === place()
+const isHere = (holder: Holder): boolean => holder.place === processPlace()
 
 /** The number may be another process's by now. */
 const isRunningStill = ({ pid, started }: Holder): boolean =>
   isRunning(pid) && startOfProcess(pid) === started
-
-function place(): string {
-  let namespace = ''
-  try {
-    namespace = readlinkSync('/proc/self/ns/pid')
-  } catch {
-    // Not Linux: process numbers are the machine's.
-  }
-  return [hostname(), readText('/proc/sys/kernel/random/boot_id').trim(), namespace].join(' ')
-}
-
-function readText(path: string): string {
-  try {
-    return readFileSync(path, 'utf8')
-  } catch {
-    return ''
-  }
-}
 
 /**
  * Remove the lock that was found, and no newer one. Two may find the same one

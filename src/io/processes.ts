@@ -1,5 +1,6 @@
 /** Other processes of this machine, as Linux shows them; elsewhere nothing is known of them but their number. */
-import { readFileSync } from 'node:fs'
+import { readFileSync, readlinkSync } from 'node:fs'
+import { hostname } from 'node:os'
 
 /**
  * When a process started, in the kernel's words; '' where that can't be known,
@@ -32,12 +33,25 @@ export function isRunning(pid: number): boolean {
 export const programOf = (pid: number): string | undefined =>
   readProcess(pid, 'cmdline').split('\0')[0] || undefined
 
+/** Where this process's number means something: host name, boot and process namespace. */
+export function processPlace(): string {
+  let namespace = ''
+  try {
+    namespace = readlinkSync('/proc/self/ns/pid')
+  } catch {
+    // Not Linux: process numbers are the machine's.
+  }
+  return [hostname(), readText('/proc/sys/kernel/random/boot_id').trim(), namespace].join(' ')
+}
+
 /** Zombie, dead. */
 const hasEnded = (state: string | undefined): boolean => state === 'Z' || state === 'X'
 
-function readProcess(pid: number, file: string): string {
+const readProcess = (pid: number, file: string): string => readText(`/proc/${pid}/${file}`)
+
+function readText(path: string): string {
   try {
-    return readFileSync(`/proc/${pid}/${file}`, 'utf8')
+    return readFileSync(path, 'utf8')
   } catch {
     return ''
   }

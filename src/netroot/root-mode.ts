@@ -16,7 +16,7 @@ import {
 } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { NetrootError } from '../errors.ts'
-import { listDead } from '../io/parts.ts'
+import { listDead, ownName } from '../io/parts.ts'
 import { removeTree } from './place.ts'
 import type { RootMode } from './served.ts'
 import { runTool } from './system-tool.ts'
@@ -29,7 +29,7 @@ export interface RootModeChoice {
   why: string
 }
 
-/** Of the folders in which modes are tried; then the process number. */
+/** Of the folders in which modes are tried. */
 const PROBE = '.piimage-probe-'
 const BTRFS_MAGIC = 0x9123683e
 
@@ -66,7 +66,7 @@ async function tryMode(mode: 'btrfs' | 'reflink' | 'overlay', place: string): Pr
   let probe: string
   try {
     for (const name of await listDead(place, PROBE)) await removeTree(join(place, name))
-    probe = mkdtempSync(join(place, `${PROBE}${process.pid}-`))
+    probe = mkdtempSync(join(place, `${ownName(PROBE)}-`))
   } catch (error) {
     return `${place} can't be written (${(error as NodeJS.ErrnoException).code})`
   }

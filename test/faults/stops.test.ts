@@ -7,6 +7,7 @@
 import assert from 'node:assert/strict'
 import { mkdirSync, readdirSync, writeFileSync } from 'node:fs'
 import { test } from 'node:test'
+import { nameOf } from '../support/names-of-processes.ts'
 import { demoProject } from '../support/project.ts'
 import { needTool } from '../support/tools.ts'
 import { stops } from './stop-rows.ts'
@@ -37,7 +38,7 @@ for (const { name, signal = 'SIGINT', arrange, says } of stops) {
     assert.doesNotMatch(death.said, /bug in piimage/)
     arranged.check()
     const left = readdirSync(project.folder, { recursive: true, encoding: 'utf8' }).filter((file) =>
-      /(^|\/)(\..*\.lock|[^/]*\.\d+\.part)$/.test(file),
+      /(^|\/)(\..*\.lock|[^/]*\.\d+-[0-9a-f]{8}\.part)$/.test(file),
     )
     assert.deepEqual(left, [])
   })
@@ -47,13 +48,14 @@ test('what a killed status left in the temporary folder is cleared by the next',
   if (needTool(t, 'ssh', 'openssh-client') === undefined) return
   const project = demoProject(t)
   mkdirSync(project.file('tmp'))
-  mkdirSync(project.file(`tmp/piimage-ssh-${2 ** 22 + 1}-dead`))
-  mkdirSync(project.file(`tmp/piimage-ssh-${process.pid}-alive`))
+  mkdirSync(project.file(`tmp/${nameOf('piimage-ssh-', 2 ** 22 + 1)}-dead`))
+  const alive = `${nameOf('piimage-ssh-', process.pid)}-alive`
+  mkdirSync(project.file(`tmp/${alive}`))
   writeFileSync(project.file('ssh_config'), 'Host *\n  HostName 127.0.0.1\n  Port 1\n')
   const { status, said } = await startVictim(['status', '--ssh-config', 'ssh_config'], {
     cwd: project.folder,
     env: { TMPDIR: project.file('tmp') },
   }).ended
   assert.equal(status, 0, said)
-  assert.deepEqual(readdirSync(project.file('tmp')), [`piimage-ssh-${process.pid}-alive`])
+  assert.deepEqual(readdirSync(project.file('tmp')), [alive])
 })

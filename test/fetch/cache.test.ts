@@ -240,7 +240,7 @@ async function filled(t: TestContext): Promise<{ cache: Cache; a: string; b: str
   for (const path of [cache.entry(a).download, cache.entry(a).image]) utimesSync(path, old, old)
   writeFileSync(cache.entry(c).downloadPartial, noise(1000))
   writeFileSync(cache.entry(c).imagePartial, noise(1000))
-  writeFileSync(`${cache.entry(b).imageFacts}.123.part`, 'torn by a crash')
+  writeFileSync(`${cache.entry(b).imageFacts}.123-00000000.part`, 'torn by a crash')
   return { cache, a, b, c }
 }
 

@@ -20,6 +20,7 @@ import type { CardReport } from '../../src/flash/card.ts'
 import { openFileTarget } from '../../src/flash/target.ts'
 import { writeCard } from '../../src/flash/write.ts'
 import { MiB } from '../../src/units.ts'
+import { nameOf } from '../support/names-of-processes.ts'
 import { patternBytes } from '../support/pattern.ts'
 import { recordTask } from '../support/task.ts'
 import { tempFolder } from '../support/temp.ts'
@@ -101,7 +102,7 @@ test('two on one file, however close together: one writes it, the other refuses'
   const folder = tempFolder(t)
   const path = join(folder, 'oneil.img')
   const ended = spawnSync(process.execPath, ['--version']).pid
-  writeFileSync(`${path}.${ended}.part`, '')
+  writeFileSync(`${nameOf(`${path}.`, ended)}.part`, '')
   const two = await Promise.allSettled([bake(path), bake(path)])
   const [written, refused] = two.sort((one, other) => (one.status < other.status ? -1 : 1))
   assert.equal(written?.status, 'fulfilled')

@@ -9,6 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { tryLockEntry } from '../../src/io/entry-lock.ts'
 import { clearDeadParts } from '../../src/io/parts.ts'
 import { isRunning, programOf, startOfProcess } from '../../src/io/processes.ts'
+import { nameOf } from '../support/names-of-processes.ts'
 import { tempFolder } from '../support/temp.ts'
 
 /** A process that has ended under a parent that never looks. @returns its number */
@@ -47,7 +48,7 @@ test('what one that has ended unseen left, a lock or a part, is taken over', asy
   const taken = tryLockEntry(path)
   assert.ok('release' in taken, 'the lock is free')
   taken.release()
-  writeFileSync(join(folder, `file.${pid}.part`), '')
+  writeFileSync(join(folder, `${nameOf('file.', pid)}.part`), '')
   await clearDeadParts(join(folder, 'file'))
   assert.deepEqual(readdirSync(folder), [])
 })

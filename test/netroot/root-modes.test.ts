@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { chooseRootMode } from '../../src/netroot/root-mode.ts'
 import { attachLoopDevice, detachLoopDevice, makeSparseFile } from '../support/loop.ts'
+import { nameOf } from '../support/names-of-processes.ts'
 import { needRoot, needTool, run } from '../support/tools.ts'
 import { disklessProject, STATE } from './diskless.ts'
 
@@ -99,7 +100,8 @@ test('a run killed while it tried leaves nothing that stays, and nothing in the 
   assert.equal((await project.netroot()).status, 0)
   const state = project.server(STATE)
   const { pid } = spawnSync('true')
-  const [dead, alive] = [`.piimage-probe-${pid}-aaaaaa`, `.piimage-probe-${process.pid}-bbbbbb`]
+  const probe = (maker: number) => `${nameOf('.piimage-probe-', maker)}-aaaaaa`
+  const [dead, alive] = [probe(pid), probe(process.pid)] as const
   for (const name of [dead, alive]) mkdirSync(join(state, name, 'upper'), { recursive: true })
   await chooseRootMode(state, 'auto')
   assert.deepEqual(

@@ -16,7 +16,7 @@ import type { NodeKeys } from '../../customise/plan-boot.ts'
 import { UsageError } from '../../errors.ts'
 import { formatKnownHosts } from '../../export/known-hosts.ts'
 import { formatSshConfig } from '../../export/ssh-config.ts'
-import { listDead } from '../../io/parts.ts'
+import { listDead, ownName } from '../../io/parts.ts'
 import type { World } from '../../world.ts'
 import type { GlobalArgs } from '../command.ts'
 import { parseAddresses } from './addresses.ts'
@@ -60,7 +60,7 @@ export async function openNodeSsh(
   { cwd, env, signal }: Pick<World, 'cwd' | 'env' | 'signal'>,
 ): Promise<NodeSsh> {
   await clearDeadFolders()
-  const folder = await mkdtemp(join(tmpdir(), `${FOLDER}${process.pid}-`))
+  const folder = await mkdtemp(join(tmpdir(), `${ownName(FOLDER)}-`))
   let config = join(folder, 'config')
   if (args.sshConfig === undefined) {
     const knownHosts = join(folder, 'known_hosts')
@@ -96,7 +96,7 @@ export async function openNodeSsh(
   }
 }
 
-/** Configurations lie in folders of this name, the process's number, and something random. */
+/** Configurations lie in folders whose names begin so. */
 const FOLDER = 'piimage-ssh-'
 
 /** What killed processes left. */
