@@ -56,6 +56,35 @@ export function tryLockEntry(path: string): EntryLock | { heldBy: number } {
 }
 
 /**
+ * Take the lock, or say which living process has it. One that can't be looked
+ * at is waited for until it renews its lock, or for `watchMs`.
+ * @returns the process number of the live holder, when there is one
+ * @throws the signal's reason
+ */
+export async function lockUnlessAlive(
+  path: string,
+  signal: AbortSignal,
+  watchMs = WATCHED_MS,
+): Promise<EntryLock | { heldBy: number }> {
+  let watched: { id: string; renewedMs: number; since: number } | undefined
+  for (;;) {
+    signal.throwIfAborted()
+    const lock = tryLockEntry(path)
+    if ('release' in lock) return lock
+    const found = look(path)
+    if (found?.holder !== undefined) {
+      const { id, pid } = found.holder
+      if (isHere(found.holder)) {
+        if (isRunningStill(found.holder)) return { heldBy: pid }
+      } else if (watched?.id !== id) watched = { id, renewedMs: found.renewedMs, since: performance.now() }
+      else if (watched.renewedMs !== found.renewedMs) return { heldBy: pid }
+      else if (performance.now() - watched.since > watchMs) remove(path, found)
+    }
+    await pause(signal)
+  }
+}
+
+/**
  * Take the lock, waiting for whoever has it.
  * @param onWait called once, with the holder's process number, when there is something to wait for
  * @throws the signal's reason
@@ -65,26 +94,16 @@ export async function lockEntry(
   signal: AbortSignal,
   onWait: (pid: number) => void,
 ): Promise<EntryLock> {
-  let told = false
-  let watched: { id: string; renewedMs: number; since: number } | undefined
-  for (;;) {
-    signal.throwIfAborted()
-    const lock = tryLockEntry(path)
+  for (let told = false; ; told = true) {
+    const lock = await lockUnlessAlive(path, signal)
     if ('release' in lock) return lock
     if (!told) onWait(lock.heldBy)
-    told = true
-    const found = look(path)
-    if (found?.holder !== undefined) {
-      const { id } = found.holder
-      if (watched?.id !== id || watched.renewedMs !== found.renewedMs) {
-        watched = { id, renewedMs: found.renewedMs, since: performance.now() }
-      } else if (performance.now() - watched.since > WATCHED_MS && !isHere(found.holder)) {
-        remove(path, found)
-      }
-    }
-    await sleep(POLL_MS, undefined, { signal }).catch(() => signal.throwIfAborted())
+    await pause(signal)
   }
 }
+
+const pause = (signal: AbortSignal): Promise<void> =>
+  sleep(POLL_MS, undefined, { signal }).catch(() => signal.throwIfAborted())
 
 function hold(path: string, mine: Holder): EntryLock {
   const renew = setInterval(() => {

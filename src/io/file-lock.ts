@@ -4,8 +4,7 @@
  * over (./entry-lock.ts).
  */
 import { basename, dirname, join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
-import { type EntryLock, tryLockEntry } from './entry-lock.ts'
+import { type EntryLock, lockUnlessAlive } from './entry-lock.ts'
 
 export const lockOf = (path: string): string => join(dirname(path), `.${basename(path)}.lock`)
 
@@ -18,21 +17,13 @@ export async function tryLockFile(
   path: string,
   signal: AbortSignal,
 ): Promise<EntryLock | { heldBy: number }> {
-  for (;;) {
-    let lock: ReturnType<typeof tryLockEntry>
-    try {
-      lock = tryLockEntry(lockOf(path))
-    } catch (error) {
-      // In a folder where nothing can be left (or that isn't there), a file of ours may still be
-      // changed, and of one that can't be made its maker says so in better words.
-      if (!/^(EACCES|EPERM|EROFS|ENOENT|ENOTDIR)$/.test(String((error as NodeJS.ErrnoException).code)))
-        throw error
-      return { release() {} }
-    }
-    if ('release' in lock || lock.heldBy !== 0) return lock
-    // A lock without a name in it is being made, or was torn by a kill: the next moments show which.
-    await sleep(TORN_POLL_MS, undefined, { signal }).catch(() => signal.throwIfAborted())
+  try {
+    return await lockUnlessAlive(lockOf(path), signal)
+  } catch (error) {
+    // In a folder where nothing can be left (or that isn't there), a file of ours may still be
+    // changed, and of one that can't be made its maker says so in better words.
+    if (!/^(EACCES|EPERM|EROFS|ENOENT|ENOTDIR)$/.test(String((error as NodeJS.ErrnoException).code)))
+      throw error
+    return { release() {} }
   }
 }
-
-const TORN_POLL_MS = 100

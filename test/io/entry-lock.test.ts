@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { existsSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { lockEntry, tryLockEntry } from '../../src/io/entry-lock.ts'
+import { lockEntry, lockUnlessAlive, tryLockEntry } from '../../src/io/entry-lock.ts'
 import { tempFolder } from '../support/temp.ts'
 import { needRoot, run } from '../support/tools.ts'
 
@@ -83,6 +83,18 @@ for (const { name, changes, ageMs, free, linux } of cases) {
     if (free) assert.deepEqual(readdirSync(folder), [])
   })
 }
+
+test('a holder elsewhere lives when it renews its lock, and is gone when it does not', async (t) => {
+  const path = join(tempFolder(t), 'x')
+  plant(path, { place: 'elsewhere', pid: 4711 })
+  const renewal = setTimeout(() => utimesSync(path, new Date(), new Date()), 200)
+  t.after(() => clearTimeout(renewal))
+  assert.deepEqual(await lockUnlessAlive(path, never, 2 * minute), { heldBy: 4711 })
+  const lock = await lockUnlessAlive(path, never, 300)
+  assert.ok('release' in lock)
+  assert.deepEqual(await lockUnlessAlive(path, never), { heldBy: process.pid })
+  lock.release()
+})
 
 test('a torn lock file is waited for a moment, then taken over', (t) => {
   const path = join(tempFolder(t), 'x')
