@@ -1,7 +1,7 @@
 /** What is in the cache: list it, check it, throw parts of it away. */
 import { readdir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { type EntryLock, tryLockEntry } from '../io/entry-lock.ts'
+import { type EntryLock, lockIfFree } from '../io/entry-lock.ts'
 import type { Task } from '../progress.ts'
 import { type Cache, readImageFacts } from './cache.ts'
 import type { EntryPaths } from './cache-folder.ts'
@@ -90,7 +90,7 @@ export async function pruneCache(cache: Cache, choice: PruneChoice, apply = true
   for (const entry of await listCache(cache)) {
     const whole = isChosen(entry, choice)
     if (!whole && entry.partialBytes === 0) continue
-    const locks = lockWhole(cache.entry(entry.id))
+    const locks = await lockWhole(cache.entry(entry.id))
     if (locks === undefined) {
       pruned.busy.push(entry.id)
       continue
@@ -109,16 +109,16 @@ export async function pruneCache(cache: Cache, choice: PruneChoice, apply = true
 async function dropStaleLocks(cache: Cache): Promise<void> {
   for (const name of await readdir(join(cache.folder, 'locks'))) {
     if (!/^(url-)?[0-9a-f]{64}\.(download|image)$/.test(name)) continue
-    const lock = tryLockEntry(join(cache.folder, 'locks', name))
+    const lock = await lockIfFree(join(cache.folder, 'locks', name))
     if ('release' in lock) lock.release()
   }
 }
 
 /** Both locks of an entry, or none: undefined while a live process has one. */
-function lockWhole(paths: EntryPaths): EntryLock[] | undefined {
-  const download = tryLockEntry(paths.locks.download)
+async function lockWhole(paths: EntryPaths): Promise<EntryLock[] | undefined> {
+  const download = await lockIfFree(paths.locks.download)
   if ('heldBy' in download) return undefined
-  const image = tryLockEntry(paths.locks.image)
+  const image = await lockIfFree(paths.locks.image)
   if (!('heldBy' in image)) return [download, image]
   download.release()
   return undefined

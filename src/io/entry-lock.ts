@@ -39,7 +39,7 @@ const TORN_MS = 5_000
 
 /**
  * Take the lock, or say who has it.
- * @returns the process number of the live holder, when there is one
+ * @returns the process number of the live holder, when there is one; 0: a lock without its text (yet)
  */
 export function tryLockEntry(path: string): EntryLock | { heldBy: number } {
   const mine: Holder = {
@@ -53,6 +53,15 @@ export function tryLockEntry(path: string): EntryLock | { heldBy: number } {
   if (found !== undefined && !isGone(found)) return { heldBy: found.holder?.pid ?? 0 }
   if (found !== undefined) remove(path, found)
   return create(path, mine) ? hold(path, mine) : { heldBy: look(path)?.holder?.pid ?? 0 }
+}
+
+/** Take the lock, or say who has it; whose a torn one is, the next moments show. */
+export async function lockIfFree(path: string): Promise<EntryLock | { heldBy: number }> {
+  for (;;) {
+    const lock = tryLockEntry(path)
+    if ('release' in lock || lock.heldBy !== 0) return lock
+    await sleep(POLL_MS)
+  }
 }
 
 /**

@@ -292,6 +292,14 @@ for (const { name, choose, left } of prunes) {
   })
 }
 
+test('prune waits until a lock without a name in it is known to be a dead one’s', async (t) => {
+  const { cache, a, b, c } = await filled(t)
+  for (const lock of Object.values(cache.entry(a).locks)) writeFileSync(lock, '')
+  const pruned = await pruneCache(cache, { everything: true })
+  assert.deepEqual([pruned.removed, pruned.busy], [[a, b, c].sort(), []])
+  assert.deepEqual(readdirSync(join(cache.folder, 'locks')), [])
+})
+
 test('prune touches only what is named as the cache names things', async (t) => {
   const cache = await openCache(tempFolder(t))
   writeFileSync(join(cache.folder, 'downloads', 'my notes.txt'), 'x')

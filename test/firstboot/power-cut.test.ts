@@ -16,10 +16,10 @@ function armCut(pi: FakePi): void {
     stub(
       pi,
       name,
-      `n=; while [ -z "$n" ]; do read -r n <'${pi.folder}/count' || :; done; n=$((n + 1)); echo $n >'${pi.folder}/count'
-[ $n -ne "\${CUT_BEFORE:-0}" ] || kill -9 0
+      `printf x >>'${pi.folder}/count'; n=$(wc -c <'${pi.folder}/count')
+[ "$n" -lt "\${CUT_BEFORE:-1000000}" ] || kill -9 0
 ${real}; status=$?
-[ $n -ne "\${CUT_AFTER:-0}" ] || kill -9 0
+[ "$n" -lt "\${CUT_AFTER:-1000000}" ] || kill -9 0
 exit $status`,
     )
   }
@@ -32,7 +32,7 @@ const steps = {
 
 /** Install, run the steps; undefined after a skip. */
 function firstBoot(pi: FakePi, env: Record<string, string> = {}): void {
-  lay(pi.folder, { count: '0\n' })
+  lay(pi.folder, { count: '' })
   const installed = install(pi, env)
   if (installed.signal === null) runSteps(pi, env)
 }
@@ -60,7 +60,7 @@ for (const when of ['CUT_BEFORE', 'CUT_AFTER']) {
     if (whole === undefined) return
     armCut(whole)
     firstBoot(whole)
-    const points = Number(readFileSync(join(whole.folder, 'count'), 'utf8'))
+    const points = readFileSync(join(whole.folder, 'count')).length
     assert.ok(points > 100, `only ${points} points were counted`)
     // The second boot of the whole run, so that both sides have booted twice.
     const expected = endState(whole)
@@ -70,7 +70,7 @@ for (const when of ['CUT_BEFORE', 'CUT_AFTER']) {
       const pi = fakePi(t, { steps })
       if (pi === undefined) return
       armCut(pi)
-      lay(pi.folder, { count: '0\n' })
+      lay(pi.folder, { count: '' })
       const cut = install(pi, { [when]: String(point) })
       const inside = cut.signal === 'SIGKILL' || runSteps(pi, { [when]: String(point) }).signal === 'SIGKILL'
       // Both ends of a pipe count at once, so the very last points may be missed.
@@ -79,7 +79,7 @@ for (const when of ['CUT_BEFORE', 'CUT_AFTER']) {
       cuts++
       // Power comes back: the trigger is still there, or our unit takes over.
       const trigger = readFileSync(join(pi.boot, 'cmdline.txt'), 'utf8').includes('systemd.run=')
-      lay(pi.folder, { count: '0\n' })
+      lay(pi.folder, { count: '' })
       if (trigger) install(pi)
       runSteps(pi)
       const { 'root/clock': clock, ...state } = endState(pi)
