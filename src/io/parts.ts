@@ -5,7 +5,7 @@
  * given: a container that shares the folder has others.
  */
 import { createHash } from 'node:crypto'
-import { statSync } from 'node:fs'
+import { lstatSync } from 'node:fs'
 import { readdir, rm } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { isRunning, processPlace, programOf } from './processes.ts'
@@ -52,7 +52,7 @@ export async function listDead(folder: string, start: string): Promise<string[]>
 }
 
 function isLongAgo(path: string): boolean {
-  const { mtimeMs } = statSync(path, { throwIfNoEntry: false }) ?? {}
+  const { mtimeMs } = lstatSync(path, { throwIfNoEntry: false }) ?? {}
   return mtimeMs !== undefined && Date.now() - mtimeMs > LONG_AGO_MS
 }
 

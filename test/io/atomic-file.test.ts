@@ -1,7 +1,7 @@
 /** Files that appear whole, and what killed processes left beside them. */
 import assert from 'node:assert/strict'
 import { spawn, spawnSync } from 'node:child_process'
-import { readdirSync, readFileSync, statSync, utimesSync, writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync, statSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { createFileAtomically, writeFileAtomically } from '../../src/io/atomic-file.ts'
@@ -67,6 +67,14 @@ test('a number of another place says nothing: its part is dead when it is a day 
   utimesSync(join(folder, old), dayBefore, dayBefore)
   await clearDeadParts(join(folder, 'file'))
   assert.deepEqual(readdirSync(folder), [fresh])
+})
+
+test('a name of another place that leads round in a circle is nobody’s business', async (t) => {
+  const folder = tempFolder(t)
+  const name = part(deadPid(), '01234567')
+  symlinkSync(name, join(folder, name))
+  await clearDeadParts(join(folder, 'file'))
+  assert.deepEqual(readdirSync(folder), [name])
 })
 
 test('a container is a place of its own', (t) => {
