@@ -204,7 +204,8 @@ const prune: Action = async (args, context) => {
   const { output, world } = context
   const lock = await readLock(lockPath(args, world))
   const keep = new Set([...lock.images.values()].map((image) => image.download.sha256))
-  const pruned = await pruneCache(await cacheOf(args, context), args.all ? { everything: true } : { keep })
+  const choice = args.all ? ({ everything: true } as const) : { keep }
+  const pruned = await pruneCache(await cacheOf(args, context), choice, world.signal)
   output.print(`${pruned.removed.length} images removed, ${formatBytes(pruned.freedBytes)} freed`)
   for (const id of pruned.busy) output.note(`${id} is in use by another process, left alone`)
   return { ...pruned }

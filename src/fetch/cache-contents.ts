@@ -84,13 +84,19 @@ export interface Pruned {
 /**
  * Remove the chosen entries, and in every other entry what is not whole.
  * @param apply false: only say what would go
+ * @throws the signal's reason, between two entries or while a lock is waited for
  */
-export async function pruneCache(cache: Cache, choice: PruneChoice, apply = true): Promise<Pruned> {
+export async function pruneCache(
+  cache: Cache,
+  choice: PruneChoice,
+  signal: AbortSignal,
+  apply = true,
+): Promise<Pruned> {
   const pruned: Pruned = { removed: [], freedBytes: 0, busy: [] }
   for (const entry of await listCache(cache)) {
     const whole = isChosen(entry, choice)
     if (!whole && entry.partialBytes === 0) continue
-    const locks = await lockWhole(cache.entry(entry.id))
+    const locks = await lockWhole(cache.entry(entry.id), signal)
     if (locks === undefined) {
       pruned.busy.push(entry.id)
       continue
@@ -101,25 +107,30 @@ export async function pruneCache(cache: Cache, choice: PruneChoice, apply = true
       for (const lock of locks) lock.release()
     }
   }
-  if (apply) await dropStaleLocks(cache)
+  if (apply) await dropStaleLocks(cache, signal)
   return pruned
 }
 
 /** Locks of killed processes whose entries nobody asked for since. */
-async function dropStaleLocks(cache: Cache): Promise<void> {
+async function dropStaleLocks(cache: Cache, signal: AbortSignal): Promise<void> {
   for (const name of await readdir(join(cache.folder, 'locks'))) {
     if (!/^(url-)?[0-9a-f]{64}\.(download|image)$/.test(name)) continue
-    const lock = await lockIfFree(join(cache.folder, 'locks', name))
+    const lock = await lockIfFree(join(cache.folder, 'locks', name), signal)
     if ('release' in lock) lock.release()
   }
 }
 
 /** Both locks of an entry, or none: undefined while a live process has one. */
-async function lockWhole(paths: EntryPaths): Promise<EntryLock[] | undefined> {
-  const download = await lockIfFree(paths.locks.download)
+async function lockWhole(paths: EntryPaths, signal: AbortSignal): Promise<EntryLock[] | undefined> {
+  const download = await lockIfFree(paths.locks.download, signal)
   if ('heldBy' in download) return undefined
-  const image = await lockIfFree(paths.locks.image)
-  if (!('heldBy' in image)) return [download, image]
+  try {
+    const image = await lockIfFree(paths.locks.image, signal)
+    if (!('heldBy' in image)) return [download, image]
+  } catch (error) {
+    download.release()
+    throw error
+  }
   download.release()
   return undefined
 }

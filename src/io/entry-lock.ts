@@ -55,12 +55,13 @@ export function tryLockEntry(path: string): EntryLock | { heldBy: number } {
   return create(path, mine) ? hold(path, mine) : { heldBy: look(path)?.holder?.pid ?? 0 }
 }
 
-/** Take the lock, or say who has it; whose a torn one is, the next moments show. */
-export async function lockIfFree(path: string): Promise<EntryLock | { heldBy: number }> {
+/** Take the lock, or say who has it; whose a torn one is, the next moments show. @throws the signal's reason */
+export async function lockIfFree(path: string, signal: AbortSignal): Promise<EntryLock | { heldBy: number }> {
   for (;;) {
+    signal.throwIfAborted()
     const lock = tryLockEntry(path)
     if ('release' in lock || lock.heldBy !== 0) return lock
-    await sleep(POLL_MS)
+    await pause(signal)
   }
 }
 

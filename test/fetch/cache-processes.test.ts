@@ -13,6 +13,8 @@ import { pruneCache } from '../../src/fetch/cache-contents.ts'
 import { tempFolder } from '../support/temp.ts'
 import { lockedImage, noise, sendFile, serve, sha256 } from './support.ts'
 
+const never = new AbortController().signal
+
 const bytes = noise(2_500_000, 8)
 
 interface Child {
@@ -50,7 +52,7 @@ test('two processes at once: one download, one unpacking, both right', async (t)
   assert.equal(second.output(), `waiting for process ${first.process.pid}, which works on ${image.key}\n`)
 
   const cache = await openCache(folder)
-  const pruned = await pruneCache(cache, { everything: true })
+  const pruned = await pruneCache(cache, { everything: true }, never)
   assert.deepEqual(pruned, { removed: [], freedBytes: 0, busy: [sha256(bytes)] }, 'prune leaves it alone')
 
   for (const send of held) send()
@@ -108,12 +110,12 @@ test('killed at many moments: what has its final name is whole, and a second run
     clearTimeout(timer)
     if (existsSync(paths.download)) assert.equal(sha256(readFileSync(paths.download)), sha256(bytes))
     if (existsSync(paths.image)) assert.equal(sha256(readFileSync(paths.image)), sha256(bytes))
-    if (moment % 3 === 2) await pruneCache(await openCache(folder), { everything: true })
+    if (moment % 3 === 2) await pruneCache(await openCache(folder), { everything: true }, never)
   }
   const last = start(t, folder, image)
   assert.equal(await last.ended, 0, last.output())
   assert.deepEqual(readFileSync(paths.image), bytes)
-  await pruneCache(await openCache(folder), { everything: true })
+  await pruneCache(await openCache(folder), { everything: true }, never)
   for (const name of ['downloads', 'images', 'locks'])
     assert.deepEqual(readdirSync(join(folder, name)), [], name)
 })

@@ -10,7 +10,7 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { copyFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { pathToFileURL } from 'node:url'
 import type { LockedImage } from '../../src/catalog/locked-image.ts'
@@ -21,6 +21,8 @@ import { defaultCacheFolder, entryPaths } from '../../src/fetch/cache-folder.ts'
 import { fetchImage } from '../../src/fetch/fetch-image.ts'
 import { tempFolder } from '../support/temp.ts'
 import { eager, lockedImage, noise, openTestHttp, quiet, sendFile, serve, sha256 } from './support.ts'
+
+const never = new AbortController().signal
 
 const packed = noise(200_000, 11)
 const raw = noise(600_000, 12)
@@ -273,9 +275,9 @@ for (const { name, choose, left } of prunes) {
     const { cache, a, b, c } = await filled(t)
     const choice = choose({ a, b })
     const before = await listCache(cache)
-    const plan = await pruneCache(cache, choice, false)
+    const plan = await pruneCache(cache, choice, never, false)
     assert.deepEqual(await listCache(cache), before, 'a rehearsal removes nothing')
-    const pruned = await pruneCache(cache, choice)
+    const pruned = await pruneCache(cache, choice, never)
     assert.deepEqual(pruned, plan)
     const kept = { none: [], b: [b], ab: [a, b] }[left].sort()
     assert.deepEqual(
@@ -295,16 +297,28 @@ for (const { name, choose, left } of prunes) {
 test('prune waits until a lock without a name in it is known to be a dead one’s', async (t) => {
   const { cache, a, b, c } = await filled(t)
   for (const lock of Object.values(cache.entry(a).locks)) writeFileSync(lock, '')
-  const pruned = await pruneCache(cache, { everything: true })
+  const pruned = await pruneCache(cache, { everything: true }, never)
   assert.deepEqual([pruned.removed, pruned.busy], [[a, b, c].sort(), []])
   assert.deepEqual(readdirSync(join(cache.folder, 'locks')), [])
+})
+
+test('prune can be stopped while it waits for a lock', async (t) => {
+  const { cache, a } = await filled(t)
+  writeFileSync(cache.entry(a).locks.image, '')
+  const stopped = pruneCache(cache, { everything: true }, AbortSignal.abort(new Error('enough')))
+  await assert.rejects(stopped, /enough/)
+  const soon = new AbortController()
+  const waits = pruneCache(cache, { everything: true }, soon.signal)
+  setTimeout(() => soon.abort(new Error('enough')), 50)
+  await assert.rejects(waits, /enough/)
+  assert.deepEqual(readdirSync(join(cache.folder, 'locks')), [basename(cache.entry(a).locks.image)])
 })
 
 test('prune touches only what is named as the cache names things', async (t) => {
   const cache = await openCache(tempFolder(t))
   writeFileSync(join(cache.folder, 'downloads', 'my notes.txt'), 'x')
   mkdirSync(join(cache.folder, 'images', 'holiday'))
-  await pruneCache(cache, { everything: true })
+  await pruneCache(cache, { everything: true }, never)
   assert.ok(existsSync(join(cache.folder, 'downloads', 'my notes.txt')))
   assert.ok(existsSync(join(cache.folder, 'images', 'holiday')))
 })
