@@ -10,6 +10,7 @@ import type { AnyCommand, GlobalArgs } from './commands/command.ts'
 import { commands } from './commands/list.ts'
 import { PiimageError, UsageError } from './errors.ts'
 import { createOutput, type Output } from './report/output.ts'
+import { systemRefusal } from './system-refusal.ts'
 import { needsThreads, runWithThreads } from './thread-pool.ts'
 import { version } from './version.ts'
 import { processWorld, type World } from './world.ts'
@@ -151,8 +152,9 @@ function sayPlainly(message: string, verb: string | undefined): string {
   return text
 }
 
-function fail(error: unknown, world: World, output: Output): number {
+function fail(thrown: unknown, world: World, output: Output): number {
   output.close()
+  const error = systemRefusal(thrown) ?? thrown
   if (error instanceof PiimageError) {
     world.stderr.write(`piimage: ${error.message}\n${error.hint === undefined ? '' : `  ${error.hint}\n`}`)
     output.event('result', {

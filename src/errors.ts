@@ -1,7 +1,8 @@
 /**
  * Every failure a person can act on: `message` says what is wrong and where,
  * `hint` says what to do next. Code decides by class, never by reading text.
- * Anything else that reaches cli.ts is a bug in piimage and is shown with its
+ * Anything else that reaches cli.ts, and is not the system's refusal
+ * (./system-refusal.ts), is a bug in piimage and is shown with its
  * stack (exit status 1).
  */
 

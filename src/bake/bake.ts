@@ -9,7 +9,7 @@ import { createReadStream } from 'node:fs'
 import { rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import type { BlockReader, Range } from '../disk/blocks.ts'
-import { UsageError } from '../errors.ts'
+import { DriveError, UsageError } from '../errors.ts'
 import { syncFolder, writeFileAtomically } from '../io/atomic-file.ts'
 import { tryLockFile } from '../io/file-lock.ts'
 import { clearParts, partOf } from '../io/parts.ts'
@@ -52,20 +52,40 @@ export const bakedFileName = (name: string, format: BakeFormat): string =>
 
 /**
  * @throws {UsageError} another piimage makes the same file: each would describe the other's beside its own
+ * @throws {DriveError} there is no room
  * @throws the signal's reason when stopped; nothing but complete files is left behind
  */
 export async function bakeImage(request: BakeRequest, task: Task): Promise<Baked> {
   const path = join(request.folder, bakedFileName(request.name, request.format))
-  const lock = await tryLockFile(path, task.signal)
+  const lock = await tryLockFile(path, task.signal).catch((error) => {
+    throw cannotMake(path, error)
+  })
   if (!('release' in lock))
     throw new UsageError(`${path} is being made by another piimage (process ${lock.heldBy})`, {
       hint: 'Wait for it to end, or bake into another folder with --output DIR.',
     })
   try {
     return await makeFiles(request, path, task)
+  } catch (error) {
+    throw cannotMake(path, error)
   } finally {
     lock.release()
   }
+}
+
+/** What the system says of a file that it does not take; anything else as it is. */
+function cannotMake(path: string, error: unknown): unknown {
+  const { code = '', syscall, message } = error as Partial<NodeJS.ErrnoException>
+  if (syscall === undefined) return error
+  if (/^(ENOSPC|EDQUOT|EFBIG)$/.test(code))
+    return new DriveError(`there is no room for ${path} (${code}); no image was made`, {
+      hint: 'Free some space, or bake into another folder with --output DIR.',
+      cause: error,
+    })
+  return new UsageError(`${path} can't be made: ${message}`, {
+    hint: 'Check that its folder may be written to, or name another with --output DIR.',
+    cause: error,
+  })
 }
 
 async function makeFiles(request: BakeRequest, path: string, task: Task): Promise<Baked> {
