@@ -1,8 +1,8 @@
 /** `--address NODE=ADDRESS`: where a node is that the cluster file gives no fixed address. */
-import type { Cluster } from '../../cluster/node.ts'
-import { UsageError } from '../../errors.ts'
-import type { KnownAddresses } from '../../export/reach.ts'
-import { findNode } from './project.ts'
+import type { Cluster } from '../cluster/node.ts'
+import { UsageError } from '../errors.ts'
+import type { KnownAddresses } from '../export/reach.ts'
+import { findNode } from '../work/project.ts'
 
 /** @throws {UsageError} a node that is not there, or no address */
 export function parseAddresses(words: readonly string[], cluster: Cluster): KnownAddresses {

@@ -1,6 +1,6 @@
 /** A drive in words a person can tell two apart by. */
-import type { Drive } from '../../drives/drive.ts'
-import { formatBytes } from '../../units.ts'
+import type { Drive } from '../drives/drive.ts'
+import { formatBytes } from '../units.ts'
 
 /** `31.9 GB, USB, Generic SD/MMC, serial 2012…; bootfs, rootfs; mounted at /media/me/bootfs` */
 export function describeDrive(drive: Drive): string {

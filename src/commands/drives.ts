@@ -4,7 +4,7 @@ import { listDrives } from '../drives/list.ts'
 import { findRefusal } from '../drives/refusal.ts'
 import { formatTable } from '../report/table.ts'
 import { defineCommand } from './command.ts'
-import { describeDrive } from './support/describe-drive.ts'
+import { describeDrive } from './describe-drive.ts'
 
 interface DrivesArgs {
   all: boolean

@@ -8,9 +8,7 @@ import { resolve } from 'node:path'
 import type { Argv } from 'yargs'
 import { UsageError } from '../errors.ts'
 import { formatTable } from '../report/table.ts'
-import { type Context, defineCommand, type GlobalArgs } from './command.ts'
-import { openBases } from './support/base-image.ts'
-import { describeDrive } from './support/describe-drive.ts'
+import { openBases } from '../work/base-image.ts'
 import {
   type CardArgs,
   type CardTarget,
@@ -19,10 +17,12 @@ import {
   guardCard,
   type Outcome,
   summarise,
-} from './support/flash-card.ts'
-import { isOneOff, type OneOffArgs, oneOffFlags, openAnyProject } from './support/one-off.ts'
-import { type Pair, pairNodesWithDrives } from './support/pairs.ts'
-import { findNode, openProject, type Project } from './support/project.ts'
+} from '../work/flash-card.ts'
+import { isOneOff, type OneOffArgs, oneOffFlags, openAnyProject } from '../work/one-off.ts'
+import { findNode, openProject, type Project } from '../work/project.ts'
+import { type Context, defineCommand, type GlobalArgs } from './command.ts'
+import { describeDrive } from './describe-drive.ts'
+import { type Pair, pairNodesWithDrives } from './pairs.ts'
 
 interface FlashArgs extends CardArgs, OneOffArgs {
   drive: string[]
@@ -141,7 +141,7 @@ async function flashPairs(args: GlobalArgs & FlashArgs, context: Context): Promi
 
 /** Every node, as cards are put in. */
 async function flashBatch(args: GlobalArgs & FlashArgs, context: Context): Promise<object> {
-  const { runBatch } = await import('./support/batch.ts')
+  const { runBatch } = await import('../work/batch.ts')
   const project = await openProject(args, context)
   await project.keys()
   const nodes =

@@ -11,9 +11,9 @@ import { packageRoot } from '../package-root.ts'
 import type { Task } from '../progress.ts'
 import { formatTable } from '../report/table.ts'
 import { formatBytes } from '../units.ts'
+import { whileFileLocked } from '../work/file-lock.ts'
+import { cacheOf, lockPath } from '../work/project.ts'
 import { type Context, defineCommand, type GlobalArgs } from './command.ts'
-import { whileFileLocked } from './support/file-lock.ts'
-import { cacheOf, lockPath } from './support/project.ts'
 
 interface ImagesArgs {
   action: string
@@ -161,7 +161,7 @@ const fetchChosen: Action = async (args, context) => {
   const { output, world } = context
   const { fetchImage } = await import('../fetch/fetch-image.ts')
   const { openHttp } = await import('../fetch/http.ts')
-  const { openBases } = await import('./support/base-image.ts')
+  const { openBases } = await import('../work/base-image.ts')
   const bases = await openBases(args, context)
   const http = openHttp({ env: world.env })
   try {

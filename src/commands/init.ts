@@ -17,13 +17,13 @@ import { formats } from '../cluster/formats.ts'
 import { MistakesError, UsageError } from '../errors.ts'
 import { createFileAtomically } from '../io/atomic-file.ts'
 import { clearDeadParts } from '../io/parts.ts'
+import { expandHome, fromFolder } from '../io/portable-path.ts'
 import { createClusterKey } from '../secrets/cluster-key.ts'
+import { JOURNAL_FILE } from '../work/batch-journal.ts'
+import { CLUSTER_KEY_FILE } from '../work/project.ts'
+import { fillTemplate, readTemplate, schemaPath, type Template, templateNames } from '../work/template.ts'
 import type { World } from '../world.ts'
 import { type Context, defineCommand, type GlobalArgs } from './command.ts'
-import { JOURNAL_FILE } from './support/batch-journal.ts'
-import { expandHome, fromFolder } from './support/portable-path.ts'
-import { CLUSTER_KEY_FILE } from './support/project.ts'
-import { fillTemplate, readTemplate, schemaPath, type Template, templateNames } from './support/template.ts'
 
 interface InitArgs {
   dir: string

@@ -11,13 +11,13 @@ import { FatVolume } from '../disk/fat/volume.ts'
 import type { Partition } from '../disk/mbr.ts'
 import { openVolume } from '../disk/open-volume.ts'
 import { readPartitions } from '../disk/partitions.ts'
+import { openCard } from '../drives/open-card.ts'
 import { FormatError, UsageError } from '../errors.ts'
 import { formatTable } from '../report/table.ts'
 import { formatBytes } from '../units.ts'
+import { describePacked, lookIntoPacked, type PackedContent } from '../unpack/packed-file.ts'
 import { type Context, defineCommand } from './command.ts'
-import { openCard } from './support/open-card.ts'
-import { OS_FLAG } from './support/os-flag.ts'
-import { describePacked, lookIntoPacked, type PackedContent } from './support/packed-file.ts'
+import { OS_FLAG } from './os-flag.ts'
 
 interface InspectArgs {
   path: string
@@ -65,7 +65,7 @@ export const inspectCommand = defineCommand<InspectArgs>({
           hint: 'Say which node it should be: --node NAME',
         })
       }
-      const { checkCard } = await import('./support/check-card.ts')
+      const { checkCard } = await import('../work/check-card.ts')
       await checkCard(
         card,
         { name: args.path, node, ...(args.os === undefined ? {} : { os: args.os }) },

@@ -9,9 +9,9 @@
 import { models } from '../cluster/models.ts'
 import type { Cluster, Node } from '../cluster/node.ts'
 import { PartialError, UsageError } from '../errors.ts'
+import { lastWords, type NodeSsh, openNodeSsh, type SshArgs, sshFlags } from '../work/node-ssh.ts'
+import { findNode, openProject } from '../work/project.ts'
 import { defineCommand } from './command.ts'
-import { lastWords, type NodeSsh, openNodeSsh, type SshArgs, sshFlags } from './support/node-ssh.ts'
-import { findNode, openProject } from './support/project.ts'
 
 interface JoinArgs extends SshArgs {
   node?: string[]

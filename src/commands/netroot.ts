@@ -3,19 +3,19 @@ import { modelNames } from '../cluster/models.ts'
 import { UsageError } from '../errors.ts'
 import { onTrees } from '../netroot/disk-error.ts'
 import { rootModes } from '../netroot/root-mode.ts'
+import type { NetrootAction, NetrootArgs } from '../work/netroot/args.ts'
 import { defineCommand } from './command.ts'
-import type { NetrootAction, NetrootArgs } from './netroot/args.ts'
 
 /** Each loaded when it is asked for: looking at a boot needs nothing of what lays trees out. */
 const actions: Record<string, () => Promise<NetrootAction>> = {
-  'lay-out': async () => (await import('./netroot/lay-out.ts')).layOutAction,
-  diff: async () => (await import('./netroot/diff.ts')).diffAction,
-  rollback: async () => (await import('./netroot/rollback.ts')).rollbackAction,
-  prune: async () => (await import('./netroot/prune.ts')).pruneAction,
-  remove: async () => (await import('./netroot/remove.ts')).removeAction,
-  verify: async () => (await import('./netroot/verify.ts')).verifyAction,
-  status: async () => (await import('./netroot/status.ts')).statusAction,
-  adopt: async () => (await import('./netroot/adopt.ts')).adoptAction,
+  'lay-out': async () => (await import('../work/netroot/lay-out.ts')).layOutAction,
+  diff: async () => (await import('../work/netroot/diff.ts')).diffAction,
+  rollback: async () => (await import('../work/netroot/rollback.ts')).rollbackAction,
+  prune: async () => (await import('../work/netroot/prune.ts')).pruneAction,
+  remove: async () => (await import('../work/netroot/remove.ts')).removeAction,
+  verify: async () => (await import('../work/netroot/verify.ts')).verifyAction,
+  status: async () => (await import('../work/netroot/status.ts')).statusAction,
+  adopt: async () => (await import('../work/netroot/adopt.ts')).adoptAction,
 }
 
 export const netrootCommand = defineCommand<NetrootArgs>({

@@ -1,5 +1,5 @@
 /** Which node goes on which drive: `--node A --node B DRIVE DRIVE`, in order, or `--node A=DRIVE`. */
-import { UsageError } from '../../errors.ts'
+import { UsageError } from '../errors.ts'
 
 export interface Pair {
   node: string

@@ -2,11 +2,11 @@
 import { describeBootPlan } from '../customise/describe-boot-plan.ts'
 import type { FileChange } from '../customise/plan-boot.ts'
 import { formatBytes } from '../units.ts'
+import { openBases } from '../work/base-image.ts'
+import { buildNodeImage, type NodeImage } from '../work/node-image.ts'
+import { type OneOffArgs, oneOffFlags, openAnyProject } from '../work/one-off.ts'
+import { findNode } from '../work/project.ts'
 import { defineCommand } from './command.ts'
-import { openBases } from './support/base-image.ts'
-import { buildNodeImage, type NodeImage } from './support/node-image.ts'
-import { type OneOffArgs, oneOffFlags, openAnyProject } from './support/one-off.ts'
-import { findNode } from './support/project.ts'
 
 interface PlanArgs extends OneOffArgs {
   node?: string[]

@@ -1,9 +1,9 @@
 /** `piimage status`: asks every node over ssh how far it is: first boot, Docker, cluster. */
 import { formatTable } from '../report/table.ts'
+import { openNodeSsh, type SshArgs, sshFlags } from '../work/node-ssh.ts'
+import { askNode, hasFinished, type NodeStatus } from '../work/node-status.ts'
+import { findNode, openProject } from '../work/project.ts'
 import { defineCommand } from './command.ts'
-import { openNodeSsh, type SshArgs, sshFlags } from './support/node-ssh.ts'
-import { askNode, hasFinished, type NodeStatus } from './support/node-status.ts'
-import { findNode, openProject } from './support/project.ts'
 
 interface StatusArgs extends SshArgs {
   node?: string[]

@@ -1,8 +1,8 @@
 /** A drive or an image file, for reading. */
 import { realpathSync, statSync } from 'node:fs'
-import { listDrives } from '../../drives/list.ts'
-import { DriveError, UsageError } from '../../errors.ts'
-import { type FileReader, openFileReader } from '../../io/file-reader.ts'
+import { DriveError, UsageError } from '../errors.ts'
+import { type FileReader, openFileReader } from '../io/file-reader.ts'
+import { listDrives } from './list.ts'
 
 /**
  * @throws {UsageError} there is nothing at `path`, or it is a folder

@@ -1,8 +1,8 @@
 /** Which of a person's private keys opens a node: found by its public half, never read. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import type { Node } from '../../cluster/node.ts'
-import { parseAuthorizedKeys } from '../../secrets/authorized-keys.ts'
+import type { Node } from '../cluster/node.ts'
+import { parseAuthorizedKeys } from '../secrets/authorized-keys.ts'
 
 /** @returns for each node the `~/.ssh/…` file whose `.pub` is among the keys that may log in */
 export function findIdentityFiles(home: string): (node: Node) => string | undefined {

@@ -4,9 +4,9 @@
  *
  * Source: POSIX.1-2017, pax, "ustar Interchange Format".
  */
-import type { BlockReader } from '../../disk/blocks.ts'
-import { FormatError } from '../../errors.ts'
-import { type PackFormat, SNIFF_BYTES, sniff } from '../../unpack/sniff.ts'
+import type { BlockReader } from '../disk/blocks.ts'
+import { FormatError } from '../errors.ts'
+import { type PackFormat, SNIFF_BYTES, sniff } from './sniff.ts'
 
 export interface PackedContent {
   format: Exclude<PackFormat, 'img'>
@@ -57,7 +57,7 @@ function tellFormat(start: Uint8Array, path: string): PackFormat | undefined {
 }
 
 async function firstChunk(path: string, signal: AbortSignal): Promise<Uint8Array> {
-  const { unpackStream } = await import('../../unpack/unpack.ts')
+  const { unpackStream } = await import('./unpack.ts')
   const enough = new AbortController()
   let start: Uint8Array = new Uint8Array()
   try {

@@ -11,21 +11,21 @@
  * needed: an image in the cache needs neither.
  */
 import { rm, stat } from 'node:fs/promises'
-import type { ImageFormat, LockedImage } from '../../catalog/locked-image.ts'
-import { DigestError } from '../../digest.ts'
-import type { BlockReader } from '../../disk/blocks.ts'
-import { RangeFeed } from '../../disk/range-feed.ts'
-import { walkUsedRanges } from '../../disk/used-ranges.ts'
-import { FetchError, InterruptedError } from '../../errors.ts'
-import type { Cache, CachedImage } from '../../fetch/cache.ts'
-import { digestFile } from '../../io/digest-file.ts'
-import { openFileReader } from '../../io/file-reader.ts'
-import { type GrowingFile, openGrowingFile } from '../../io/growing-file.ts'
-import { Mark } from '../../io/mark.ts'
-import type { Task } from '../../progress.ts'
-import type { UnpackRequest } from '../../unpack/unpack.ts'
-import type { World } from '../../world.ts'
-import type { Context, GlobalArgs } from '../command.ts'
+import type { ImageFormat, LockedImage } from '../catalog/locked-image.ts'
+import type { Context, GlobalArgs } from '../commands/command.ts'
+import { DigestError } from '../digest.ts'
+import type { BlockReader } from '../disk/blocks.ts'
+import { RangeFeed } from '../disk/range-feed.ts'
+import { walkUsedRanges } from '../disk/used-ranges.ts'
+import { FetchError, InterruptedError } from '../errors.ts'
+import type { Cache, CachedImage } from '../fetch/cache.ts'
+import { digestFile } from '../io/digest-file.ts'
+import { openFileReader } from '../io/file-reader.ts'
+import { type GrowingFile, openGrowingFile } from '../io/growing-file.ts'
+import { Mark } from '../io/mark.ts'
+import type { Task } from '../progress.ts'
+import type { UnpackRequest } from '../unpack/unpack.ts'
+import type { World } from '../world.ts'
 import { cacheOf } from './project.ts'
 
 export interface BaseImage {
@@ -155,7 +155,7 @@ function fetchAndUnpack(
     checked.catch((error) => wrong.abort(error))
     const { key: subject, member, extracted: expected } = image
     const onGrowth = (bytes: number) => growing?.grow(bytes)
-    const { unpackFile } = await import('../../unpack/unpack.ts')
+    const { unpackFile } = await import('../unpack/unpack.ts')
     const unpacked = await unpackFile(
       {
         ...{ source, target, expected, subject, onGrowth },
@@ -199,8 +199,8 @@ async function startFetch(
   options: NetworkOptions,
   task: Task,
 ): Promise<Fetching> {
-  const { fetchImage } = await import('../../fetch/fetch-image.ts')
-  const { openHttp } = await import('../../fetch/http.ts')
+  const { fetchImage } = await import('../fetch/fetch-image.ts')
+  const { openHttp } = await import('../fetch/http.ts')
   const mark = new Mark()
   const { size } = image.download
   let begin = (_: Omit<Fetching, 'checked'>): void => {}

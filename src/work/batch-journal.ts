@@ -5,8 +5,8 @@
  */
 import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
-import { UsageError } from '../../errors.ts'
-import { writeFileAtomically } from '../../io/atomic-file.ts'
+import { UsageError } from '../errors.ts'
+import { writeFileAtomically } from '../io/atomic-file.ts'
 
 export const JOURNAL_FILE = '.piimage-batch.json'
 

@@ -6,10 +6,10 @@
 import { realpathSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Drive } from '../../drives/drive.ts'
-import { listDrives } from '../../drives/list.ts'
-import { PiimageError } from '../../errors.ts'
-import type { Context, GlobalArgs } from '../command.ts'
+import type { Context, GlobalArgs } from '../commands/command.ts'
+import type { Drive } from '../drives/drive.ts'
+import { listDrives } from '../drives/list.ts'
+import { PiimageError } from '../errors.ts'
 import { type CardArgs, guardCard } from './flash-card.ts'
 
 /** A card that is in, and may be written. */

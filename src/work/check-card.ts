@@ -1,9 +1,10 @@
 /** `inspect --check`: a card against the plan of a node, every byte that flash writes. */
-import type { BlockReader } from '../../disk/blocks.ts'
-import { DriveError } from '../../errors.ts'
-import { listDifferences } from '../../flash/compare.ts'
-import type { Task } from '../../progress.ts'
-import type { Context, GlobalArgs } from '../command.ts'
+
+import type { Context, GlobalArgs } from '../commands/command.ts'
+import type { BlockReader } from '../disk/blocks.ts'
+import { DriveError } from '../errors.ts'
+import { listDifferences } from '../flash/compare.ts'
+import type { Task } from '../progress.ts'
 import { openBases } from './base-image.ts'
 import { buildNodeImage } from './node-image.ts'
 import { findNode, openProject, withOs } from './project.ts'

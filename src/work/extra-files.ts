@@ -2,11 +2,11 @@
 import { readFileSync, statSync } from 'node:fs'
 import { basename, resolve } from 'node:path'
 import type { Argv } from 'yargs'
-import { type BootExtras, decodeText, type GivenText, readExtras } from '../../customise/extras.ts'
-import { bootPath } from '../../customise/resolve-overlay.ts'
-import { UsageError } from '../../errors.ts'
-import { formatBytes, MiB } from '../../units.ts'
-import type { Context, GlobalArgs } from '../command.ts'
+import type { Context, GlobalArgs } from '../commands/command.ts'
+import { type BootExtras, decodeText, type GivenText, readExtras } from '../customise/extras.ts'
+import { bootPath } from '../customise/resolve-overlay.ts'
+import { UsageError } from '../errors.ts'
+import { formatBytes, MiB } from '../units.ts'
 import { cacheOf } from './project.ts'
 
 export interface ExtraArgs {
@@ -76,8 +76,8 @@ async function openSources(
   context: Context,
 ): Promise<(source: string) => Promise<Uint8Array>> {
   const { world, output } = context
-  const { openHttp } = await import('../../fetch/http.ts')
-  const { openPublisherHttp } = await import('../../fetch/publisher-http.ts')
+  const { openHttp } = await import('../fetch/http.ts')
+  const { openPublisherHttp } = await import('../fetch/publisher-http.ts')
   const http = openPublisherHttp(
     await cacheOf(args, context),
     { http: openHttp({ env: world.env }), offline: args.offline },

@@ -1,8 +1,9 @@
 /** Commands that change a file which another piimage may be changing. */
-import { UsageError } from '../../errors.ts'
-import { type EntryLock, lockEntry } from '../../io/entry-lock.ts'
-import { lockOf, tryLockFile } from '../../io/file-lock.ts'
-import type { Context } from '../command.ts'
+
+import type { Context } from '../commands/command.ts'
+import { UsageError } from '../errors.ts'
+import { type EntryLock, lockEntry } from '../io/entry-lock.ts'
+import { lockOf, tryLockFile } from '../io/file-lock.ts'
 
 /** For changes that take a moment: wait for the other, saying so. @throws the signal's reason */
 export async function whileFileLocked<T>(

@@ -1,6 +1,6 @@
 /** The cluster's key → what a plan may ask of it for one node. */
-import type { NodeKeys } from '../../customise/plan-boot.ts'
-import type { ClusterKey } from '../../secrets/cluster-key.ts'
+import type { NodeKeys } from '../customise/plan-boot.ts'
+import type { ClusterKey } from '../secrets/cluster-key.ts'
 import {
   clusterAuthority,
   joinKey,
@@ -8,7 +8,7 @@ import {
   kubeadmToken,
   portainerPassword,
   sshHostKey,
-} from '../../secrets/identity.ts'
+} from '../secrets/identity.ts'
 
 export const nodeKeys = (key: ClusterKey): NodeKeys => ({
   hostKey: (node) => sshHostKey(key, node),

@@ -5,13 +5,13 @@
  * in later.
  */
 import { existsSync } from 'node:fs'
-import { readLocalFile } from '../../cluster/cluster-file.ts'
-import type { ParseOptions } from '../../cluster/judge.ts'
-import type { Cluster, Node } from '../../cluster/node.ts'
-import { findSecrets } from '../../customise/find-secrets.ts'
-import { PAYLOAD } from '../../customise/payload-paths.ts'
-import type { BootPlan } from '../../customise/plan-boot.ts'
-import { UsageError } from '../../errors.ts'
+import { readLocalFile } from '../cluster/cluster-file.ts'
+import type { ParseOptions } from '../cluster/judge.ts'
+import type { Cluster, Node } from '../cluster/node.ts'
+import { findSecrets } from '../customise/find-secrets.ts'
+import { PAYLOAD } from '../customise/payload-paths.ts'
+import type { BootPlan } from '../customise/plan-boot.ts'
+import { UsageError } from '../errors.ts'
 import type { Project } from './project.ts'
 
 /** Overlays that stand for what a person gives, or for a place in one cluster, which takes a key or a token. */

@@ -2,9 +2,9 @@
  * Whether two boot partitions hold the same files. `customise` edits what is
  * there, so it lays them out otherwise than `flash`, with the same outcome.
  */
-import type { BlockReader } from '../../disk/blocks.ts'
-import type { FatVolume } from '../../disk/fat/volume.ts'
-import { MOST_DIFFERENCES } from '../../flash/compare.ts'
+import type { BlockReader } from '../disk/blocks.ts'
+import type { FatVolume } from '../disk/fat/volume.ts'
+import { MOST_DIFFERENCES } from '../flash/compare.ts'
 import { openBootVolume } from './node-image.ts'
 
 /** @returns the first path, in order, that is not the same on both; undefined: they hold the same */

@@ -1,5 +1,5 @@
 /** `--shard I/N`: which of the nodes this run takes, so that N runs on N machines take each node once. */
-import { UsageError } from '../../errors.ts'
+import { UsageError } from '../errors.ts'
 
 export interface Shard {
   /** 1 to count. */

@@ -6,7 +6,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { type Document, isMap, isScalar, parse, parseDocument } from 'yaml'
-import { packageRoot } from '../../package-root.ts'
+import { packageRoot } from '../package-root.ts'
 
 export interface Template {
   name: string

@@ -4,9 +4,9 @@ import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'no
 import { dirname, join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { readCluster } from '../../src/cluster/cluster-file.ts'
-import { templateNames } from '../../src/commands/support/template.ts'
 import { packageRoot } from '../../src/package-root.ts'
 import { makeEd25519Key } from '../../src/secrets/ed25519-key.ts'
+import { templateNames } from '../../src/work/template.ts'
 import { runPiimage } from '../support/project.ts'
 import { tempFolder } from '../support/temp.ts'
 

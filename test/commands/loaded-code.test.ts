@@ -37,7 +37,7 @@ const PUBLIC_KEY =
 
 interface Use {
   args: string[]
-  /** Rooms of src/ and purposes of packages that it needs; `commands`, `report` and `arguments` always. */
+  /** Rooms of src/ and purposes of packages that it needs; `commands`, `work`, `report` and `arguments` always. */
   needs: string
   /** Status it ends with; default 0. */
   status?: number
@@ -85,7 +85,7 @@ test('no command loads what it does not use', (t) => {
   const surplus: Record<string, string[]> = {}
   for (const [name, use] of Object.entries(uses)) {
     const loaded = runAndList(project, name, use)
-    const needed = new Set(['arguments', 'commands', 'report', ...use.needs.split(' ')])
+    const needed = new Set(['arguments', 'commands', 'report', 'work', ...use.needs.split(' ')])
     const extra = [...loaded].filter(([part]) => !needed.has(part)).map(([, file]) => file)
     if (extra.length > 0) surplus[name] = extra
   }

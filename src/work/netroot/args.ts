@@ -1,12 +1,12 @@
 /** What every action of `piimage netroot` starts from. */
 import { resolve } from 'node:path'
 import type { Cluster, Model } from '../../cluster/node.ts'
+import type { Context, GlobalArgs } from '../../commands/command.ts'
 import type { Place } from '../../netroot/place.ts'
 import type { RootMode } from '../../netroot/served.ts'
 import { lockState, readServed } from '../../netroot/state.ts'
 import type { World } from '../../world.ts'
-import type { Context, GlobalArgs } from '../command.ts'
-import { openProject, type Project } from '../support/project.ts'
+import { openProject, type Project } from '../project.ts'
 
 export interface NetrootArgs {
   action: string

@@ -12,8 +12,8 @@ import type { GenerationSource } from '../../netroot/generation.ts'
 import type { ImageInput } from '../../netroot/plan.ts'
 import { readRootFacts, rootFilesOf } from '../../netroot/root-facts.ts'
 import type { Task } from '../../progress.ts'
-import type { BaseImage, BaseImages } from '../support/base-image.ts'
-import { newestTime, openBootVolume } from '../support/node-image.ts'
+import type { BaseImage, BaseImages } from '../base-image.ts'
+import { newestTime, openBootVolume } from '../node-image.ts'
 
 export interface NetrootImage {
   input: ImageInput

@@ -10,7 +10,7 @@ import { UsageError } from '../../errors.ts'
 import type { NodeInput } from '../../netroot/plan.ts'
 import { type ClusterKey, readClusterKey } from '../../secrets/cluster-key.ts'
 import { machineId } from '../../secrets/identity.ts'
-import { CLUSTER_KEY_FILE, findNode, type Project } from '../support/project.ts'
+import { CLUSTER_KEY_FILE, findNode, type Project } from '../project.ts'
 import type { NetrootImage, NetrootImages } from './images.ts'
 
 /** @throws {UsageError} no node boots from the network, or one that is named doesn't */

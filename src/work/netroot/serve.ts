@@ -1,4 +1,6 @@
 /** What is laid out → the servers' files, shown, written, or written and started. */
+
+import type { Context } from '../../commands/command.ts'
 import type { ServedCluster } from '../../netroot/served.ts'
 import { applyServers } from '../../servers/apply.ts'
 import { diffServers } from '../../servers/diff-files.ts'
@@ -8,7 +10,6 @@ import { readMachine } from '../../servers/read-machine.ts'
 import { readRecord, recordPath } from '../../servers/record.ts'
 import { renderServers } from '../../servers/render.ts'
 import type { ServerFile } from '../../servers/server-file.ts'
-import type { Context } from '../command.ts'
 import type { NetrootArgs, Stage } from './args.ts'
 
 /** Before anything is made. @throws {NetrootError} this machine can't serve, if it is to start now */

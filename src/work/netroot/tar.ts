@@ -4,11 +4,11 @@ import { createWriteStream } from 'node:fs'
 import { rename, rm } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { Writable } from 'node:stream'
+import type { Context } from '../../commands/command.ts'
 import { UsageError } from '../../errors.ts'
 import { writeNodeTar } from '../../netroot/node-tar.ts'
 import type { NetrootPlan } from '../../netroot/plan.ts'
 import type { Task } from '../../progress.ts'
-import type { Context } from '../command.ts'
 import type { NetrootImages } from './images.ts'
 
 /** @throws {UsageError} not exactly one node */
