@@ -8,10 +8,11 @@
 import type { Locale, Node, NodeInterface, OverlayUse, User, Wifi } from '../cluster/node.ts'
 import { type Mistake, MistakesError, UsageError } from '../errors.ts'
 import type { Secret } from '../secret.ts'
+import type { HostKey } from '../secrets/node-keys.ts'
+import { ARTIFACTS } from './artifacts.ts'
 import { type BootDraft, bytesOf } from './boot-draft.ts'
 import { mergeTrees } from './cloud-init.ts'
-import type { Edit, HostKey, SystemFactName, SystemFacts } from './edits.ts'
-import { MATERIAL } from './materials.ts'
+import type { Edit, SystemFactName, SystemFacts } from './edits.ts'
 import type { Overlay } from './overlay.ts'
 import { type ResolvedOverlay, resolveOverlay } from './resolve-overlay.ts'
 import type { Subject } from './values.ts'
@@ -117,10 +118,10 @@ function checkHostname(value: unknown, overlay: string): string {
 export function applyEdits(
   draft: BootDraft,
   resolved: readonly ResolvedOverlay[],
-  makeMaterial: (name: string, overlay: string) => Secret | string,
+  makeArtifact: (name: string, overlay: string) => Secret | string,
 ): void {
   for (const { name, edits, environment } of resolved) {
-    for (const edit of edits) applyEdit(draft, edit, (material) => makeMaterial(material, name))
+    for (const edit of edits) applyEdit(draft, edit, (artifact) => makeArtifact(artifact, name))
     Object.assign(draft.environment, environment)
   }
   for (const tree of resolved.flatMap(({ lastTrees }) => lastTrees)) {
@@ -128,7 +129,7 @@ export function applyEdits(
   }
 }
 
-function applyEdit(draft: BootDraft, edit: Edit, makeMaterial: (name: string) => Secret | string): void {
+function applyEdit(draft: BootDraft, edit: Edit, makeArtifact: (name: string) => Secret | string): void {
   switch (edit.kind) {
     case 'system':
       break
@@ -146,9 +147,9 @@ function applyEdit(draft: BootDraft, edit: Edit, makeMaterial: (name: string) =>
       break
     case 'materials':
       for (const name of edit.names) {
-        const material = makeMaterial(name)
-        if (typeof material === 'string') draft.payload.set(`${MATERIAL}/${name}`, bytesOf(material))
-        else draft.secretFiles.set(name, material)
+        const artifact = makeArtifact(name)
+        if (typeof artifact === 'string') draft.payload.set(`${ARTIFACTS}/${name}`, bytesOf(artifact))
+        else draft.secretFiles.set(name, artifact)
       }
       break
     case 'copies':

@@ -11,7 +11,7 @@
  * - `cloud-init`: a fragment merged into user-data, for images that have it.
  * - `file`: a file on the boot partition, or on the root file system (put there
  *   by the first boot).
- * - `materials`: texts made from the whole cluster or from its key (./materials.ts).
+ * - `materials`: texts made from the whole cluster or from its key (./artifacts.ts).
  * - `copy`: files from beside the cluster file, into the payload.
  * - `firstboot`: a script run once on the node, before or after it has network.
  *
@@ -19,17 +19,10 @@
  * ./overlay.ts reads the raw ones.
  */
 import type { Locale, NodeInterface, User, Wifi } from '../cluster/node.ts'
-import type { Secret } from '../secret.ts'
+import type { HostKey } from '../secrets/node-keys.ts'
 import type { TreeMap } from './cloud-init.ts'
 import type { CmdlineEdit } from './cmdline-txt.ts'
 import type { ConfigTxtLine } from './config-txt.ts'
-
-export interface HostKey {
-  /** OpenSSH private key file, with its line ends. */
-  privateKey: Secret
-  /** `ssh-ed25519 AAAA… comment`, without line end. */
-  publicLine: string
-}
 
 /** Facts that overlays ask for; what is undefined was not asked for and stays as the image has it. */
 export interface SystemFacts {

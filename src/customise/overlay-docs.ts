@@ -2,7 +2,7 @@
  * overlays/README.md, made from the overlays and the tables of this room, so
  * that it cannot fall behind them. A test compares the file with this output.
  */
-import { materialRows } from './materials.ts'
+import { artifactRows } from './artifacts.ts'
 import type { Overlay, ParameterSchema } from './overlay.ts'
 import { earlyOrder, networkOrder } from './step-order.ts'
 import { valueRows } from './values.ts'
@@ -37,7 +37,7 @@ export function formatOverlayDocs(overlays: ReadonlyMap<string, Overlay>): strin
     '',
     table(
       ['material', 'text'],
-      materialRows.map(({ name, meaning }) => [`\`${name}\``, meaning]),
+      artifactRows.map(({ name, meaning }) => [`\`${name}\``, meaning]),
     ),
     '',
     '## Order of steps',

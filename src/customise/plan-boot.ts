@@ -13,17 +13,15 @@ import { createHash } from 'node:crypto'
 import type { LockedImage } from '../catalog/locked-image.ts'
 import type { Cluster, Node } from '../cluster/node.ts'
 import { FormatError } from '../errors.ts'
-import type { Secret } from '../secret.ts'
-import type { CertificateAuthority } from '../secrets/certificate-authority.ts'
+import type { NodeKeys } from '../secrets/node-keys.ts'
+import { makeArtifact } from './artifacts.ts'
 import { type BootDraft, bytesOf, emptyDraft } from './boot-draft.ts'
 import { type BootFiles, listTree, readText } from './boot-files.ts'
 import { editCmdline, formatCmdline, parseCmdline, withoutTrigger } from './cmdline-txt.ts'
 import { applyEdits, collectFacts, resolveOverlays } from './collect.ts'
 import { editConfigTxt } from './config-txt.ts'
-import type { HostKey } from './edits.ts'
 import { addExtraFiles, addMetaData, type BootExtras } from './extras.ts'
 import { checkFirmwareFiles } from './firmware-check.ts'
-import { makeMaterial } from './materials.ts'
 import { detectOs, familyOf } from './os/detect.ts'
 import type { DetectedOs } from './os/family.ts'
 import { isInitShell, SAVED_CMDLINE } from './os/init-shell.ts'
@@ -43,17 +41,6 @@ export interface BootRequest {
   extras?: BootExtras
   /** `--os`; else the node's `os:`, else what is found. */
   os?: string
-}
-
-/** Keys derived from the cluster's; called only if an overlay asks. */
-export interface NodeKeys {
-  hostKey(node: string): HostKey
-  /** With it a worker fetches its join token. */
-  joinKey(node: string): HostKey
-  kubeadmToken(): Secret
-  k3sToken(purpose: 'k3s-token' | 'k3s-agent-token'): Secret
-  authority(): CertificateAuthority
-  portainerPassword(): Secret
 }
 
 export interface FileChange {
@@ -97,7 +84,7 @@ export async function planBoot(request: BootRequest): Promise<BootPlan> {
   }
   await family.express(facts, draft, os, node)
   const before = draft.cmdline
-  applyEdits(draft, resolved, (name, overlay) => makeMaterial(name, overlay, subject, keys))
+  applyEdits(draft, resolved, (name, overlay) => makeArtifact(name, overlay, subject, keys))
   await family.finish(draft, os, node)
   if (request.extras !== undefined) addExtraFiles(request.extras, draft, facts)
 

@@ -9,7 +9,7 @@
 import type { LockedImage } from '../catalog/locked-image.ts'
 import type { Cluster, Node } from '../cluster/node.ts'
 import { UsageError } from '../errors.ts'
-import { lanOf } from './material/router-dnsmasq.ts'
+import { lanOf } from './artifact/router-dnsmasq.ts'
 import type { DetectedOs } from './os/family.ts'
 
 export interface Subject {

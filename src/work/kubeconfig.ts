@@ -3,9 +3,9 @@
  * goes through this program's memory and the connection; it is on no command line.
  */
 import type { Cluster, Node } from '../cluster/node.ts'
-import type { NodeKeys } from '../customise/plan-boot.ts'
 import { UsageError } from '../errors.ts'
 import { formatKubeconfig } from '../export/kubeconfig.ts'
+import type { NodeKeys } from '../secrets/node-keys.ts'
 import type { World } from '../world.ts'
 import { lastWords, openNodeSsh, type SshArgs } from './node-ssh.ts'
 import { askNode, hasFinished } from './node-status.ts'

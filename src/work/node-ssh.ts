@@ -14,12 +14,12 @@ import type { Argv } from 'yargs'
 import type { Cluster } from '../cluster/node.ts'
 import { parseAddresses } from '../commands/addresses.ts'
 import type { GlobalArgs } from '../commands/command.ts'
-import type { NodeKeys } from '../customise/plan-boot.ts'
 import { UsageError } from '../errors.ts'
 import { findIdentityFiles } from '../export/identity-file.ts'
 import { formatKnownHosts } from '../export/known-hosts.ts'
 import { formatSshConfig } from '../export/ssh-config.ts'
 import { listDead, ownName } from '../io/parts.ts'
+import type { NodeKeys } from '../secrets/node-keys.ts'
 import type { World } from '../world.ts'
 
 /** Flags of every command that talks to nodes. */

@@ -15,8 +15,8 @@ import { readOverlays } from '../customise/overlay.ts'
 import { UsageError } from '../errors.ts'
 import { packageRoot } from '../package-root.ts'
 import { ClusterKey } from '../secrets/cluster-key.ts'
+import { nodeKeys } from '../secrets/node-keys.ts'
 import { type ExtraArgs, extraFlags, readExtraArgs } from './extra-files.ts'
-import { nodeKeys } from './node-keys.ts'
 import { lockPath, openProject, type Project, withOs } from './project.ts'
 
 /** What says that there is no cluster file. Every name is a flag. */

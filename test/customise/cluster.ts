@@ -1,10 +1,9 @@
 /** A small cluster to plan for, and stock boot partitions as the publishers ship them. */
 import type { Cluster, Node, OverlayUse } from '../../src/cluster/node.ts'
-import type { HostKey } from '../../src/customise/edits.ts'
-import type { NodeKeys } from '../../src/customise/plan-boot.ts'
 import { Secret } from '../../src/secret.ts'
 import { ClusterKey } from '../../src/secrets/cluster-key.ts'
-import { nodeKeys } from '../../src/work/node-keys.ts'
+import type { HostKey, NodeKeys } from '../../src/secrets/node-keys.ts'
+import { nodeKeys } from '../../src/secrets/node-keys.ts'
 
 export const place = { file: 'cluster.yaml', line: 1, column: 1 }
 export const use = (name: string, parameters: Record<string, unknown> = {}): OverlayUse => ({

@@ -3,10 +3,10 @@
  * authority by which a worker knows the head. Its private key is the head's alone.
  */
 import { Secret } from '../../secret.ts'
-import type { MaterialRow } from '../materials.ts'
-import type { NodeKeys } from '../plan-boot.ts'
+import type { NodeKeys } from '../../secrets/node-keys.ts'
+import type { ArtifactRow } from '../artifact.ts'
 
-export const kubernetesRows: readonly MaterialRow[] = [
+export const kubernetesRows: readonly ArtifactRow[] = [
   {
     name: 'cluster-ca',
     meaning: "certificate of the cluster's authority, PEM",

@@ -1,9 +1,9 @@
 /** What a node's services need to know about the other nodes, and passwords of services. */
 import { Secret } from '../../secret.ts'
-import type { MaterialRow } from '../materials.ts'
+import type { ArtifactRow } from '../artifact.ts'
 import { formatRouterDnsmasq } from './router-dnsmasq.ts'
 
-export const clusterRows: readonly MaterialRow[] = [
+export const clusterRows: readonly ArtifactRow[] = [
   {
     name: 'router-dnsmasq',
     meaning: "dnsmasq's settings on the router: reservations by MAC, names of the nodes",

@@ -1,45 +1,39 @@
 /**
- * Texts an overlay can ask for by name: made from the whole cluster and from
- * its key, so that no overlay has to. `materials: [join-key]` in overlay.yaml
- * puts one into the node's payload.
+ * Artifacts: texts that piimage generates from the whole cluster and from its
+ * key, so that no overlay has to. `materials: [join-key]` in overlay.yaml puts
+ * one into the node's payload.
  *
  * A secret one travels in piimage/secrets/ and is found as `$secrets/<name>` on
  * the node; the others in piimage/material/, as `$payload/material/<name>`.
  */
 import { UsageError } from '../errors.ts'
 import type { Secret } from '../secret.ts'
-import { clusterRows } from './material/cluster.ts'
-import { joinRows } from './material/join.ts'
-import { kubernetesRows } from './material/kubernetes.ts'
-import type { NodeKeys } from './plan-boot.ts'
+import type { NodeKeys } from '../secrets/node-keys.ts'
+import { clusterRows } from './artifact/cluster.ts'
+import { joinRows } from './artifact/join.ts'
+import { kubernetesRows } from './artifact/kubernetes.ts'
+import type { ArtifactRow } from './artifact.ts'
 import type { Subject } from './values.ts'
 
-export interface MaterialRow {
-  name: string
-  meaning: string
-  /** A Secret, or a text that everybody may read; with its line ends. */
-  of: (subject: Subject, keys: NodeKeys) => Secret | string
-}
+export const artifactRows: readonly ArtifactRow[] = [...joinRows, ...kubernetesRows, ...clusterRows]
 
-export const materialRows: readonly MaterialRow[] = [...joinRows, ...kubernetesRows, ...clusterRows]
-
-/** Folder of the payload that holds those which are no secrets. */
-export const MATERIAL = 'material'
+/** Folder of the payload that holds those that are not secret. */
+export const ARTIFACTS = 'material'
 
 /**
  * @param keys undefined: the image is to be nobody's
- * @throws {UsageError} there is no such material, or it is made from the key
+ * @throws {UsageError} there is no such artifact, or it is made from the key
  */
-export function makeMaterial(
+export function makeArtifact(
   name: string,
   overlay: string,
   subject: Subject,
   keys: NodeKeys | undefined,
 ): Secret | string {
-  const row = materialRows.find((candidate) => candidate.name === name)
+  const row = artifactRows.find((candidate) => candidate.name === name)
   if (row === undefined)
     throw new UsageError(`overlay ${overlay} asks for the material ${name}, which does not exist`, {
-      hint: `There are ${materialRows.map((candidate) => candidate.name).join(', ')}.`,
+      hint: `There are ${artifactRows.map((candidate) => candidate.name).join(', ')}.`,
     })
   return row.of(subject, keys ?? noKeys(overlay))
 }

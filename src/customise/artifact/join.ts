@@ -10,14 +10,14 @@ import { contains, formatCidr, parseCidr, parseIpv4 } from '../../cluster/ipv4.t
 import { models } from '../../cluster/models.ts'
 import type { Cluster, Node } from '../../cluster/node.ts'
 import { formatKnownHost } from '../../secrets/known-hosts.ts'
-import type { MaterialRow } from '../materials.ts'
-import type { NodeKeys } from '../plan-boot.ts'
+import type { NodeKeys } from '../../secrets/node-keys.ts'
+import type { ArtifactRow } from '../artifact.ts'
 import { headOf } from './head.ts'
 
 /** What the forced command runs. */
 const BROKER = '/usr/local/sbin/piimage-join-token'
 
-export const joinRows: readonly MaterialRow[] = [
+export const joinRows: readonly ArtifactRow[] = [
   {
     name: 'join-key',
     meaning: "secret: this node's ssh key for fetching its join token from the head",
