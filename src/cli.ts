@@ -174,7 +174,11 @@ function fail(thrown: unknown, world: World, output: Output): number {
 const startedAs = process.argv[1]
 if (startedAs !== undefined && realpathSync(startedAs) === fileURLToPath(import.meta.url)) {
   const argv = process.argv.slice(2)
-  process.exitCode = needsThreads(argv, process.env)
-    ? await runWithThreads(startedAs, argv)
-    : await main(argv, processWorld())
+  const status = needsThreads(argv, process.env)
+    ? runWithThreads(startedAs, argv)
+    : main(argv, processWorld())
+  // No top-level await: the bundled program is a CommonJS module.
+  void status.then((value) => {
+    process.exitCode = value
+  })
 }

@@ -8,6 +8,7 @@
  * sixteen simulated cards: 22 s with 4 threads, 6 s with 64.
  */
 import { spawn } from 'node:child_process'
+import { ownProgram } from './own-program.ts'
 
 const THREADS = 64
 const NAME = 'UV_THREADPOOL_SIZE'
@@ -25,7 +26,8 @@ export function needsThreads(argv: readonly string[], env: Record<string, string
  * @returns its exit status
  */
 export function runWithThreads(program: string, argv: readonly string[]): Promise<number> {
-  const child = spawn(process.execPath, [...process.execArgv, program, ...argv], {
+  const [command, ...args] = ownProgram(program, ...argv)
+  const child = spawn(command, args, {
     stdio: ['inherit', 'inherit', 'inherit', 'ipc'],
     env: { ...process.env, [NAME]: String(THREADS) },
   })

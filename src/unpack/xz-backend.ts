@@ -4,12 +4,12 @@
  * `native`: @napi-rs/lzma, an optional dependency with prebuilt binaries; needs
  * Node 22.20. About 1.5 times as fast.
  * `wasm`: xz-decompress (xz-embedded compiled to WebAssembly), always there.
- * Knows LZMA2 only, with dictionaries up to 64 MiB. It is CommonJS without
- * detectable named exports, hence require.
+ * Knows LZMA2 only, with dictionaries up to 64 MiB.
  */
 import { createRequire } from 'node:module'
 import type { Duplex } from 'node:stream'
 import { ReadableStream } from 'node:stream/web'
+import xzDecompress from 'xz-decompress'
 import { MiB } from '../units.ts'
 
 export type XzBackend = 'wasm' | 'native'
@@ -23,9 +23,11 @@ export const ABILITIES: Record<XzBackend, { filters: readonly string[]; dictiona
   },
 }
 
+/** Not bundled, unlike everything else: it is optional, and has binaries for each platform. */
 const require = createRequire(import.meta.url)
 
-interface XzDecompress {
+/** CommonJS without detectable named exports. */
+const { XzReadableStream } = xzDecompress as unknown as {
   XzReadableStream: new (packed: ReadableStream<Uint8Array>) => ReadableStream<Uint8Array>
 }
 
@@ -55,7 +57,6 @@ export function decodeWholeXz(backend: XzBackend, pieces: Iterable<Uint8Array>):
 }
 
 function decodeWasm(pieces: Iterable<Uint8Array>): AsyncIterable<Uint8Array> {
-  const { XzReadableStream } = require('xz-decompress') as XzDecompress
   const iterator = pieces[Symbol.iterator]()
   const packed = new ReadableStream<Uint8Array>(
     {

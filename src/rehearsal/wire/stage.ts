@@ -7,6 +7,7 @@ import { once } from 'node:events'
 import { extname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { ServedCluster, ServedNode } from '../../netroot/served.ts'
+import { ownProgram } from '../../own-program.ts'
 import type { Rehearsed } from '../rehearse-node.ts'
 import { openTap } from './tap.ts'
 import { missingTool } from './tools.ts'
@@ -25,7 +26,7 @@ export type StageAnswer = 'ready' | { rehearsed: Rehearsed } | { failed: string 
 export async function rehearseOnWire(task: StageTask, slot: number, signal: AbortSignal): Promise<Rehearsed> {
   signal.throwIfAborted()
   const program = fileURLToPath(new URL(`./stage-process${extname(import.meta.url)}`, import.meta.url))
-  const child = spawn('unshare', ['--net', process.execPath, ...process.execArgv, program], {
+  const child = spawn('unshare', ['--net', ...ownProgram(program)], {
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
   })
   const stop = () => void child.kill('SIGKILL')
