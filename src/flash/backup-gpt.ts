@@ -18,11 +18,11 @@ const BACKUP_GPT_BYTES = 33 * SECTOR_BYTES
 export async function findStaleGpt(
   target: Target,
   imageLength: number,
-  headBytes: number,
+  bootAreaBytes: number,
   buffer: Buffer,
 ): Promise<{ offset: number; bytes: Buffer } | undefined> {
   const offset = alignDown(target.length - BACKUP_GPT_BYTES, ALIGN_BYTES)
-  if (target.kind === 'file' || offset < headBytes) return undefined
+  if (target.kind === 'file' || offset < bootAreaBytes) return undefined
   const bytes = buffer.subarray(0, target.length - offset)
   await readTarget(target, bytes, offset)
   const keep = Math.max(0, alignUp(imageLength, SECTOR_BYTES) - offset)

@@ -23,7 +23,7 @@ export interface CardRequest {
   verify: boolean
   /** Read the card first, and write only what differs. Default false. */
   changedOnly?: boolean
-  /** Whole MiB of zeroes are written only where the card holds anything else (./zero-cells.ts). Default true. */
+  /** Whole MiB of zeroes are written only where the card holds anything else (./zero-blocks.ts). Default true. */
   skipZeroes?: boolean
   /** First find out whether the card holds what it announces (./probe.ts); not with `changedOnly`. Default false. */
   probe?: boolean
@@ -59,7 +59,7 @@ export interface CardReport {
 }
 
 /** How many requests a drive is given at once: the second hides the pause between two. */
-export const LANES = 2
+export const CONCURRENCY = 2
 
 /** Many cards share this: their requests then become smaller, down to what drives still like. */
 const BUFFER_BYTES = 64 * MiB
@@ -70,7 +70,7 @@ const LEAST_REQUEST_BYTES = MiB
  * @param queueBytes what its drive takes at once (./queue-limits.ts)
  */
 export function requestBytesFor(cards: number, queueBytes = Number.POSITIVE_INFINITY): number {
-  const mostBytes = Math.min(BUFFER_BYTES / cards, queueBytes) / LANES
+  const mostBytes = Math.min(BUFFER_BYTES / cards, queueBytes) / CONCURRENCY
   let bytes = REQUEST_BYTES
   while (bytes > LEAST_REQUEST_BYTES && bytes > mostBytes) bytes /= 2
   return bytes

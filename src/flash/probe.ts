@@ -21,7 +21,7 @@
 import { randomBytes } from 'node:crypto'
 import { DriveError } from '../errors.ts'
 import { alignDown, formatBytes, KiB, MiB } from '../units.ts'
-import { inLanes } from './lanes.ts'
+import { inParallel } from './concurrency.ts'
 import type { Target } from './target.ts'
 import { flushTarget, readTarget, TargetFault, writeTarget } from './target-fault.ts'
 
@@ -186,10 +186,10 @@ class Probe {
     work: (buffer: Buffer, offset: number) => Promise<void>,
   ): Promise<void> {
     const { buffers, signal, onMark } = this.#job
-    await inLanes(buffers.length, offsets, async (offset, lane) => {
+    await inParallel(buffers.length, offsets, async (offset, worker) => {
       signal.throwIfAborted()
       try {
-        await work(buffers[lane] as Buffer, offset)
+        await work(buffers[worker] as Buffer, offset)
       } catch (error) {
         if (!(error instanceof TargetFault)) throw error
         refused.set(offset, error)

@@ -9,8 +9,8 @@
  * anything was set right is read back once more as a whole.
  */
 import { type BlockReader, type Range, readInto } from '../disk/blocks.ts'
+import { inParallel, orAborted } from './concurrency.ts'
 import { type Difference, describeDifference, findDifference } from './difference.ts'
-import { inLanes, orAborted } from './lanes.ts'
 import type { Target } from './target.ts'
 import { flushTarget, readTarget, writeTarget } from './target-fault.ts'
 
@@ -69,10 +69,10 @@ export async function readBack(job: ReadBack): Promise<ReadBackResult> {
 async function comparePieces(job: ReadBack): Promise<ReadBackResult> {
   const { target, image, requests, buffers, signal } = job
   const result: ReadBackResult = { damage: undefined, repaired: [] }
-  await inLanes(buffers.length, pieces(requests, halfOf(buffers)), async (piece, lane) => {
+  await inParallel(buffers.length, pieces(requests, halfOf(buffers)), async (piece, worker) => {
     if (result.damage !== undefined) return
     signal.throwIfAborted()
-    const [actual, expected] = halves(laneBuffer(buffers, lane), piece.length)
+    const [actual, expected] = halves(workerBuffer(buffers, worker), piece.length)
     await readTarget(target, actual, piece.offset)
     await readImage(image, piece, expected, signal)
     const inside = bytesInside(image, piece)
@@ -114,9 +114,9 @@ export async function listChanged(
 ): Promise<Range[]> {
   const { target, image, requests, buffers, blockBytes, signal } = job
   const changed: Range[] = []
-  await inLanes(buffers.length, pieces(requests, halfOf(buffers)), async (piece, lane) => {
+  await inParallel(buffers.length, pieces(requests, halfOf(buffers)), async (piece, worker) => {
     signal.throwIfAborted()
-    const [actual, expected] = halves(laneBuffer(buffers, lane), piece.length)
+    const [actual, expected] = halves(workerBuffer(buffers, worker), piece.length)
     await readTarget(target, actual, piece.offset)
     await readImage(image, piece, expected, signal)
     job.onRead(piece.length)
@@ -141,7 +141,7 @@ async function* pieces(
       yield { offset: offset + at, length: Math.min(mostBytes, length - at) }
 }
 
-const halfOf = (buffers: readonly Buffer[]): number => Math.floor(laneBuffer(buffers, 0).length / 2)
+const halfOf = (buffers: readonly Buffer[]): number => Math.floor(workerBuffer(buffers, 0).length / 2)
 
 function halves(buffer: Buffer, length: number): [Buffer, Buffer] {
   const half = Math.floor(buffer.length / 2)
@@ -152,8 +152,8 @@ function halves(buffer: Buffer, length: number): [Buffer, Buffer] {
 const bytesInside = (image: BlockReader, { offset, length }: Range): number =>
   Math.max(0, Math.min(length, image.length - offset))
 
-export function laneBuffer(buffers: readonly Buffer[], lane: number): Buffer {
-  const buffer = buffers[lane]
-  if (buffer === undefined) throw new Error(`there is no buffer for lane ${lane}`)
+export function workerBuffer(buffers: readonly Buffer[], worker: number): Buffer {
+  const buffer = buffers[worker]
+  if (buffer === undefined) throw new Error(`there is no buffer for worker ${worker}`)
   return buffer
 }

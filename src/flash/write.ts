@@ -2,7 +2,7 @@
  * One card: written, read back and compared, in an order that leaves no half
  * card bootable.
  *
- *   zero the first MiB, flush        the card no longer boots (./card-head.ts)
+ *   zero the first MiB, flush        the card no longer boots (./boot-area.ts)
  *   probe its size, where asked      (./probe.ts)
  *   everything after the first MiB   only the ranges that hold data; zeroes only where the card has others
  *   flush, read back, compare        past the page cache; bad ranges once more
@@ -25,16 +25,16 @@ import { allocateAligned } from '../io/aligned-buffer.ts'
 import type { Task } from '../progress.ts'
 import { alignUp, formatBytes } from '../units.ts'
 import { findStaleGpt } from './backup-gpt.ts'
-import { type CardReport, type CardRequest, LANES } from './card.ts'
-import { CardHead } from './card-head.ts'
+import { BootArea } from './boot-area.ts'
+import { type CardReport, type CardRequest, CONCURRENCY } from './card.ts'
+import { inParallel, orAborted } from './concurrency.ts'
 import { VerifyError } from './difference.ts'
-import { inLanes, orAborted } from './lanes.ts'
 import { CapacityError, MARK_BYTES, probeCapacity } from './probe.ts'
-import { laneBuffer, listChanged, readBack, readImage } from './read-back.ts'
+import { listChanged, readBack, readImage, workerBuffer } from './read-back.ts'
 import { planRequests, REQUEST_BYTES, type RequestBounds, streamRequests } from './requests.ts'
 import { ALIGN_BYTES } from './target.ts'
 import { commitTarget, describeFault, flushTarget, TargetFault, writeTarget } from './target-fault.ts'
-import { ZeroCells } from './zero-cells.ts'
+import { ZeroBlocks } from './zero-blocks.ts'
 
 const RETRIES = 2
 
@@ -52,10 +52,10 @@ export async function writeCard(request: CardRequest, task: Task): Promise<CardR
 class CardWriter {
   readonly #request: CardRequest
   readonly #task: Task
-  readonly #head: CardHead
+  readonly #bootArea: BootArea
   readonly #bounds: RequestBounds
   readonly #buffers: readonly Buffer[]
-  /** What the card holds after the head as it should: what is read back. */
+  /** What the card holds after the boot area as it should: what is read back. */
   readonly #requests: Range[] = []
   /** What was written, in order of offsets once all of it was. */
   readonly #written: Range[] = []
@@ -80,10 +80,10 @@ class CardWriter {
       throw new Error('a probe writes where changedOnly keeps what is there')
     this.#request = request
     this.#task = task
-    this.#head = new CardHead(target)
+    this.#bootArea = new BootArea(target)
     const end = Math.min(target.length, alignUp(image.length, ALIGN_BYTES))
-    this.#bounds = { begin: this.#head.length, end, mostBytes: requestBytes }
-    this.#buffers = allocateAligned(LANES, requestBytes)
+    this.#bounds = { begin: this.#bootArea.length, end, mostBytes: requestBytes }
+    this.#buffers = allocateAligned(CONCURRENCY, requestBytes)
   }
 
   async run(): Promise<CardReport> {
@@ -93,7 +93,7 @@ class CardWriter {
       if (requests !== undefined) await this.#writeInOrder(requests)
       else await orAborted(this.#request.verified(), this.#task.signal)
       this.#task.signal.throwIfAborted()
-      this.#head.finish()
+      this.#bootArea.finish()
       await commitTarget(this.#request.target)
     } catch (error) {
       throw await this.#explain(error)
@@ -145,16 +145,17 @@ class CardWriter {
         },
       })
     const changed = await list(this.#planAll())
-    const head = await list([{ offset: 0, length: this.#head.length }])
+    const bootArea = await list([{ offset: 0, length: this.#bootArea.length }])
     this.#verifySeconds += (performance.now() - started) / 1000
-    if (changed.length === 0 && head.length === 0 && (await this.#staleGpt()) === undefined) return undefined
+    if (changed.length === 0 && bootArea.length === 0 && (await this.#staleGpt()) === undefined)
+      return undefined
     return planRequests(changed, this.#bounds)
   }
 
   async #writeInOrder(requests: Iterable<Range> | AsyncIterable<Range>): Promise<void> {
     this.#totalBytes = Array.isArray(requests) ? this.#bytesOf(requests) : null
     this.#task.signal.throwIfAborted()
-    await this.#head.blank(() => this.#staleGpt())
+    await this.#bootArea.blank(() => this.#staleGpt())
     if (this.#request.probe === true) await this.#probe()
     await this.#writeRest(requests)
     await this.#compare(this.#requests)
@@ -167,7 +168,7 @@ class CardWriter {
     const { target } = this.#request
     const { signal, report } = this.#task
     // A mark beyond the end of a card that wraps may land in its first MiB.
-    this.#head.suspect()
+    this.#bootArea.suspect()
     const { capacity, bytesWritten } = await probeCapacity({
       target,
       buffers: this.#buffers,
@@ -182,13 +183,13 @@ class CardWriter {
     })
     this.#bytesProbed = bytesWritten
     if (capacity.kind !== 'whole')
-      throw new CapacityError(target.path, target.length, capacity, await this.#head.ensureUnbootable())
-    this.#head.trust()
+      throw new CapacityError(target.path, target.length, capacity, await this.#bootArea.ensureUnbootable())
+    this.#bootArea.trust()
   }
 
   #staleGpt() {
     const { target, image } = this.#request
-    return findStaleGpt(target, image.length, this.#head.length, laneBuffer(this.#buffers, 0))
+    return findStaleGpt(target, image.length, this.#bootArea.length, workerBuffer(this.#buffers, 0))
   }
 
   async #writeRest(requests: Iterable<Range> | AsyncIterable<Range>): Promise<void> {
@@ -197,14 +198,14 @@ class CardWriter {
     const started = performance.now()
     // What was compared already is known to differ.
     const look = (this.#request.skipZeroes ?? true) && !this.#request.changedOnly
-    const cells = look ? new ZeroCells(target) : undefined
+    const zeroes = look ? new ZeroBlocks(target) : undefined
     this.#report('write', 0)
-    await inLanes(LANES, requests, async (range, lane) => {
+    await inParallel(CONCURRENCY, requests, async (range, worker) => {
       signal.throwIfAborted()
       this.#requests.push(range)
-      const bytes = await readImage(image, range, laneBuffer(this.#buffers, lane), signal)
+      const bytes = await readImage(image, range, workerBuffer(this.#buffers, worker), signal)
       let missing = 0
-      for (const { offset, length } of (await cells?.listMissing(range, bytes)) ?? [range]) {
+      for (const { offset, length } of (await zeroes?.listMissing(range, bytes)) ?? [range]) {
         const at = offset - range.offset
         await this.#write(bytes.subarray(at, at + length), offset)
         missing += length
@@ -219,12 +220,12 @@ class CardWriter {
 
   /** All but the partition table, then, when that is safe on the medium, the table. */
   async #writeHead(): Promise<void> {
-    this.#head.suspect()
-    for (const part of this.#head.parts) {
+    this.#bootArea.suspect()
+    for (const part of this.#bootArea.parts) {
       const started = performance.now()
       this.#task.signal.throwIfAborted()
       const { target, image } = this.#request
-      const bytes = await readImage(image, part, laneBuffer(this.#buffers, 0), this.#task.signal)
+      const bytes = await readImage(image, part, workerBuffer(this.#buffers, 0), this.#task.signal)
       await this.#write(bytes, part.offset)
       await flushTarget(target)
       this.#writeSeconds += (performance.now() - started) / 1000
@@ -264,13 +265,13 @@ class CardWriter {
     this.#verifySeconds += (performance.now() - started) / 1000
     if (damage === undefined) return
     // On a card that wraps around, what was written last may lie where the zeroes were.
-    this.#head.suspect()
-    throw new VerifyError(this.#request.target.path, damage, await this.#head.ensureUnbootable())
+    this.#bootArea.suspect()
+    throw new VerifyError(this.#request.target.path, damage, await this.#bootArea.ensureUnbootable())
   }
 
   /** What the caller sees of a failure, after the card was made safe. */
   async #explain(error: unknown): Promise<unknown> {
-    const outcome = await this.#head.ensureUnbootable()
+    const outcome = await this.#bootArea.ensureUnbootable()
     const { target } = this.#request
     if (this.#task.signal.aborted)
       return new InterruptedError(`stopped while writing ${target.path}; ${outcome}`, {
@@ -286,14 +287,14 @@ class CardWriter {
   async #isGone(): Promise<boolean> {
     const { target } = this.#request
     if (target.kind === 'file') return false
-    return target.read(laneBuffer(this.#buffers, 0).subarray(0, ALIGN_BYTES), 0).then(
+    return target.read(workerBuffer(this.#buffers, 0).subarray(0, ALIGN_BYTES), 0).then(
       () => false,
       () => true,
     )
   }
 
   #bytesOf(requests: readonly Range[]): number {
-    return this.#head.length + requests.reduce((sum, { length }) => sum + length, 0)
+    return this.#bootArea.length + requests.reduce((sum, { length }) => sum + length, 0)
   }
 
   #report(phase: 'write' | 'verify' | 'check', bytes: number): void {

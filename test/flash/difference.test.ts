@@ -44,6 +44,23 @@ const cases: {
     looksLike: '1 bit flipped',
   },
   {
+    name: 'eight bits, the most that count as flipped',
+    damage: (bytes) => bytes.writeUInt8(bytes.readUInt8(70) ^ 0xff, 70),
+    offset: 70,
+    length: 1,
+    looksLike: '8 bits flipped',
+  },
+  {
+    name: 'nine bits in two bytes',
+    damage: (bytes) => {
+      bytes.writeUInt8(bytes.readUInt8(70) ^ 0xff, 70)
+      bytes.writeUInt8(bytes.readUInt8(71) ^ 1, 71)
+    },
+    offset: 70,
+    length: 2,
+    looksLike: 'it holds other data, perhaps what stood there before',
+  },
+  {
     name: 'zeroes to the end',
     damage: (bytes) => bytes.fill(0, 32 * KiB),
     offset: 32 * KiB,

@@ -1,17 +1,17 @@
 /** Work on items in order, a few at a time: the queue of requests a drive is given. */
 
 /**
- * Run `work` over `items` in `count` lanes. Each lane takes the next item when
- * it is done with its last; `lane` (0 … count-1) lets `work` own a buffer per lane.
+ * Run `work` over `items` with `count` workers. Each takes the next item when it is
+ * done with its last; `worker` (0 … count-1) lets `work` own a buffer per worker.
  * After a failure nothing new is started; what is under way ends first, so that
  * no request is left using a buffer or a file afterwards. Items that are still
  * to come then are not waited for.
  * @throws the first failure, of `work` or of `items`
  */
-export async function inLanes<Item>(
+export async function inParallel<Item>(
   count: number,
   items: Iterable<Item> | AsyncIterable<Item>,
-  work: (item: Item, lane: number) => Promise<void>,
+  work: (item: Item, worker: number) => Promise<void>,
 ): Promise<void> {
   const iterator = Symbol.asyncIterator in items ? items[Symbol.asyncIterator]() : items[Symbol.iterator]()
   let failure: { error: unknown } | undefined
@@ -23,18 +23,18 @@ export async function inLanes<Item>(
     failure ??= { error }
     stop()
   }
-  const runLane = async (lane: number) => {
+  const runWorker = async (worker: number) => {
     while (failure === undefined) {
       try {
         const next = await Promise.race([iterator.next(), stopped])
         if (next.done) return
-        await work(next.value, lane)
+        await work(next.value, worker)
       } catch (error) {
         fail(error)
       }
     }
   }
-  await Promise.all(Array.from({ length: count }, (_, lane) => runLane(lane)))
+  await Promise.all(Array.from({ length: count }, (_, worker) => runWorker(worker)))
   if (failure !== undefined) throw failure.error
 }
 

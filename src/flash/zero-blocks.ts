@@ -7,8 +7,8 @@
  * faster than it writes, so whole MiB of zeroes are looked at first, and
  * written only where the card holds anything else.
  *
- * On a used card that costs a small read per cell; one that holds zeroes at the
- * start of its cells only would cost more, and after a few of those no cell is
+ * On a used card that costs a small read per block; one that holds zeroes at the
+ * start of its blocks only would cost more, and after a few of those no block is
  * looked at any more. What is left unwritten is read back with the rest: a card
  * that is smaller than it claims may have put other bytes there since.
  */
@@ -18,15 +18,15 @@ import type { Target } from './target.ts'
 import { readTarget, TargetFault } from './target-fault.ts'
 
 /** What is looked at as one, at multiples of itself: what is left to write stays large and aligned. */
-const CELL_BYTES = MiB
-/** What of a cell is read first. */
+const BLOCK_BYTES = MiB
+/** What of a block is read first. */
 const SAMPLE_BYTES = 64 * KiB
 /** Read in vain: a tenth of a second of a card's time. */
 const MOST_WASTED_BYTES = 8 * MiB
 
 const zeroes = Buffer.alloc(SAMPLE_BYTES)
 
-export class ZeroCells {
+export class ZeroBlocks {
   readonly #target: Target
   #wastedBytes = 0
 
@@ -42,27 +42,27 @@ export class ZeroCells {
   async listMissing({ offset, length }: Range, bytes: Buffer): Promise<Range[]> {
     const missing: Range[] = []
     for (let at = offset; at < offset + length; ) {
-      const end = Math.min(offset + length, alignUp(at + 1, CELL_BYTES))
-      const cell = bytes.subarray(at - offset, end - offset)
-      const isThere = cell.length === CELL_BYTES && isZero(cell) && (await this.#isOnCard(cell, at))
+      const end = Math.min(offset + length, alignUp(at + 1, BLOCK_BYTES))
+      const block = bytes.subarray(at - offset, end - offset)
+      const isThere = block.length === BLOCK_BYTES && isZero(block) && (await this.#isOnCard(block, at))
       const last = missing.at(-1)
-      if (!isThere && last !== undefined && last.offset + last.length === at) last.length += cell.length
-      else if (!isThere) missing.push({ offset: at, length: cell.length })
+      if (!isThere && last !== undefined && last.offset + last.length === at) last.length += block.length
+      else if (!isThere) missing.push({ offset: at, length: block.length })
       at = end
     }
     return missing
   }
 
-  /** @param cell zeroes, before and after */
-  async #isOnCard(cell: Buffer, offset: number): Promise<boolean> {
+  /** @param block zeroes, before and after */
+  async #isOnCard(block: Buffer, offset: number): Promise<boolean> {
     const { kind, direct } = this.#target
     // Through a cache a drive's answer may be about another medium. A new file's holes are holes.
     if (this.#wastedBytes >= MOST_WASTED_BYTES || (kind === 'drive' && !direct)) return false
     for (const [from, to] of [
       [0, SAMPLE_BYTES],
-      [SAMPLE_BYTES, CELL_BYTES],
+      [SAMPLE_BYTES, BLOCK_BYTES],
     ] as const) {
-      const part = cell.subarray(from, to)
+      const part = block.subarray(from, to)
       if (await this.#readsZero(part, offset + from)) continue
       this.#wastedBytes += to
       part.fill(0)

@@ -8,64 +8,15 @@ import { VerifyError } from '../../src/flash/difference.ts'
 import { openFileTarget, type Target } from '../../src/flash/target.ts'
 import { writeCard } from '../../src/flash/write.ts'
 import { KiB, MiB } from '../../src/units.ts'
+import { memoryCard } from '../support/memory-card.ts'
 import { patternBytes } from '../support/pattern.ts'
 import { recordTask } from '../support/task.ts'
 import { tempFolder } from '../support/temp.ts'
 
-const CELLS = 8
-const IMAGE_BYTES = CELLS * MiB
+const BLOCKS = 8
+const IMAGE_BYTES = BLOCKS * MiB
 const data = patternBytes('data', MiB)
 const old = patternBytes('old', MiB)
-
-/** A card in memory: it says what it was asked. */
-interface MemoryCard {
-  target: Target
-  bytes: Buffer
-  written: number
-  read: number
-}
-
-interface Faults {
-  direct?: boolean
-  /** The card has fewer bytes than it claims: what lies beyond starts again at its start. */
-  realBytes?: number
-  /** Reads that start here fail. */
-  unreadable?: number
-}
-
-function memoryCard(
-  bytes: Buffer,
-  { direct = true, realBytes = bytes.length, unreadable }: Faults = {},
-): MemoryCard {
-  const card: MemoryCard = {
-    bytes,
-    written: 0,
-    read: 0,
-    target: {
-      kind: 'drive',
-      path: '/dev/card',
-      length: bytes.length,
-      direct,
-      async read(into, offset) {
-        if (offset === unreadable) throw Object.assign(new Error('unreadable'), { code: 'EIO' })
-        card.read += into.length
-        for (let at = 0; at < into.length; at += 4 * KiB) {
-          const from = (offset + at) % realBytes
-          bytes.copy(into, at, from, from + Math.min(4 * KiB, into.length - at))
-        }
-      },
-      async write(from, offset) {
-        card.written += from.length
-        for (let at = 0; at < from.length; at += 4 * KiB)
-          from.copy(bytes, (offset + at) % realBytes, at, Math.min(from.length, at + 4 * KiB))
-      },
-      flush: async () => {},
-      commit: async () => {},
-      close: async () => {},
-    },
-  }
-  return card
-}
 
 const flash = (target: Target, image: Buffer, options: Partial<CardRequest> = {}): Promise<CardReport> =>
   writeCard(
@@ -80,10 +31,10 @@ const flash = (target: Target, image: Buffer, options: Partial<CardRequest> = {}
     recordTask(),
   )
 
-/** Data in the first cell and in the given ones, zeroes elsewhere. */
-function imageWith(cells: readonly number[]): Buffer {
+/** Data in the first block and in the given ones, zeroes elsewhere. */
+function imageWith(blocks: readonly number[]): Buffer {
   const image = Buffer.alloc(IMAGE_BYTES)
-  for (const cell of [0, ...cells]) data.copy(image, cell * MiB)
+  for (const block of [0, ...blocks]) data.copy(image, block * MiB)
   return image
 }
 
@@ -108,7 +59,7 @@ test('on a used card every zero is written, and little is read in vain', async (
   assert.deepEqual(card.bytes, image)
   assert.equal(report.bytesWritten, IMAGE_BYTES)
   assert.equal(report.bytesFoundZero, 0)
-  assert.equal(card.read, (CELLS - 1) * 64 * KiB + backupGptBytes)
+  assert.equal(card.read, (BLOCKS - 1) * 64 * KiB + backupGptBytes)
 })
 
 /** The end of a drive is looked at for an old partition table. */
@@ -182,25 +133,25 @@ test('a new image file keeps holes where zeroes are', async (t) => {
 
 test('whatever lies on a card, it ends as the image is', async () => {
   const kinds = ['zero', 'data', 'start', 'end'] as const
-  const place = (bytes: Buffer, cell: number, kind: (typeof kinds)[number], source: Buffer) => {
+  const place = (bytes: Buffer, block: number, kind: (typeof kinds)[number], source: Buffer) => {
     const [from, to] = { zero: [0, 0], data: [0, MiB], start: [0, 4 * KiB], end: [MiB - 1, MiB] }[kind] as [
       number,
       number,
     ]
-    source.copy(bytes, cell * MiB + from, from, to)
+    source.copy(bytes, block * MiB + from, from, to)
   }
   const kind = fc.constantFrom(...kinds)
-  const cells = fc.array(fc.tuple(kind, kind), { minLength: CELLS, maxLength: CELLS })
+  const blocks = fc.array(fc.tuple(kind, kind), { minLength: BLOCKS, maxLength: BLOCKS })
   const sizes = fc.constantFrom(MiB, 2 * MiB, 4 * MiB)
   await fc.assert(
-    fc.asyncProperty(cells, sizes, fc.integer({ min: 0, max: 300 }), async (plan, requestBytes, shift) => {
+    fc.asyncProperty(blocks, sizes, fc.integer({ min: 0, max: 300 }), async (plan, requestBytes, shift) => {
       const image = Buffer.alloc(IMAGE_BYTES)
       const card = memoryCard(Buffer.alloc(IMAGE_BYTES + MiB))
-      for (const [cell, [inImage, onCard]] of plan.entries()) {
-        place(image, cell, inImage, data)
-        place(card.bytes, cell, onCard, old)
+      for (const [block, [inImage, onCard]] of plan.entries()) {
+        place(image, block, inImage, data)
+        place(card.bytes, block, onCard, old)
       }
-      // Ranges need not start at a cell.
+      // Ranges need not start at a block.
       const offset = shift * 4 * KiB
       const ranges = [{ offset, length: IMAGE_BYTES - offset }]
       const report = await flash(card.target, image, { ranges, requestBytes })

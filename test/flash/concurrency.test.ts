@@ -1,21 +1,21 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { inLanes, orAborted } from '../../src/flash/lanes.ts'
+import { inParallel, orAborted } from '../../src/flash/concurrency.ts'
 
 const tick = () => new Promise((resolve) => setImmediate(resolve))
 
-test('items are started in order, and never more at once than there are lanes', async () => {
+test('items are started in order, and never more at once than there are workers', async () => {
   const started: number[] = []
   const busy = new Set<number>()
-  await inLanes(
+  await inParallel(
     3,
     Array.from({ length: 20 }, (_, number) => number),
-    async (item, lane) => {
-      assert.ok(!busy.has(lane), 'a lane does one thing at a time')
-      busy.add(lane)
+    async (item, worker) => {
+      assert.ok(!busy.has(worker), 'a worker does one thing at a time')
+      busy.add(worker)
       started.push(item)
       await tick()
-      busy.delete(lane)
+      busy.delete(worker)
     },
   )
   assert.deepEqual(
@@ -29,7 +29,7 @@ test('after a failure nothing new starts, and what runs is waited for', async ()
   let slowEnded = false
   const wrong = new Error('item 1')
   await assert.rejects(
-    inLanes(2, [0, 1, 2, 3], async (item) => {
+    inParallel(2, [0, 1, 2, 3], async (item) => {
       if (item === 1) throw wrong
       await tick()
       await tick()
@@ -49,7 +49,7 @@ test('after a failure, items that are still to come are not waited for', async (
     await new Promise(() => {})
   }
   await assert.rejects(
-    inLanes(2, items(), async () => {
+    inParallel(2, items(), async () => {
       throw wrong
     }),
     wrong,

@@ -9,16 +9,16 @@ import { MiB } from '../units.ts'
 import { ALIGN_BYTES, type Target } from './target.ts'
 import { flushTarget, writeTarget } from './target-fault.ts'
 
-const HEAD_BYTES = MiB
+const BOOT_AREA_BYTES = MiB
 
-/** Blanks the heads of all cards; never written to. */
-let zeroHead: Buffer | undefined
+/** Blanks the boot areas of all cards; never written to. */
+let zeroedArea: Buffer | undefined
 const zeroes = (length: number): Buffer => {
-  zeroHead ??= allocateAligned(1, HEAD_BYTES)[0] as Buffer
-  return zeroHead.subarray(0, length)
+  zeroedArea ??= allocateAligned(1, BOOT_AREA_BYTES)[0] as Buffer
+  return zeroedArea.subarray(0, length)
 }
 
-export class CardHead {
+export class BootArea {
   readonly length: number
   readonly #target: Target
   /** `old`: untouched; `blanking`: may be old; `blank`: zero; `suspect`: may be bootable; `done`. */
@@ -26,7 +26,7 @@ export class CardHead {
 
   constructor(target: Target) {
     this.#target = target
-    this.length = Math.min(HEAD_BYTES, target.length)
+    this.length = Math.min(BOOT_AREA_BYTES, target.length)
   }
 
   /** In the order they are written in. */
