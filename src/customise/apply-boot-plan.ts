@@ -2,10 +2,11 @@
  * A boot plan onto a FAT volume. Nothing is decided here but whether there is
  * room: the system's own updates (kernels, initramfs) need some later on.
  */
+
+import type { BootFiles } from '../boot/boot-files.ts'
 import type { FatVolume } from '../disk/fat/volume.ts'
 import { FormatError } from '../errors.ts'
 import { formatBytes, MiB } from '../units.ts'
-import type { BootFiles } from './boot-files.ts'
 import type { BootPlan } from './plan-boot.ts'
 
 /** What must stay free on a volume of 128 MiB and more; on smaller ones the same share of it. */

@@ -2,12 +2,13 @@
  * A boot partition in the making: everything that overlays and the OS family
  * have asked for, before it becomes files (./plan-boot.ts).
  */
+
+import type { BootFiles } from '../boot/boot-files.ts'
+import type { TreeMap } from '../boot/cloud-init.ts'
+import type { CmdlineEdit } from '../boot/cmdline-txt.ts'
+import type { ConfigTxtLine } from '../boot/config-txt.ts'
+import type { RootFile, Step } from '../node/edits.ts'
 import type { Secret } from '../secret.ts'
-import type { BootFiles } from './boot-files.ts'
-import type { TreeMap } from './cloud-init.ts'
-import type { CmdlineEdit } from './cmdline-txt.ts'
-import type { ConfigTxtLine } from './config-txt.ts'
-import type { RootFile, Step } from './edits.ts'
 import { type EarlyStep, earlyOrder } from './step-order.ts'
 
 export interface BootDraft {
@@ -57,9 +58,6 @@ export function emptyDraft(boot: BootFiles, cmdline: string[]): BootDraft {
     warnings: [],
   }
 }
-
-const encoder = new TextEncoder()
-export const bytesOf = (text: string): Uint8Array => encoder.encode(text)
 
 /** Take out a secret to write it, and remember that it must not be shown. */
 export function reveal(draft: BootDraft, secret: Secret): string {

@@ -5,14 +5,16 @@
  * file's. Facts go to the OS family first, so that an overlay's own edits come
  * after, and over, what the system would do by itself.
  */
+
+import { bytesOf } from '../boot/boot-files.ts'
+import { mergeTrees } from '../boot/cloud-init.ts'
 import type { Locale, Node, NodeInterface, OverlayUse, User, Wifi } from '../cluster/node.ts'
 import { type Mistake, MistakesError, UsageError } from '../errors.ts'
+import type { Edit, SystemFactName, SystemFacts } from '../node/edits.ts'
 import type { Secret } from '../secret.ts'
 import type { HostKey } from '../secrets/node-keys.ts'
 import { ARTIFACTS } from './artifacts.ts'
-import { type BootDraft, bytesOf } from './boot-draft.ts'
-import { mergeTrees } from './cloud-init.ts'
-import type { Edit, SystemFactName, SystemFacts } from './edits.ts'
+import type { BootDraft } from './boot-draft.ts'
 import type { Overlay } from './overlay.ts'
 import { type ResolvedOverlay, resolveOverlay } from './resolve-overlay.ts'
 import type { Subject } from './values.ts'

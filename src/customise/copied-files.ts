@@ -9,8 +9,8 @@
 import { createHash } from 'node:crypto'
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
+import { bytesOf } from '../boot/boot-files.ts'
 import { UsageError } from '../errors.ts'
-import { bytesOf } from './boot-draft.ts'
 import type { Subject } from './values.ts'
 
 export interface RawCopy {

@@ -6,9 +6,9 @@
  * every other occurrence of a secret reads `<secret>`.
  */
 
+import { PAYLOAD } from '../boot/payload-paths.ts'
 import { formatDiff } from '../diff.ts'
 import { formatBytes } from '../units.ts'
-import { PAYLOAD } from './payload-paths.ts'
 import type { BootPlan, FileChange } from './plan-boot.ts'
 import { RECEIPT_FILE } from './receipt.ts'
 

@@ -9,9 +9,9 @@
  * its first boot, a person) is not ours to take back: it is planned over as it is.
  */
 import { createHash } from 'node:crypto'
-import { type BootFiles, listTree } from './boot-files.ts'
+import { type BootFiles, listTree } from '../boot/boot-files.ts'
+import { PAYLOAD } from '../boot/payload-paths.ts'
 import { findSecrets } from './find-secrets.ts'
-import { PAYLOAD } from './payload-paths.ts'
 import { type BootPlan, type BootRequest, type FileChange, planBoot } from './plan-boot.ts'
 import { parseReceipt, RECEIPT_FILE, type Receipt, type ReceiptFacts, withReceipt } from './receipt.ts'
 

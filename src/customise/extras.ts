@@ -6,8 +6,8 @@
  * for is merged over them. So `--hostname` wins over a `hostname:` in the file,
  * and a list (`runcmd`) has the file's entries first.
  */
-import { FormatError, UsageError } from '../errors.ts'
-import { type BootDraft, bytesOf } from './boot-draft.ts'
+
+import { bytesOf } from '../boot/boot-files.ts'
 import {
   formatUserData,
   formatYaml,
@@ -15,8 +15,10 @@ import {
   parseUserData,
   parseYamlMap,
   type TreeMap,
-} from './cloud-init.ts'
-import type { SystemFacts } from './edits.ts'
+} from '../boot/cloud-init.ts'
+import { FormatError, UsageError } from '../errors.ts'
+import type { SystemFacts } from '../node/edits.ts'
+import type { BootDraft } from './boot-draft.ts'
 import { findSecrets } from './find-secrets.ts'
 
 export interface BootExtras {

@@ -5,10 +5,11 @@
  *
  * Source: Raspberry Pi documentation, "Boot folder contents".
  */
+
+import type { BootFiles } from '../boot/boot-files.ts'
+import type { ConfigTxtLine } from '../boot/config-txt.ts'
 import type { Model } from '../cluster/node.ts'
 import { UsageError } from '../errors.ts'
-import type { BootFiles } from './boot-files.ts'
-import type { ConfigTxtLine } from './config-txt.ts'
 
 /** These have their firmware in flash and ignore the setting. */
 const inFlash: readonly Model[] = ['pi5', 'pi500', 'cm5']

@@ -17,12 +17,13 @@
  */
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { bytesOf } from '../boot/boot-files.ts'
+import { PAYLOAD } from '../boot/payload-paths.ts'
 import type { Cluster, Node } from '../cluster/node.ts'
+import { formatEnvFile } from '../env-file.ts'
+import type { SystemFacts } from '../node/edits.ts'
 import { packageRoot } from '../package-root.ts'
-import { type BootDraft, bytesOf, earlySteps, reveal, stepFile } from './boot-draft.ts'
-import type { SystemFacts } from './edits.ts'
-import { formatEnvFile } from './env-file.ts'
-import { PAYLOAD } from './payload-paths.ts'
+import { type BootDraft, earlySteps, reveal, stepFile } from './boot-draft.ts'
 import { earlyOrder, networkOrder } from './step-order.ts'
 
 /** Read by a re-customisation, by `inspect`, and by people. */

@@ -11,9 +11,10 @@
  * - In the content of files: `${sh:path}`, `${json:path}` or `${raw:path}`, so
  *   that the quoting is named. Anything else with `${` is the file's own.
  */
+
+import { quoteShell } from '../env-file.ts'
 import { UsageError } from '../errors.ts'
-import { quoteShell } from './env-file.ts'
-import { oneLine, showValue } from './plain-value.ts'
+import { oneLine, showValue } from '../plain-value.ts'
 
 /** @throws {UsageError} there is no such path, or this node has no such value */
 export type Lookup = (path: string) => unknown

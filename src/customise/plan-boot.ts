@@ -10,24 +10,24 @@
  * `customise` apply it (./apply-boot-plan.ts).
  */
 import { createHash } from 'node:crypto'
+import { type BootFiles, bytesOf, listTree, readText } from '../boot/boot-files.ts'
+import { editCmdline, formatCmdline, parseCmdline, withoutTrigger } from '../boot/cmdline-txt.ts'
+import { editConfigTxt } from '../boot/config-txt.ts'
+import { NODE_RECORD, PAYLOAD } from '../boot/payload-paths.ts'
 import type { LockedImage } from '../catalog/locked-image.ts'
 import type { Cluster, Node } from '../cluster/node.ts'
 import { FormatError } from '../errors.ts'
+import type { DetectedOs } from '../node/system.ts'
 import type { NodeKeys } from '../secrets/node-keys.ts'
+import { detectOs, familyOf } from '../systems/detect.ts'
+import { isInitShell, SAVED_CMDLINE } from '../systems/init-shell.ts'
 import { makeArtifact } from './artifacts.ts'
-import { type BootDraft, bytesOf, emptyDraft } from './boot-draft.ts'
-import { type BootFiles, listTree, readText } from './boot-files.ts'
-import { editCmdline, formatCmdline, parseCmdline, withoutTrigger } from './cmdline-txt.ts'
+import { type BootDraft, emptyDraft } from './boot-draft.ts'
 import { applyEdits, collectFacts, resolveOverlays } from './collect.ts'
-import { editConfigTxt } from './config-txt.ts'
 import { addExtraFiles, addMetaData, type BootExtras } from './extras.ts'
 import { checkFirmwareFiles } from './firmware-check.ts'
-import { detectOs, familyOf } from './os/detect.ts'
-import type { DetectedOs } from './os/family.ts'
-import { isInitShell, SAVED_CMDLINE } from './os/init-shell.ts'
 import type { Overlay } from './overlay.ts'
 import { type NodeRecord, payloadFiles } from './payload.ts'
-import { NODE_RECORD, PAYLOAD } from './payload-paths.ts'
 
 export interface BootRequest {
   cluster: Cluster

@@ -4,9 +4,9 @@
  * receipt.
  */
 import { createHash } from 'node:crypto'
+import { PAYLOAD } from '../boot/payload-paths.ts'
 import { KiB } from '../units.ts'
 import { findSecrets } from './find-secrets.ts'
-import { PAYLOAD } from './payload-paths.ts'
 import type { BootPlan, FileChange } from './plan-boot.ts'
 
 export const RECEIPT_FILE = 'piimage-receipt.json'

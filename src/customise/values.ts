@@ -9,8 +9,8 @@
 import type { LockedImage } from '../catalog/locked-image.ts'
 import type { Cluster, Node } from '../cluster/node.ts'
 import { UsageError } from '../errors.ts'
+import type { DetectedOs } from '../node/system.ts'
 import { lanOf } from './artifact/router-dnsmasq.ts'
-import type { DetectedOs } from './os/family.ts'
 
 export interface Subject {
   node: Node

@@ -2,7 +2,7 @@
  * A root file system that comes as a tar, looked through once without unpacking
  * it: its boot files, and what the edits of a root depend on.
  */
-import { type BootFiles, bootFilesOf } from '../customise/boot-files.ts'
+import { type BootFiles, bootFilesOf } from '../boot/boot-files.ts'
 import { FormatError } from '../errors.ts'
 import type { Task } from '../progress.ts'
 import { ArchiveTree } from '../tree/archive-tree.ts'

@@ -5,10 +5,10 @@
  * root (./first-boot.ts).
  */
 
-import { SAVED_CMDLINE } from '../customise/os/init-shell.ts'
-import { PAYLOAD } from '../customise/payload-paths.ts'
+import { PAYLOAD } from '../boot/payload-paths.ts'
 import type { BootPlan } from '../customise/plan-boot.ts'
 import { RECEIPT_FILE } from '../customise/receipt.ts'
+import { SAVED_CMDLINE } from '../systems/init-shell.ts'
 
 export interface BootTree {
   /** Path → content, in place of the generation's. */

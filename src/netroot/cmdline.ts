@@ -14,7 +14,7 @@
  * Source: Linux, "Mounting the root filesystem via NFS"; klibc, ipconfig and
  * nfsmount.
  */
-import { formatCmdline } from '../customise/cmdline-txt.ts'
+import { formatCmdline } from '../boot/cmdline-txt.ts'
 import { STATE_PARAMETER } from './shared/segment.ts'
 
 export interface NetbootTarget {

@@ -8,7 +8,7 @@
  * starter, its seed lies there too and it may come first.
  */
 
-import { PAYLOAD } from '../customise/payload-paths.ts'
+import { PAYLOAD } from '../boot/payload-paths.ts'
 import type { BootPlan } from '../customise/plan-boot.ts'
 import { file, folder, link, type RootEdit } from './root-edit.ts'
 

@@ -5,11 +5,11 @@
  * in later.
  */
 import { existsSync } from 'node:fs'
+import { PAYLOAD } from '../boot/payload-paths.ts'
 import { readLocalFile } from '../cluster/cluster-file.ts'
 import type { ParseOptions } from '../cluster/judge.ts'
 import type { Cluster, Node } from '../cluster/node.ts'
 import { findSecrets } from '../customise/find-secrets.ts'
-import { PAYLOAD } from '../customise/payload-paths.ts'
 import type { BootPlan } from '../customise/plan-boot.ts'
 import { UsageError } from '../errors.ts'
 import type { Project } from './project.ts'

@@ -9,7 +9,7 @@ import {
   withBootScript,
   withInstanceId,
   withoutTrigger,
-} from '../../src/customise/cmdline-txt.ts'
+} from '../../src/boot/cmdline-txt.ts'
 import { FormatError, UsageError } from '../../src/errors.ts'
 
 const cases: { name: string; before: string; edit: CmdlineEdit; after: string }[] = [

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { type ConfigTxtLine, editConfigTxt } from '../../src/customise/config-txt.ts'
+import { type ConfigTxtLine, editConfigTxt } from '../../src/boot/config-txt.ts'
 import { FormatError, UsageError } from '../../src/errors.ts'
 
 const all = (key: string, value: string): ConfigTxtLine => ({ filter: 'all', key, value })

@@ -11,8 +11,8 @@ import {
   mergeTrees,
   parseUserData,
   type TreeMap,
-} from '../../src/customise/cloud-init.ts'
-import { formatEnvFile, quoteShell } from '../../src/customise/env-file.ts'
+} from '../../src/boot/cloud-init.ts'
+import { formatEnvFile, quoteShell } from '../../src/env-file.ts'
 import { FormatError, UsageError } from '../../src/errors.ts'
 import { tempFolder } from '../support/temp.ts'
 import { needTool, run } from '../support/tools.ts'

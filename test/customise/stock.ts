@@ -1,6 +1,5 @@
 /** Boot partitions as the publishers ship them: the text files that decide what the image is. */
-import { bytesOf } from '../../src/customise/boot-draft.ts'
-import { type BootFiles, bootFilesOf } from '../../src/customise/boot-files.ts'
+import { type BootFiles, bootFilesOf, bytesOf } from '../../src/boot/boot-files.ts'
 
 export type Files = Map<string, Uint8Array>
 

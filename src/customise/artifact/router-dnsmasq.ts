@@ -15,7 +15,7 @@ import {
 } from '../../cluster/ipv4.ts'
 import type { Cluster, Node, NodeInterface } from '../../cluster/node.ts'
 import { UsageError } from '../../errors.ts'
-import { showValue } from '../plain-value.ts'
+import { showValue } from '../../plain-value.ts'
 
 /** How many addresses are lent where the cluster file does not say which. */
 const LENT = 100

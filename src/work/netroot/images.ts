@@ -1,7 +1,8 @@
 /** Base images as netroot needs them: both file systems opened, and what the plan asks of the root. */
+
+import type { BootFiles } from '../../boot/boot-files.ts'
 import type { LockedImage } from '../../catalog/locked-image.ts'
 import { bootFilesOfVolume } from '../../customise/apply-boot-plan.ts'
-import type { BootFiles } from '../../customise/boot-files.ts'
 import { subReader } from '../../disk/blocks.ts'
 import { Ext4Volume } from '../../disk/ext4/volume.ts'
 import { openVolume } from '../../disk/open-volume.ts'

@@ -19,20 +19,22 @@
  * Source: hypriot/image-builder-rpi, `builder/files/etc/cloud/cloud.cfg` and
  * `builder/chroot-script.sh`; hypriot/flash.
  */
-import type { Node, NodeInterface, User } from '../../cluster/node.ts'
-import { type BootDraft, bytesOf, reveal } from '../boot-draft.ts'
-import { type BootFiles, readText } from '../boot-files.ts'
-import { foreignUserData, writeNetworkConfig, writeUserData } from '../cloud-facts.ts'
-import { formatYaml, mergeTrees, parseYamlMap, type TreeMap } from '../cloud-init.ts'
-import type { SystemFacts } from '../edits.ts'
-import { formatInterfacesD } from '../network/interfaces-d.ts'
-import { networkConfigV1 } from '../network/network-config.ts'
-import type { NetworkProfile } from '../network/profile.ts'
-import { formatWpaSupplicant } from '../network/wpa-supplicant.ts'
-import { profilesOf } from '../profiles.ts'
-import { acceptsPasswords, radioFacts, scriptFacts, scriptLocale, scriptNetwork } from '../scripted-facts.ts'
-import type { DetectedOs, OsFamily } from './family.ts'
+
+import { type BootFiles, bytesOf, readText } from '../boot/boot-files.ts'
+import { formatYaml, mergeTrees, parseYamlMap, type TreeMap } from '../boot/cloud-init.ts'
+import type { Node, NodeInterface, User } from '../cluster/node.ts'
+import { type BootDraft, reveal } from '../customise/boot-draft.ts'
+import type { SystemFacts } from '../node/edits.ts'
+import type { DetectedOs } from '../node/system.ts'
+import { foreignUserData, writeNetworkConfig, writeUserData } from './cloud-facts.ts'
+import type { OsFamily } from './family.ts'
 import { addInitScript, withInitShell } from './init-shell.ts'
+import { formatInterfacesD } from './network/interfaces-d.ts'
+import { networkConfigV1 } from './network/network-config.ts'
+import type { NetworkProfile } from './network/profile.ts'
+import { formatWpaSupplicant } from './network/wpa-supplicant.ts'
+import { profilesOf } from './profiles.ts'
+import { acceptsPasswords, radioFacts, scriptFacts, scriptLocale, scriptNetwork } from './scripted-facts.ts'
 
 const CLOCK_FILE = 'fake-hwclock.data'
 

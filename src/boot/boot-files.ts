@@ -1,9 +1,6 @@
 /**
- * The boot partition as this room sees it: names and bytes, no FAT.
- *
- * A `FatVolume` fits `BootVolume`; a map of files fits `BootFiles` in tests.
- * Paths are relative to the partition's root, with `/`, and match without
- * regard to case, as FAT does.
+ * A boot partition as names and bytes, whatever holds them. Paths are relative
+ * to its root, with `/`, and match without regard to case, as FAT does.
  */
 
 export interface BootEntry {
@@ -38,6 +35,9 @@ export function bootFilesOf(files: ReadonlyMap<string, Uint8Array>): BootFiles {
     },
   }
 }
+
+const encoder = new TextEncoder()
+export const bytesOf = (text: string): Uint8Array => encoder.encode(text)
 
 /** The text of a file, or undefined. A byte-order mark is dropped. */
 export async function readText(boot: BootFiles, path: string): Promise<string | undefined> {

@@ -15,7 +15,7 @@
  * (`next_arg`: quotes); systemd-run-generator(8).
  */
 import { FormatError, UsageError } from '../errors.ts'
-import { oneLine, showValue } from './plain-value.ts'
+import { oneLine, showValue } from '../plain-value.ts'
 
 /** Old boot loaders and kernels cut longer lines off (COMMAND_LINE_SIZE of 32-bit ARM). */
 const MAX_CMDLINE_BYTES = 1024

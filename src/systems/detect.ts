@@ -2,10 +2,12 @@
  * Which system is this? Asks each family in turn; the first that knows the
  * boot partition's files takes it. A new family is one line here.
  */
-import { FormatError, UsageError } from '../../errors.ts'
-import type { BootFiles } from '../boot-files.ts'
+
+import type { BootFiles } from '../boot/boot-files.ts'
+import { FormatError, UsageError } from '../errors.ts'
+import type { DetectedOs } from '../node/system.ts'
 import { clusterctrl } from './clusterctrl.ts'
-import type { DetectedOs, OsFamily } from './family.ts'
+import type { OsFamily } from './family.ts'
 import { hypriotos } from './hypriotos.ts'
 import { raspios } from './raspios.ts'
 

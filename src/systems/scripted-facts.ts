@@ -4,10 +4,12 @@
  * The scripts in firstboot/steps/ take their values from node.env, and secrets
  * from the files beside it.
  */
+
+import { bytesOf } from '../boot/boot-files.ts'
 import type { Node } from '../cluster/node.ts'
-import { type BootDraft, bytesOf } from './boot-draft.ts'
-import type { SystemFacts } from './edits.ts'
-import type { DetectedOs } from './os/family.ts'
+import type { BootDraft } from '../customise/boot-draft.ts'
+import type { SystemFacts } from '../node/edits.ts'
+import type { DetectedOs } from '../node/system.ts'
 import { addNetworkCandidates, profilesOf } from './profiles.ts'
 
 /** Ask for each step that has a fact to set; see ./payload.ts for the variables they read. */

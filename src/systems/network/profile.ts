@@ -8,8 +8,8 @@
  */
 import { createHash } from 'node:crypto'
 import { UsageError } from '../../errors.ts'
+import { interfaceName, oneWord, showValue } from '../../plain-value.ts'
 import type { Secret } from '../../secret.ts'
-import { interfaceName, oneWord, showValue } from '../plain-value.ts'
 
 export interface NetworkProfile {
   /** Kernel name. */

@@ -18,11 +18,12 @@
  * These are the edits after parameters and placeholders have been filled in;
  * ./overlay.ts reads the raw ones.
  */
+
+import type { TreeMap } from '../boot/cloud-init.ts'
+import type { CmdlineEdit } from '../boot/cmdline-txt.ts'
+import type { ConfigTxtLine } from '../boot/config-txt.ts'
 import type { Locale, NodeInterface, User, Wifi } from '../cluster/node.ts'
 import type { HostKey } from '../secrets/node-keys.ts'
-import type { TreeMap } from './cloud-init.ts'
-import type { CmdlineEdit } from './cmdline-txt.ts'
-import type { ConfigTxtLine } from './config-txt.ts'
 
 /** Facts that overlays ask for; what is undefined was not asked for and stays as the image has it. */
 export interface SystemFacts {

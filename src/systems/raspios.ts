@@ -14,18 +14,20 @@
  * Source: RPi-Distro/pi-gen, raspberrypi-sys-mods, userconf-pi;
  * systemd-run-generator(8).
  */
-import type { Node } from '../../cluster/node.ts'
-import { type BootDraft, bytesOf } from '../boot-draft.ts'
-import { cloudFacts, finishUserData, writeNetworkConfig } from '../cloud-facts.ts'
-import { formatYaml } from '../cloud-init.ts'
-import { withBootScript, withInstanceId } from '../cmdline-txt.ts'
-import type { SystemFacts } from '../edits.ts'
-import { networkConfigV2 } from '../network/network-config.ts'
-import { INSTALL } from '../payload-paths.ts'
-import { profilesOf } from '../profiles.ts'
-import { radioFacts, scriptFacts } from '../scripted-facts.ts'
-import type { DetectedOs, OsFamily } from './family.ts'
+
+import { bytesOf } from '../boot/boot-files.ts'
+import { formatYaml } from '../boot/cloud-init.ts'
+import { withBootScript, withInstanceId } from '../boot/cmdline-txt.ts'
+import { INSTALL } from '../boot/payload-paths.ts'
+import type { Node } from '../cluster/node.ts'
+import type { BootDraft } from '../customise/boot-draft.ts'
+import type { SystemFacts } from '../node/edits.ts'
+import type { DetectedOs } from '../node/system.ts'
+import { cloudFacts, finishUserData, writeNetworkConfig } from './cloud-facts.ts'
+import type { OsFamily } from './family.ts'
 import { addInitScript, withInitShell } from './init-shell.ts'
+import { networkConfigV2 } from './network/network-config.ts'
+import { profilesOf } from './profiles.ts'
 import {
   concludeRelease,
   looksLikeRaspios,
@@ -34,6 +36,7 @@ import {
   releaseNamed,
   releases,
 } from './raspios-release.ts'
+import { radioFacts, scriptFacts } from './scripted-facts.ts'
 
 function describe(release: Release, seed: boolean, evidence: string[]): DetectedOs {
   const cloudInit = seed && release.name === 'trixie'

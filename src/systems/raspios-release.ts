@@ -5,9 +5,9 @@
  * Source: RPi-Distro/pi-gen, `stage1/00-boot-files`, `stage2` and
  * `export-image` of each release's branch.
  */
-import { type BootFiles, readText } from '../boot-files.ts'
-import { parseCmdline } from '../cmdline-txt.ts'
-import type { DetectedOs, Trigger } from './family.ts'
+import { type BootFiles, readText } from '../boot/boot-files.ts'
+import { parseCmdline } from '../boot/cmdline-txt.ts'
+import type { DetectedOs, Trigger } from '../node/system.ts'
 
 export interface Release {
   name: string

@@ -3,8 +3,9 @@
  * candidates for systems whose network daemon is only known on the node.
  */
 
-import { type BootDraft, bytesOf, reveal } from './boot-draft.ts'
-import type { SystemFacts } from './edits.ts'
+import { bytesOf } from '../boot/boot-files.ts'
+import { type BootDraft, reveal } from '../customise/boot-draft.ts'
+import type { SystemFacts } from '../node/edits.ts'
 import { formatDhcpcdConf } from './network/dhcpcd.ts'
 import { formatInterfacesD } from './network/interfaces-d.ts'
 import { formatNetworkdUnit } from './network/networkd.ts'

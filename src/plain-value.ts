@@ -6,7 +6,7 @@
  * of its own: another setting, another command. Formats that cannot quote a
  * control character refuse it here, by name and place, instead of writing it.
  */
-import { UsageError } from '../errors.ts'
+import { UsageError } from './errors.ts'
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
 const control = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]|\p{Surrogate}/u

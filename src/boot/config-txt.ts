@@ -14,7 +14,7 @@
  * Source: Raspberry Pi documentation, "config.txt" and "Conditional filters".
  */
 import { FormatError, UsageError } from '../errors.ts'
-import { oneLine, showValue } from './plain-value.ts'
+import { oneLine, showValue } from '../plain-value.ts'
 
 const BEGIN = '# BEGIN piimage'
 const END = '# END piimage'

@@ -15,15 +15,17 @@
  *
  * Source: burtyb/clusterhat-image, `files/usr/sbin/reconfig-clusterctrl`.
  */
-import type { Node, NodeInterface } from '../../cluster/node.ts'
-import type { BootDraft } from '../boot-draft.ts'
-import { type BootFiles, readText } from '../boot-files.ts'
-import { NODE_RECORD } from '../payload-paths.ts'
-import { radioFacts, scriptFacts } from '../scripted-facts.ts'
-import type { DetectedOs, OsFamily } from './family.ts'
+
+import { type BootFiles, readText } from '../boot/boot-files.ts'
+import { NODE_RECORD } from '../boot/payload-paths.ts'
+import type { Node, NodeInterface } from '../cluster/node.ts'
+import type { BootDraft } from '../customise/boot-draft.ts'
+import type { DetectedOs } from '../node/system.ts'
+import type { OsFamily } from './family.ts'
 import { addInitScript } from './init-shell.ts'
 import { startByRelease } from './raspios.ts'
 import { concludeRelease, type Release, readSigns, releaseNamed, releases } from './raspios-release.ts'
+import { radioFacts, scriptFacts } from './scripted-facts.ts'
 
 const isReconfig = (token: string): boolean => /^init=(?:\/usr)?\/sbin\/reconfig-clusterctrl$/.test(token)
 const isRole = (token: string | undefined): boolean =>

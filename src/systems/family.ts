@@ -7,39 +7,12 @@
  * started there, and turns facts (host name, user, addresses) into whatever its
  * system reads. A new system is a new file here and a line in ./detect.ts.
  */
-import type { Node } from '../../cluster/node.ts'
-import type { BootDraft } from '../boot-draft.ts'
-import type { BootFiles } from '../boot-files.ts'
-import type { SystemFacts } from '../edits.ts'
 
-/** What overlays may depend on (`when: { os.cloudInit: true }`). */
-export interface Traits {
-  /** cloud-init runs and reads its seed from the boot partition. */
-  cloudInit: boolean
-  /** Oldest kernel generation the release came with. */
-  kernel: 4 | 5 | 6
-}
-
-/** How the payload is started on the first boot. */
-export type Trigger =
-  /** user-data's runcmd. */
-  | 'cloud-init'
-  /** `systemd.run=` on the command line; needs systemd 240. */
-  | 'systemd.run'
-  /** `init=` on the command line: a shell as the first process. */
-  | 'init'
-
-export interface DetectedOs {
-  /** Name of the family: `raspios`. */
-  family: string
-  /** Name of the release: `bookworm`. */
-  release: string
-  /** What was found that says so, for people. */
-  evidence: string[]
-  traits: Traits
-  bootMount: '/boot' | '/boot/firmware'
-  trigger: Trigger
-}
+import type { BootFiles } from '../boot/boot-files.ts'
+import type { Node } from '../cluster/node.ts'
+import type { BootDraft } from '../customise/boot-draft.ts'
+import type { SystemFacts } from '../node/edits.ts'
+import type { DetectedOs } from '../node/system.ts'
 
 export interface OsFamily {
   name: string

@@ -18,9 +18,10 @@
  *
  * Source: Linux, init/main.c (`unknown_bootoption`).
  */
-import { type BootDraft, bytesOf } from '../boot-draft.ts'
-import { formatCmdline } from '../cmdline-txt.ts'
-import type { DetectedOs } from './family.ts'
+import { bytesOf } from '../boot/boot-files.ts'
+import { formatCmdline } from '../boot/cmdline-txt.ts'
+import type { BootDraft } from '../customise/boot-draft.ts'
+import type { DetectedOs } from '../node/system.ts'
 
 export const SAVED_CMDLINE = 'cmdline.txt.piimage-orig'
 

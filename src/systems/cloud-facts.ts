@@ -10,14 +10,14 @@
  * Source: cloud-init documentation, "Module reference".
  */
 
+import { bytesOf, readText } from '../boot/boot-files.ts'
+import { formatUserData, formatYaml, mergeTrees, parseUserData, type TreeMap } from '../boot/cloud-init.ts'
+import { INSTALL } from '../boot/payload-paths.ts'
 import type { Node, User } from '../cluster/node.ts'
+import { type BootDraft, reveal } from '../customise/boot-draft.ts'
 import { FormatError } from '../errors.ts'
-import { type BootDraft, bytesOf, reveal } from './boot-draft.ts'
-import { readText } from './boot-files.ts'
-import { formatUserData, formatYaml, mergeTrees, parseUserData, type TreeMap } from './cloud-init.ts'
-import type { SystemFacts } from './edits.ts'
-import type { DetectedOs } from './os/family.ts'
-import { INSTALL } from './payload-paths.ts'
+import type { SystemFacts } from '../node/edits.ts'
+import type { DetectedOs } from '../node/system.ts'
 import { acceptsPasswords } from './scripted-facts.ts'
 
 /** Merge the facts into the draft's user-data. */

@@ -8,8 +8,9 @@
  *
  * Source: cloud-init documentation, "Networking config Version 1" and "2".
  */
+
+import type { Tree, TreeMap } from '../../boot/cloud-init.ts'
 import { UsageError } from '../../errors.ts'
-import type { Tree, TreeMap } from '../cloud-init.ts'
 import { checkProfile, type NetworkProfile } from './profile.ts'
 
 function addresses({ address, dns, domain }: NetworkProfile): TreeMap {
