@@ -31,29 +31,25 @@ interface Chosen {
  * @returns the exit status; the README lists what each means
  */
 export async function main(argv: readonly string[], world: World): Promise<number> {
-  let output: Output = createOutput(world, voice({ json: argv.includes('--json') }, world))
+  let output: Output = createOutput(world, voice({ json: argv.includes('--json') }))
   try {
     const parsed = await parse(argv)
     if (typeof parsed === 'string') {
       world.stdout.write(`${parsed}\n`)
       return 0
     }
-    output = createOutput(world, voice(parsed.args, world))
+    output = createOutput(world, voice(parsed.args))
     const result = await parsed.command.run(parsed.args, { world, output })
     output.event('result', { ok: true, ...result })
     return 0
   } catch (error) {
-    return fail(error, world, output)
+    return fail(error, output)
   } finally {
     output.close()
   }
 }
 
-const voice = (args: { json?: boolean; quiet?: boolean; color?: boolean }, world: World) => ({
-  json: args.json ?? false,
-  quiet: args.quiet ?? false,
-  color: (args.color ?? true) && world.stdout.isTTY === true && !world.env.NO_COLOR,
-})
+const voice = ({ json = false, quiet = false }: { json?: boolean; quiet?: boolean }) => ({ json, quiet })
 
 /** @returns the chosen command with its flags, or the text to print (help, version) */
 async function parse(argv: readonly string[]): Promise<Chosen | string> {
@@ -152,11 +148,11 @@ function sayPlainly(message: string, verb: string | undefined): string {
   return text
 }
 
-function fail(thrown: unknown, world: World, output: Output): number {
+function fail(thrown: unknown, output: Output): number {
   output.close()
   const error = systemRefusal(thrown) ?? thrown
   if (error instanceof PiimageError) {
-    world.stderr.write(`piimage: ${error.message}\n${error.hint === undefined ? '' : `  ${error.hint}\n`}`)
+    output.fail(`piimage: ${error.message}${error.hint === undefined ? '' : `\n  ${error.hint}`}`)
     output.event('result', {
       ok: false,
       exitCode: error.exitCode,
@@ -165,7 +161,7 @@ function fail(thrown: unknown, world: World, output: Output): number {
     return error.exitCode
   }
   const stack = error instanceof Error ? (error.stack ?? error.message) : String(error)
-  world.stderr.write(`piimage: this is a bug in piimage, please report it with these lines:\n${stack}\n`)
+  output.fail(`piimage: this is a bug in piimage, please report it with these lines:\n${stack}`)
   output.event('result', { ok: false, exitCode: 1, error: { name: 'Bug', message: stack } })
   return 1
 }

@@ -4,23 +4,30 @@
  * Anything else that reaches cli.ts, and is not the system's refusal
  * (./system-refusal.ts), is a bug in piimage and is shown with its
  * stack (exit status 1).
+ *
+ * Both are safe on a terminal wherever they are shown: names in them that
+ * somebody else chose are quoted here.
  */
+import { quoteLine } from './terminal-text.ts'
 
 export interface ErrorOptions {
-  /** One sentence: the next thing to do, with the command where there is one. */
-  hint?: string
+  /** One sentence: the next thing to do, with the command where there is one; several are lines of their own. */
+  hint?: string | readonly string[]
   cause?: unknown
 }
+
+const quoteLines = (lines: string | readonly string[]): string => [lines].flat().map(quoteLine).join('\n')
 
 export abstract class PiimageError extends Error {
   /** Process exit status; the README lists them. */
   abstract readonly exitCode: number
   readonly hint: string | undefined
 
-  constructor(message: string, options: ErrorOptions = {}) {
-    super(message, { cause: options.cause })
+  /** @param message one line, or several: a line end within one is quoted like every other control character */
+  constructor(message: string | readonly string[], options: ErrorOptions = {}) {
+    super(quoteLines(message), { cause: options.cause })
     this.name = new.target.name
-    this.hint = options.hint
+    this.hint = options.hint === undefined ? undefined : quoteLines(options.hint)
   }
 }
 
@@ -80,7 +87,7 @@ export class MistakesError extends UsageError {
     const lines = mistakes.map(
       (m) => `${m.file}:${m.line}:${m.column}: ${m.message}${m.hint === undefined ? '' : ` (${m.hint})`}`,
     )
-    super(lines.join('\n'))
+    super(lines)
     this.mistakes = mistakes
   }
 }

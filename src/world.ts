@@ -2,6 +2,7 @@
 import { createInterface } from 'node:readline/promises'
 import { Writable } from 'node:stream'
 import { InterruptedError } from './errors.ts'
+import { quoteText } from './terminal-text.ts'
 
 export interface World {
   stdout: { write(text: string): unknown; isTTY?: boolean; columns?: number }
@@ -41,12 +42,13 @@ export function processWorld(): World {
   process.channel?.unref()
   const ask: World['ask'] = async (question, { hidden = false } = {}) => {
     if (!process.stdin.isTTY) return undefined
-    if (hidden) process.stderr.write(question)
+    const shown = quoteText(question)
+    if (hidden) process.stderr.write(shown)
     const lines = hidden
       ? createInterface({ input: process.stdin, output: nowhere(), terminal: true })
       : createInterface({ input: process.stdin, output: process.stderr })
     try {
-      return await lines.question(hidden ? '' : question, { signal: stop.signal })
+      return await lines.question(hidden ? '' : shown, { signal: stop.signal })
     } catch {
       return undefined
     } finally {

@@ -112,21 +112,7 @@ async function parseValues(
 }
 
 function inReadingOrder(mistakes: readonly Mistake[]): Mistake[] {
-  return mistakes
-    .toSorted((a, b) => a.line - b.line || a.column - b.column)
-    .map((mistake) => ({
-      ...mistake,
-      message: printable(mistake.message),
-      ...(mistake.hint === undefined ? {} : { hint: printable(mistake.hint) }),
-    }))
-}
-
-/** What a file says is shown on a terminal: characters that command one, or turn text around, are spelled out. */
-function printable(text: string): string {
-  return text.replace(
-    /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu,
-    (character) => `\\u${(character.codePointAt(0) ?? 0).toString(16).padStart(4, '0')}`,
-  )
+  return mistakes.toSorted((a, b) => a.line - b.line || a.column - b.column)
 }
 
 function decode(bytes: Uint8Array, path: string): string {

@@ -54,7 +54,7 @@ export const completionCommand = defineCommand<CompletionArgs>({
         hint: `There is one for ${Object.keys(scripts).join(', ')}`,
       })
     }
-    output.print(script())
+    output.printFile(script())
     return { script: script() }
   },
 })

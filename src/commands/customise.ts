@@ -81,7 +81,7 @@ export const customiseCommand = defineCommand<CustomiseArgs>({
       const facts = { path, node: node.name, was: earlier?.node ?? null, files: plan.files.length }
       output.event('planned', { ...facts, sectors: changes.sectorCount })
       if (held === undefined) {
-        output.print(describeBootPlan(plan))
+        output.printText(describeBootPlan(plan))
         return { ...facts, written: false }
       }
       if (changes.sectorCount === 0) {

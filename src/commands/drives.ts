@@ -26,7 +26,7 @@ export const drivesCommand = defineCommand<DrivesArgs>({
       output.event('drive', { ...drive, refused: refusal?.message ?? null })
     const rows = shown.map(({ drive, refusal }) => [drive.path, describeDrive(drive), refusal?.message ?? ''])
     if (rows.length > 0)
-      output.print(formatTable(args.all ? ['DRIVE', '', 'REFUSED'] : ['DRIVE', '', ''], rows))
+      output.printText(formatTable(args.all ? ['DRIVE', '', 'REFUSED'] : ['DRIVE', '', ''], rows))
     const hidden = judged.length - shown.length
     if (rows.length === 0) output.print('No drive that piimage would write to.')
     if (hidden > 0)

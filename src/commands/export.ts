@@ -102,20 +102,24 @@ export const exportCommand = defineCommand<ExportArgs>({
     if (file !== undefined) refuseForeign(file, args.output ?? '', args.yes, home)
     const text = await exporter({ args, context, cluster, keys, home, addresses, knownHosts })
     if (file === undefined) {
-      output.print(text.replace(/\n$/, ''))
+      output.printFile(text.replace(/\n$/, ''))
       return { format: args.format, text }
     }
     await mkdir(dirname(file), { recursive: true })
     await writeFileAtomically(file, text, args.format === 'kubeconfig' ? 0o600 : 0o644)
     output.note(`made ${args.output}`)
-    if (args.format === 'ssh-config')
-      output.note(
-        `Use it with ssh -F ${args.output} NODE, or for good with this line at the top of ~/.ssh/config:\n  Include ${fromHome(file, home)}`,
-      )
-    if (args.format === 'kubeconfig')
-      output.note(
-        `Use it with kubectl --kubeconfig ${args.output} get nodes, or beside your own:\n  export KUBECONFIG=~/.kube/config:${fromHome(file, home)}\nIt opens the whole cluster: keep it out of git.`,
-      )
+    const notes = {
+      'ssh-config': [
+        `Use it with ssh -F ${args.output} NODE, or for good with this line at the top of ~/.ssh/config:`,
+        `  Include ${fromHome(file, home)}`,
+      ],
+      kubeconfig: [
+        `Use it with kubectl --kubeconfig ${args.output} get nodes, or beside your own:`,
+        `  export KUBECONFIG=~/.kube/config:${fromHome(file, home)}`,
+        'It opens the whole cluster: keep it out of git.',
+      ],
+    }
+    for (const line of notes[args.format as keyof typeof notes] ?? []) output.note(line)
     return { format: args.format, file }
   },
 })

@@ -228,7 +228,7 @@ function describeTargets(targets: readonly CardTarget[], { output }: Context): v
     drive,
     found === undefined ? 'image file' : describeDrive(found),
   ])
-  output.note(formatTable(['NODE', 'IMAGE', 'DRIVE', ''], rows))
+  output.noteText(formatTable(['NODE', 'IMAGE', 'DRIVE', ''], rows))
 }
 
 /** All cards at once. Each ends by itself, whatever becomes of the others. */

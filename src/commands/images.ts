@@ -78,7 +78,7 @@ const list: Action = async (args, context) => {
     const { size, source } = image.download
     return [image.key, size === null ? '' : formatBytes(size), source.kind, state]
   })
-  output.print(formatTable(['IMAGE', 'DOWNLOAD', 'SAYS WHO', 'CACHED'], rows))
+  output.printText(formatTable(['IMAGE', 'DOWNLOAD', 'SAYS WHO', 'CACHED'], rows))
   output.note(`from ${lock.file}`)
   return { lock: lock.file, images: rows.length }
 }

@@ -113,9 +113,8 @@ export const initCommand = defineCommand<InitArgs>({
     const next = start === undefined ? [] : nextCommands(start.template)
     if (next.length > 0) {
       const enter = folder === resolve(world.cwd) ? [] : [`cd ${relative(world.cwd, folder)}`]
-      output.note(
-        ['Look through cluster.yaml, then:', ...[...enter, ...next].map((line) => `  ${line}`)].join('\n'),
-      )
+      output.note('Look through cluster.yaml, then:')
+      for (const line of [...enter, ...next]) output.note(`  ${line}`)
     }
     return { made: made.map((name) => join(folder, name)), next }
   },

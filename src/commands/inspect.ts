@@ -14,6 +14,7 @@ import { openCard } from '../drives/open-card.ts'
 import { FormatError, UsageError } from '../errors.ts'
 import { formatTable } from '../report/table.ts'
 import { detectOs } from '../systems/detect.ts'
+import { quoteLine } from '../terminal-text.ts'
 import { formatBytes } from '../units.ts'
 import { describePacked, lookIntoPacked, type PackedContent } from '../unpack/packed-file.ts'
 import { type Context, defineCommand } from './command.ts'
@@ -57,7 +58,7 @@ export const inspectCommand = defineCommand<InspectArgs>({
       if (packed !== undefined) return sayPacked(path, packed, args, context)
       const found = await look(card, args.path, args.os)
       output.event('inspected', { path, ...found })
-      output.print(describeFound(args.path, card.length, found))
+      output.printText(describeFound(args.path, card.length, found))
       if (!args.check) return { path, ...found }
       const node = args.node ?? found.receipt?.node
       if (node === undefined) {
@@ -142,17 +143,22 @@ function describeFound(name: string, length: number, found: Found): string {
     formatBytes(p.length),
     p.volume,
   ])
-  const lines = [`${name}: ${formatBytes(length)}`, formatTable(['PARTITION', 'AT', 'SIZE', 'VOLUME'], rows)]
-  lines.push(
+  const lines = [
+    quoteLine(`${name}: ${formatBytes(length)}`),
+    formatTable(['PARTITION', 'AT', 'SIZE', 'VOLUME'], rows),
+  ]
+  const system =
     found.os === undefined
-      ? `system: ${found.unknown ?? 'no boot partition that can be read'}`
-      : `system: ${found.os.family} ${found.os.release} (${found.os.evidence.join('; ')})`,
-  )
+      ? (found.unknown ?? 'no boot partition that can be read')
+      : `${found.os.family} ${found.os.release} (${found.os.evidence.join('; ')})`
+  lines.push(quoteLine(`system: ${system}`))
   const { receipt } = found
   lines.push(
     receipt === undefined
       ? 'node: none, no receipt'
-      : `node: ${receipt.node} of cluster ${receipt.cluster}, ${receipt.image === undefined ? 'on a card that piimage did not write' : `image ${receipt.image.key}`}, written by piimage ${receipt.piimage}`,
+      : quoteLine(
+          `node: ${receipt.node} of cluster ${receipt.cluster}, ${receipt.image === undefined ? 'on a card that piimage did not write' : `image ${receipt.image.key}`}, written by piimage ${receipt.piimage}`,
+        ),
   )
   return lines.join('\n')
 }

@@ -37,7 +37,7 @@ export const planCommand = defineCommand<PlanArgs>({
         const base = await bases.open(project.imageOf(node))
         const image = await buildNodeImage(project, node, base)
         output.event('plan', { node: node.name, ...summariseNode(image) })
-        output.print(describeNode(image))
+        output.printText(describeNode(image))
       }
       return { nodes: nodes.map((node) => node.name) }
     } finally {

@@ -37,7 +37,7 @@ export const statusCommand = defineCommand<StatusArgs>({
           ...(await Promise.all(names.slice(first, first + AT_ONCE).map((name) => askNode(ssh, name)))),
         )
       for (const status of statuses) output.event('node', status)
-      output.print(formatTable(['NODE', 'FIRST BOOT', 'DOCKER', 'CLUSTER', ''], statuses.map(describe)))
+      output.printText(formatTable(['NODE', 'FIRST BOOT', 'DOCKER', 'CLUSTER', ''], statuses.map(describe)))
       return { reached: statuses.filter(({ reached }) => reached).length, nodes: statuses.length }
     } finally {
       await ssh.close()
@@ -50,8 +50,5 @@ function describe(status: NodeStatus): string[] {
   if (!reached) return [node, '-', '-', '-', `not reached: ${problem}`]
   const step = firstBoot === undefined ? 'not begun' : `${firstBoot.step} ${firstBoot.state}`
   const boot = hasFinished(status) ? 'done' : step
-  return [node, boot, docker ?? '-', join ?? '-', printable(firstBoot?.detail ?? '')]
+  return [node, boot, docker ?? '-', join ?? '-', firstBoot?.detail ?? '']
 }
-
-/** A node's words are shown on a terminal. */
-const printable = (text: string): string => text.replaceAll(/\p{Cc}/gu, ' ')

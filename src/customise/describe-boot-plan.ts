@@ -8,6 +8,7 @@
 
 import { PAYLOAD } from '../boot/payload-paths.ts'
 import { formatDiff } from '../diff.ts'
+import { quoteLine } from '../terminal-text.ts'
 import { formatBytes } from '../units.ts'
 import type { BootPlan, FileChange } from './plan-boot.ts'
 import { RECEIPT_FILE } from './receipt.ts'
@@ -21,8 +22,8 @@ export function describeBootPlan(plan: BootPlan): string {
   const { os } = plan
   const lines = [
     `node ${plan.node}: ${os.family} ${os.release}, started by ${os.trigger}, boot partition at ${os.bootMount}`,
-    ...os.evidence.map((evidence) => `  found ${evidence}`),
-    ...plan.warnings.map((warning) => `  warning: ${warning}`),
+    ...os.evidence.map((evidence) => quoteLine(`  found ${evidence}`)),
+    ...plan.warnings.map((warning) => quoteLine(`  warning: ${warning}`)),
     '',
   ]
   if (plan.files.length === 0) lines.push('nothing to change', '')
@@ -35,7 +36,7 @@ export function describeBootPlan(plan: BootPlan): string {
 function listFile({ path, before, after }: FileChange): string {
   const sign = before === null ? '+' : after === null ? '-' : '~'
   const size = formatBytes((after ?? before)?.length ?? 0)
-  return `  ${sign} ${path} (${path.startsWith(`${PAYLOAD}/secrets/`) ? 'secret, ' : ''}${size})`
+  return `  ${sign} ${quoteLine(path)} (${path.startsWith(`${PAYLOAD}/secrets/`) ? 'secret, ' : ''}${size})`
 }
 
 /** The diff of one file, or undefined when there is none to read. */
@@ -44,7 +45,8 @@ function describeFile({ path, before, after }: FileChange, secrets: readonly str
   const old = asText(before)
   const text = asText(after)
   if (old === undefined || text === undefined || (old === '' && text === '')) return undefined
-  const head = `--- ${before === null ? '/dev/null' : path}\n+++ ${after === null ? '/dev/null' : path}\n`
+  const name = quoteLine(path)
+  const head = `--- ${before === null ? '/dev/null' : name}\n+++ ${after === null ? '/dev/null' : name}\n`
   return head + redact(formatDiff(old, text), secrets)
 }
 

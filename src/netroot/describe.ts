@@ -1,4 +1,5 @@
 /** A netroot plan for people: what is new, what stays, and every path that is the node's own. No secrets. */
+import { quoteLine } from '../terminal-text.ts'
 import { formatBytes } from '../units.ts'
 import type { NetrootPlan, NodePlan } from './plan.ts'
 import type { RootModeChoice } from './root-mode.ts'
@@ -32,10 +33,10 @@ function describeNode(node: NodePlan, sign: (path: string) => string): string[] 
       : [`  ${sign(volume.file)} volume ${volume.file} (${formatBytes(volume.bytes)})`]),
     `  root ${record.rootFolder}`,
     `  cmdline ${cmdline}`,
-    `  boot ${[...boot.files.keys()].sort().join(' ')}`,
+    `  boot ${quoteLine([...boot.files.keys()].sort().join(' '))}`,
     ...root.map(
       (edit) =>
-        `  ${edit.kind === 'remove' ? '-' : '~'} ${edit.path}${edit.kind === 'link' ? ` → ${edit.target}` : ''}`,
+        `  ${edit.kind === 'remove' ? '-' : '~'} ${quoteLine(edit.path)}${edit.kind === 'link' ? ` → ${quoteLine(edit.target)}` : ''}`,
     ),
   ]
 }

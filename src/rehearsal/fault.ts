@@ -34,17 +34,14 @@ export class Findings {
   readonly notes: Note[] = []
 
   fault(step: Step, place: string, problem: string, mend: string): void {
-    const fault = { step, place: printable(place), problem: printable(problem), mend: printable(mend) }
+    const fault = { step, place, problem, mend }
     const same = (other: Fault) => other.place === fault.place && other.problem === fault.problem
     if (!this.faults.some(same)) this.faults.push(fault)
   }
 
   note(place: string, text: string): void {
-    const note = { place: printable(place), text: printable(text) }
+    const note = { place, text }
     if (!this.notes.some((other) => other.place === note.place && other.text === note.text))
       this.notes.push(note)
   }
 }
-
-/** What comes from the wire and from a node's files is shown on a terminal. */
-export const printable = (text: string): string => text.replaceAll(/\p{Cc}/gu, '?')

@@ -4,6 +4,7 @@
  * second, every ten seconds, and at the end.
  */
 import type { Progress } from '../progress.ts'
+import { quoteLine } from '../terminal-text.ts'
 import { formatBytes } from '../units.ts'
 
 export interface ProgressView {
@@ -34,7 +35,7 @@ const words: Record<Progress['phase'], string> = {
 }
 
 const nameOf = (progress: Progress): string =>
-  progress.node === undefined ? progress.subject : `${progress.node} ${progress.subject}`
+  quoteLine(progress.node === undefined ? progress.subject : `${progress.node} ${progress.subject}`)
 
 const keyOf = (progress: Progress): string => `${progress.phase} ${nameOf(progress)}`
 

@@ -23,9 +23,10 @@ const LEAST_FREE_BYTES = 16 * MiB
 export function checkServable(served: ServedCluster, machine: Machine): void {
   const obstacles = listObstacles(served, machine)
   if (obstacles.length > 0)
-    throw new NetrootError(obstacles.map(({ message }) => message).join('\n'), {
-      hint: obstacles.map(({ hint }) => hint).join('\n'),
-    })
+    throw new NetrootError(
+      obstacles.map(({ message }) => message),
+      { hint: obstacles.map(({ hint }) => hint) },
+    )
 }
 
 export function listObstacles(served: ServedCluster, machine: Machine): Obstacle[] {

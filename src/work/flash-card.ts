@@ -150,7 +150,7 @@ function describeReport(drive: string, report: CardReport, args: CardArgs): stri
 export function summarise(outcomes: readonly Outcome[], { output }: Context): object {
   const failed = outcomes.flatMap((outcome) => ('error' in outcome ? [outcome] : []))
   if (outcomes.length > 1)
-    output.note(formatTable(['NODE', 'DRIVE', 'RESULT'], outcomes.map(describeOutcome)))
+    output.noteText(formatTable(['NODE', 'DRIVE', 'RESULT'], outcomes.map(describeOutcome)))
   const [first] = failed
   if (first === undefined) return { flashed: outcomes.map(({ node, drive }) => ({ node, drive })) }
   // One reason for all: the image, not the cards.

@@ -3,7 +3,6 @@ import { models } from '../../cluster/models.ts'
 import type { Model } from '../../cluster/node.ts'
 import type { ServedNode } from '../../netroot/served.ts'
 import { modelOfRevision } from '../boards.ts'
-import { printable } from '../fault.ts'
 import type { Boot } from './boots.ts'
 
 export type Stage = 'off' | 'DHCP' | 'firmware' | 'kernel' | 'root mounted' | 'up'
@@ -87,12 +86,10 @@ function stageOf({ sent, missing, ip }: Boot): { stage: Stage; detail?: string }
     const after = sent.at(-1)
     return {
       stage: 'firmware',
-      detail: printable(
-        `stuck ${after === undefined ? 'at its first file' : `after ${after}`}: ${lacking} not found`,
-      ),
+      detail: `stuck ${after === undefined ? 'at its first file' : `after ${after}`}: ${lacking} not found`,
     }
   }
-  if (sent.length > 0) return { stage: 'firmware', detail: printable(`last got ${sent.at(-1)}`) }
+  if (sent.length > 0) return { stage: 'firmware', detail: `last got ${sent.at(-1)}` }
   if (missing.length > 0) return { stage: 'firmware' }
   return { stage: 'DHCP', detail: ip === undefined ? 'no address for it' : `offered ${ip}` }
 }

@@ -92,7 +92,7 @@ export const layOutAction: NetrootAction = async (args, context) => {
 
   function show(plan: NetrootPlan, choice: RootModeChoice): void {
     for (const { warnings } of plan.nodes) for (const warning of warnings) output.warn(warning)
-    output.print(describeNetroot(plan, choice, (path) => existsSync(at(stage.place, path))))
+    output.printText(describeNetroot(plan, choice, (path) => existsSync(at(stage.place, path))))
     output.event('plan', { rootMode: choice.mode, why: choice.why, served: plan.served })
   }
 }

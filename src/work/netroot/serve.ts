@@ -30,9 +30,9 @@ export async function showServers(served: ServedCluster, stage: Stage, { output 
   const changes = await diffServers(await render(served, stage), onServer(stage))
   for (const { path, kind, diff } of changes) {
     output.event('server-file', { path, kind })
-    output.print(kind === 'same' ? `= ${path}` : diff.trimEnd())
+    output.printText(kind === 'same' ? `= ${path}` : diff.trimEnd())
   }
-  output.note(`What a firewall must let through:\n${formatFirewallHints(served)}`)
+  output.noteText(`What a firewall must let through:\n${formatFirewallHints(served)}`)
 }
 
 /** @throws {NetrootError} a server refuses its file or doesn't start; then all files are as they were */

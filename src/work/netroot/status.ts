@@ -7,6 +7,7 @@ import { type Look, lookAround } from '../../rehearsal/live/look.ts'
 import { describeBoard, type NodeState, type UnknownBoard } from '../../rehearsal/live/node-state.ts'
 import type { Output } from '../../report/output.ts'
 import { formatTable } from '../../report/table.ts'
+import { quoteLine } from '../../terminal-text.ts'
 import { type NetrootAction, openStage } from './args.ts'
 
 const AGAIN_MS = 2000
@@ -26,7 +27,7 @@ export const statusAction: NetrootAction = async (args, context) => {
     let last = await look()
     for (const state of last.nodes) output.event('node', state)
     for (const board of last.unknown) output.event('board', board)
-    output.print(describeLook(last))
+    output.printText(describeLook(last))
     while (args.watch && !world.signal.aborted) {
       await sleep(AGAIN_MS, undefined, { signal: world.signal }).catch(() => {})
       if (world.signal.aborted) break
@@ -61,7 +62,7 @@ function describeLook({ nodes, unknown }: Look): string {
 }
 
 const describeUnknown = (board: UnknownBoard): string =>
-  `not in the cluster file: ${describeBoard(board)}\n  piimage netroot adopt ${board.serial ?? board.mac} NODE`
+  `not in the cluster file: ${quoteLine(describeBoard(board))}\n  piimage netroot adopt ${board.serial ?? board.mac} NODE`
 
 function tellChanges(last: Look, next: Look, output: Output, now: Date): void {
   const same = (a: NodeState, b: NodeState) => a.stage === b.stage && a.detail === b.detail
@@ -76,6 +77,6 @@ function tellChanges(last: Look, next: Look, output: Output, now: Date): void {
   for (const board of next.unknown) {
     if (last.unknown.some((other) => other.mac === board.mac && other.serial === board.serial)) continue
     output.event('board', board)
-    output.print(`${time} ${describeUnknown(board)}`)
+    output.printText(`${time} ${describeUnknown(board)}`)
   }
 }

@@ -5,7 +5,6 @@
 import { UsageError } from '../../errors.ts'
 import type { ServedCluster } from '../../netroot/served.ts'
 import { readServed } from '../../netroot/state.ts'
-import type { Fault } from '../../rehearsal/fault.ts'
 import { refuseFaults, rehearse } from '../../rehearsal/rehearse.ts'
 import type { Rehearsed } from '../../rehearsal/rehearse-node.ts'
 import type { Output } from '../../report/output.ts'
@@ -48,9 +47,9 @@ function tell(rehearsed: Rehearsed, output: Output): void {
   output.event('node', { ok: faults.length === 0, ...rehearsed })
   const verdict = faults.length === 0 ? 'ok' : `${faults.length} ${faults.length === 1 ? 'fault' : 'faults'}`
   output.print(`${node} ${model} ${verdict}, ${requests} requests, ${formatBytes(bytes)}`)
-  for (const fault of faults) output.print(describe(fault))
+  for (const { step, place, problem, mend } of faults) {
+    output.print(`  ${step}: ${place}: ${problem}`)
+    output.print(`    ${mend}`)
+  }
   for (const { place, text } of notes) output.print(`  note: ${place}: ${text}`)
 }
-
-const describe = ({ step, place, problem, mend }: Fault): string =>
-  `  ${step}: ${place}: ${problem}\n    ${mend}`
