@@ -10,7 +10,7 @@ const source = join(packageRoot(), 'src')
 /** Room → the rooms it may import. Files directly in src/ are the shared words; every room may use them. */
 const arrows: Record<string, readonly string[]> = {
   bake: ['disk', 'io', 'cluster'],
-  boot: [],
+  boot: ['firmware'],
   catalog: ['io', 'fetch'],
   cluster: ['secrets'],
   commands: [
@@ -34,16 +34,17 @@ const arrows: Record<string, readonly string[]> = {
     'unpack',
     'work',
   ],
-  customise: ['boot', 'catalog', 'cluster', 'disk', 'node', 'secrets', 'systems'],
+  customise: ['boot', 'catalog', 'cluster', 'disk', 'firmware', 'node', 'secrets', 'systems'],
   disk: [],
   drives: ['io'],
   export: ['cluster', 'secrets'],
   fetch: ['catalog', 'io'],
+  firmware: ['cluster'],
   flash: ['disk', 'drives', 'io'],
   io: ['disk'],
   netroot: ['boot', 'cluster', 'customise', 'disk', 'io', 'secrets', 'systems', 'tree'],
   node: ['boot', 'cluster', 'secrets'],
-  rehearsal: ['cluster', 'io', 'netroot'],
+  rehearsal: ['cluster', 'firmware', 'io', 'netroot'],
   report: [],
   secrets: ['io'],
   servers: ['cluster', 'io', 'netroot'],

@@ -14,6 +14,7 @@
  * Source: Raspberry Pi documentation, "config.txt" and "Conditional filters".
  */
 import { FormatError, UsageError } from '../errors.ts'
+import { readLines } from '../firmware/config-txt.ts'
 import { oneLine, showValue } from '../plain-value.ts'
 
 const BEGIN = '# BEGIN piimage'
@@ -68,23 +69,17 @@ function withoutBlock(text: string): string[] {
   return [...lines.slice(0, begin), ...lines.slice(end + 1)]
 }
 
-/** What counts under each filter, as the firmware would read the lines. */
-function readSettings(lines: readonly string[]): ConfigTxtLine[] {
-  const settings: ConfigTxtLine[] = []
-  let filter = 'all'
-  for (const raw of lines) {
-    const line = raw.trim()
-    const section = /^\[([^\]]*)\]/.exec(line)
-    if (section !== null) {
-      filter = (section[1] ?? '').toLowerCase()
-      continue
-    }
-    const equals = line.indexOf('=')
-    if (line.startsWith('#') || equals === -1) continue
-    settings.push({ filter, key: line.slice(0, equals).trim(), value: line.slice(equals + 1).trim() })
-  }
-  return settings
-}
+/** The image's own lines. Under two filters at once is another place than under either. */
+const readStock = (lines: readonly string[]): ConfigTxtLine[] =>
+  [...readLines(lines.join('\n'))].map(({ key, value, filters }) => ({
+    filter: filters.join('] [').toLowerCase() || 'all',
+    key,
+    value,
+  }))
+
+/** These two stand without `=`. */
+const writeLine = ({ key, value }: ConfigTxtLine): string =>
+  key === 'include' || key === 'initramfs' ? `${key} ${value}` : `${key}=${value}`
 
 const same = (a: ConfigTxtLine, b: ConfigTxtLine): boolean =>
   a.filter === b.filter && a.key === b.key && a.value === b.value
@@ -99,7 +94,9 @@ export function editConfigTxt(text: string, wanted: readonly ConfigTxtLine[]): s
   const eol = text.includes('\r\n') ? '\r\n' : '\n'
   // More than one before a line's end, or one at the end of the file, would be another kind of line end next time.
   const lines = withoutBlock(text.replaceAll(/\r+(?=\n|$)/g, ''))
-  const stock = readSettings(lines)
+  const stock = readStock(lines)
+  // What an included file says is not known here, so nothing is taken for said.
+  const includes = stock.some(({ key }) => key === 'include')
   const needed: ConfigTxtLine[] = []
   for (const line of wanted) {
     if (additive.has(line.key)) {
@@ -113,6 +110,7 @@ export function editConfigTxt(text: string, wanted: readonly ConfigTxtLine[]): s
     // A value under a model's filter further down would win on that model: then ours is said again.
     const said = stock.filter((other) => other.key === line.key)
     if (
+      !includes &&
       said.length > 0 &&
       said.every((other) => other.value === line.value) &&
       said.some((other) => same(other, line))
@@ -125,7 +123,7 @@ export function editConfigTxt(text: string, wanted: readonly ConfigTxtLine[]): s
   const block = [BEGIN]
   for (const filter of filters) {
     block.push(`[${filter}]`)
-    for (const line of needed) if (line.filter === filter) block.push(`${line.key}=${line.value}`)
+    for (const line of needed) if (line.filter === filter) block.push(writeLine(line))
   }
   // Whatever is appended later must count on every model again.
   if (filters.length > 1) block.push('[all]')

@@ -53,6 +53,31 @@ const cases: { name: string; before: string; lines: ConfigTxtLine[]; after: stri
     after: block('dtoverlay=a', 'dtoverlay=b'),
   },
   {
+    name: 'initramfs lines add up, and stand without =',
+    before: '',
+    lines: [all('initramfs', 'a'), all('initramfs', 'b')],
+    after: block('initramfs a', 'initramfs b'),
+  },
+  {
+    name: 'an initramfs line of the image is not said twice',
+    before: 'initramfs a followkernel\n',
+    lines: [all('initramfs', 'a'), all('initramfs', 'b')],
+    after: `initramfs a followkernel\n${block('initramfs b')}`,
+  },
+  {
+    name: 'a value under two filters is not the value under one',
+    before: '[0xa1000001]\n[pi4]\ngpu_mem=16\n',
+    lines: [on('pi4', 'gpu_mem', '16')],
+    after:
+      '[0xa1000001]\n[pi4]\ngpu_mem=16\n# BEGIN piimage\n[all]\n[pi4]\ngpu_mem=16\n[all]\n# END piimage\n',
+  },
+  {
+    name: 'an included file may say otherwise',
+    before: 'gpu_mem=16\ninclude user.txt\n',
+    lines: [all('gpu_mem', '16')],
+    after: `gpu_mem=16\ninclude user.txt\n${block('gpu_mem=16')}`,
+  },
+  {
     name: 'the later of two values',
     before: '',
     lines: [all('gpu_mem', '16'), all('gpu_mem', '32')],

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Model } from '../../src/cluster/node.ts'
-import { boards } from '../../src/rehearsal/boards.ts'
+import { boards } from '../../src/firmware/boards.ts'
 import type { BootSource } from '../../src/rehearsal/boot-source.ts'
 import { Findings } from '../../src/rehearsal/fault.ts'
 import { loadSystem } from '../../src/rehearsal/firmware/load-system.ts'

@@ -10,7 +10,7 @@
  */
 
 import type { Model } from '../../cluster/node.ts'
-import { boards } from '../boards.ts'
+import { boards } from '../../firmware/boards.ts'
 import { formatMachineId } from './machine-id.ts'
 import { type DhcpMessage, OPTION } from './packet.ts'
 

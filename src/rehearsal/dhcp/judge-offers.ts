@@ -3,8 +3,8 @@
  * answers, ask the right server for its files and get its own address?
  */
 import { formatIpv4 } from '../../cluster/ipv4.ts'
+import { boards } from '../../firmware/boards.ts'
 import type { ServedCluster, ServedNode } from '../../netroot/served.ts'
-import { boards } from '../boards.ts'
 import type { Findings } from '../fault.ts'
 import { faultOfBootMenu } from './boot-menu.ts'
 import type { Offer } from './exchange.ts'

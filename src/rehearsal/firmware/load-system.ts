@@ -1,13 +1,12 @@
 /**
  * The second half of a boot: with config.txt read, the firmware fetches device
  * tree, overlays, kernel command line, kernel and initial RAM disk.
- *
- * Source: Raspberry Pi documentation, "Boot options" (os_prefix, kernel,
- * arm_64bit, auto_initramfs, upstream_kernel) and "Boot folder contents".
  */
 import { models } from '../../cluster/models.ts'
 import type { Model } from '../../cluster/node.ts'
-import type { Settings } from './config-txt.ts'
+import type { Settings } from '../../firmware/config-txt.ts'
+import { chooseSystemFiles, type FileChoice } from '../../firmware/system-files.ts'
+import type { Step } from '../fault.ts'
 import type { Loading } from './loaders.ts'
 
 /** First bytes of a flattened device tree. */
@@ -28,129 +27,87 @@ export interface LoadedSystem {
 }
 
 export async function loadSystem(
-  { board, requests, findings }: Loading,
+  { requests, findings }: Loading,
   settings: Settings,
   model: Model,
 ): Promise<LoadedSystem> {
-  const kernels = kernelNames(settings, board)
-  const trees = treeNames(settings, model)
-  let osPrefix = settings.get('os_prefix') ?? (settings.get('upstream_kernel') === '1' ? 'upstream/' : '')
-  if (osPrefix !== '' && !((await anyThere(kernels)) && (await anyThere(trees)))) osPrefix = ''
-  const named = (name: string) => (name.startsWith('/') ? name.slice(1) : osPrefix + name)
-  async function anyThere(names: readonly string[]): Promise<boolean> {
-    for (const name of names) if (await requests.probe(osPrefix + name)) return true
-    return names.length === 0
+  const fetched = new Map<string, Uint8Array>()
+  const fetch = async (path: string) => {
+    const bytes = fetched.get(path) ?? (await requests.may(path))
+    if (bytes !== undefined) fetched.set(path, bytes)
+    return bytes !== undefined
   }
+  // Looked for by every loader, for a rescue system.
+  for (const name of ['recovery8.img', 'recovery.img']) await requests.may(name)
+  const chosen = await chooseSystemFiles(settings, model, { has: fetch, try: requests.probe })
+  await requests.may(`${chosen.overlayFolder}overlay_map.dtb`)
 
-  const deviceTree = await loadDeviceTree()
-  await requests.may(named('overlays/overlay_map.dtb'))
-  const folder = named(settings.get('overlay_prefix') ?? 'overlays/')
-  for (const overlay of settings.all('dtoverlay')) {
-    const name = overlay.split(/[,:]/, 1)[0] ?? ''
-    if (name !== '' && (await requests.may(`${folder}${name}.dtbo`)) === undefined)
-      findings.note(requests.placeOf(`${folder}${name}.dtbo`), 'asked for by dtoverlay= and not found')
-  }
-  const cmdlineName = named(settings.get('cmdline') ?? 'cmdline.txt')
-  const cmdline = await requests.must(cmdlineName, 'the kernel starts without root= and panics', 'cmdline')
-  const kernel = await loadKernel()
-  return {
-    settings,
-    ...(cmdline === undefined ? {} : { cmdline: { name: cmdlineName, bytes: cmdline } }),
-    ...(kernel === undefined ? {} : { kernel }),
-    ...(deviceTree === undefined ? {} : { deviceTree }),
-    initramfs: await loadInitramfs(kernel?.name),
-  }
-
-  async function loadDeviceTree(): Promise<File | undefined> {
-    const found: File[] = []
-    for (const name of trees) {
-      const bytes = await requests.may(named(name))
-      if (bytes === undefined) continue
-      found.push({ name: named(name), bytes })
-      if (bytes.length < 4 || Buffer.from(bytes).readUInt32BE(0) !== DEVICE_TREE_MAGIC)
-        findings.fault(
-          'firmware',
-          requests.placeOf(named(name)),
-          `it is no device tree (its ${bytes.length} bytes don't begin with d00dfeed)`,
-          'Lay the trees out again: piimage netroot.',
-        )
-    }
-    if (found[0] === undefined && trees[0] !== undefined)
-      findings.fault(
-        'firmware',
-        requests.placeOf(named(trees[0])),
-        `no device tree of a ${models[model].title} (${trees.join(', ')}): the kernel stays silent`,
-        settings.get('device_tree') === undefined
-          ? 'Does the image support this model? Take a newer one, then piimage netroot.'
-          : 'Correct device_tree= in config.txt.',
-      )
-    for (const name of trees)
-      if (found.length > 0 && !found.some((file) => file.name === named(name)))
-        findings.note(requests.placeOf(named(name)), 'not found: boards of that revision would not start')
-    return found[0]
-  }
-
-  async function loadKernel(): Promise<File | undefined> {
-    // Looked for by every loader, for a rescue system.
-    for (const name of ['recovery8.img', 'recovery.img']) await requests.may(name)
-    for (const name of kernels) {
-      const bytes = await requests.may(named(name))
-      if (bytes !== undefined) return { name: named(name), bytes }
-    }
+  judgeDeviceTree()
+  for (const { path, there } of chosen.overlays)
+    if (!there) findings.note(requests.placeOf(path), 'asked for by dtoverlay= and not found')
+  if (!chosen.kernel.there)
     findings.fault(
       'kernel',
-      requests.placeOf(named(kernels[0] as string)),
-      `not found: no kernel for this board (${kernels.join(', ')})`,
+      requests.placeOf(chosen.kernel.path),
+      `not found: no kernel for this board (${chosen.kernel.candidates.join(', ')})`,
       settings.get('kernel') === undefined
         ? 'Does the image support this model? Lay it out again: piimage netroot.'
         : 'Correct kernel= in config.txt.',
     )
-    return undefined
+  const why =
+    settings.initramfs.length === 0
+      ? 'auto_initramfs=1 asks for it, and the kernel starts without one'
+      : 'config.txt asks for it, and the kernel starts without one'
+  return {
+    settings,
+    cmdline: need(chosen.cmdline, 'the kernel starts without root= and panics', 'cmdline'),
+    kernel: fileOf(chosen.kernel),
+    deviceTree: chosen.deviceTree === undefined ? undefined : fileOf(chosen.deviceTree),
+    initramfs: chosen.initramfs.flatMap((choice) => need(choice, why, 'kernel') ?? []),
   }
 
-  async function loadInitramfs(kernelName: string | undefined): Promise<File[]> {
-    const files: File[] = []
-    const auto = settings.get('auto_initramfs') === '1' && settings.initramfs.length === 0
-    const names = auto ? [initramfsOf(kernelName ?? '', board.kernels.bits64)] : settings.initramfs
-    for (const name of names) {
-      const why = auto
-        ? 'auto_initramfs=1 asks for it, and the kernel starts without one'
-        : 'config.txt asks for it, and the kernel starts without one'
-      const bytes = await requests.must(named(name), why, 'kernel')
-      if (bytes !== undefined) files.push({ name: named(name), bytes })
+  function fileOf({ path }: FileChoice): File | undefined {
+    const bytes = fetched.get(path)
+    return bytes === undefined ? undefined : { name: path, bytes }
+  }
+
+  function need(choice: FileChoice, why: string, step: Step): File | undefined {
+    const file = fileOf(choice)
+    if (file === undefined || file.bytes.length === 0)
+      findings.fault(
+        step,
+        requests.placeOf(choice.path),
+        `${file === undefined ? 'not found' : 'empty'}: ${why}`,
+        requests.layOut,
+      )
+    return file
+  }
+
+  function judgeDeviceTree(): void {
+    const { deviceTree, trees } = chosen
+    if (deviceTree === undefined) return
+    for (const path of trees) {
+      const bytes = fetched.get(path) as Uint8Array
+      if (bytes.length < 4 || Buffer.from(bytes).readUInt32BE(0) !== DEVICE_TREE_MAGIC)
+        findings.fault(
+          'firmware',
+          requests.placeOf(path),
+          `it is no device tree (its ${bytes.length} bytes don't begin with d00dfeed)`,
+          'Lay the trees out again: piimage netroot.',
+        )
     }
-    return files
+    if (!deviceTree.there)
+      findings.fault(
+        'firmware',
+        requests.placeOf(deviceTree.path),
+        `no device tree of a ${models[model].title} (${deviceTree.candidates.join(', ')}): the kernel stays silent`,
+        settings.get('device_tree') === undefined
+          ? 'Does the image support this model? Take a newer one, then piimage netroot.'
+          : 'Correct device_tree= in config.txt.',
+      )
+    else
+      for (const path of deviceTree.candidates)
+        if (!trees.includes(path))
+          findings.note(requests.placeOf(path), 'not found: boards of that revision would not start')
   }
-}
-
-function kernelNames(settings: Settings, board: Loading['board']): readonly string[] {
-  const named = settings.get('kernel')
-  if (named !== undefined && named !== '') return [named]
-  const choice = settings.get('arm_64bit')
-  const bits64 = choice === undefined ? board.default64 : choice !== '0'
-  return bits64 ? board.kernels.bits64 : board.kernels.bits32
-}
-
-function treeNames(settings: Settings, model: Model): readonly string[] {
-  const named = settings.get('device_tree')
-  if (named !== undefined) return named === '' ? [] : [named]
-  const own = models[model].deviceTrees
-  // With upstream_kernel=1 the names of Linux itself come first.
-  if (settings.get('upstream_kernel') !== '1') return own
-  return [
-    ...own.map((name) =>
-      name
-        .replace(/^bcm2710-/, 'bcm2837-')
-        .replace(/^bcm2709-/, 'bcm2836-')
-        .replace(/^bcm2708-/, 'bcm2835-'),
-    ),
-    ...own,
-  ]
-}
-
-/** `kernel8.img` → `initramfs8`; another name says nothing, and the board's own kernel decides. */
-function initramfsOf(kernel: string, defaults: readonly string[]): string {
-  const base = kernel.slice(kernel.lastIndexOf('/') + 1)
-  const own = /^kernel(.*)\.img$/.exec(base) ?? /^kernel(.*)\.img$/.exec(defaults[0] ?? '')
-  return `initramfs${own?.[1] ?? '8'}`
 }

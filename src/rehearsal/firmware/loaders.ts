@@ -7,9 +7,10 @@
  * that users published (3B+, 4); the order of a Pi 5 after tinkerbell's smee,
  * which serves them.
  */
-import type { Board } from '../boards.ts'
+import type { Board } from '../../firmware/boards.ts'
+import { readSettings, type Settings } from '../../firmware/config-txt.ts'
+import { startFilesOf } from '../../firmware/start-files.ts'
 import type { Findings } from '../fault.ts'
-import { readSettings, type Settings } from './config-txt.ts'
 import type { Requests } from './requests.ts'
 
 export interface Loading {
@@ -42,7 +43,7 @@ async function loadByBootcode(loading: Loading): Promise<Settings | undefined> {
   await requests.may('autoboot.txt')
   const settings = await readConfig(requests, board, serial)
   await requests.may('recovery.elf')
-  return loadStart(loading, settings, firmwareFiles(settings, 'start', 'fixup', '_'))
+  return loadStart(loading, settings)
 }
 
 async function loadByEeprom4(loading: Loading): Promise<Settings | undefined> {
@@ -50,20 +51,20 @@ async function loadByEeprom4(loading: Loading): Promise<Settings | undefined> {
   await choosePrefix(requests, serial, ['start4.elf', 'start.elf'])
   const settings = await readConfig(requests, board, serial)
   for (const name of ['vl805.sig', 'pieeprom.sig', 'recover4.elf', 'recovery.elf']) await requests.may(name)
-  return loadStart(loading, settings, firmwareFiles(settings, 'start4', 'fixup4', ''))
+  return loadStart(loading, settings)
 }
 
 /** The GPU's firmware, and what it asks for itself. */
 async function loadStart(
   { board, serial, requests, findings }: Loading,
   settings: Settings | undefined,
-  { start, fixup }: ReturnType<typeof firmwareFiles>,
 ): Promise<Settings | undefined> {
+  const { start = '', fixup = '' } = startFilesOf(settings ?? { lines: [] }, board) ?? {}
   if ((await requests.must(start, 'the firmware of this board')) === undefined) return undefined
   await requests.must(fixup, `it belongs to ${start}; without it the board has little memory, or stops`)
   for (const name of ['recovery.elf', 'dt-blob.bin', 'bootcfg.txt']) await requests.may(name)
   noteNoConfig(requests, settings, findings)
-  return settings ?? readSettings('', board, serial)
+  return settings ?? readSettings('', board, { serial })
 }
 
 /** It has its firmware in flash; all it wants is config.txt, and it acts on the one with two slashes. */
@@ -105,37 +106,11 @@ function noteNoConfig(requests: Requests, settings: Settings | undefined, findin
     )
 }
 
-const firmwareOf = (text: Uint8Array): string => Buffer.from(text).toString('latin1')
-
 async function readConfig(requests: Requests, board: Board, serial: string): Promise<Settings | undefined> {
-  const file = await requests.may('config.txt')
-  if (file === undefined) return undefined
-  let text = firmwareOf(file)
-  for (const name of readSettings(text, board, serial).includes) {
-    const included = await requests.may(name)
-    if (included !== undefined) text = text.replace(`include ${name}`, () => firmwareOf(included))
+  const text = async (name: string) => {
+    const file = await requests.may(name)
+    return file === undefined ? undefined : Buffer.from(file).toString('latin1')
   }
-  return readSettings(text, board, serial)
-}
-
-/** Variants of the firmware: cut down for little memory, with the camera, with debugging. */
-function firmwareFiles(
-  settings: Settings | undefined,
-  start: string,
-  fixup: string,
-  joint: string,
-): { start: string; fixup: string } {
-  const memory = settings?.get('gpu_mem')
-  const variant =
-    settings?.get('start_x') === '1'
-      ? `${joint}x`
-      : settings?.get('start_debug') === '1'
-        ? `${joint}db`
-        : memory !== undefined && Number(memory) <= 16
-          ? `${joint}cd`
-          : ''
-  return {
-    start: settings?.get('start_file') ?? `${start}${variant}.elf`,
-    fixup: settings?.get('fixup_file') ?? `${fixup}${variant}.dat`,
-  }
+  const config = await text('config.txt')
+  return config === undefined ? undefined : readSettings(config, board, { serial }, text)
 }

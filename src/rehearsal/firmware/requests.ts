@@ -24,6 +24,8 @@ export interface Requests {
   must(name: string, why: string, step?: Step): Promise<Uint8Array | undefined>
   /** The same file, to a person. */
   placeOf(name: string): string
+  /** How to get a file back that is missing. */
+  readonly layOut: string
 }
 
 /**
@@ -40,6 +42,7 @@ export function openRequests(
     prefix: '',
     count: 0,
     bytes: 0,
+    layOut,
     placeOf: (name) => `${requests.prefix}${name} (${source.placeOf(requests.prefix + name)})`,
     probe: async (name) => (await ask(name, 'probe')).kind === 'file',
     may: async (name) => take(await fetch(name)),

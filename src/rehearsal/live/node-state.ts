@@ -1,8 +1,8 @@
 /** How far each node is, from what its server knows of it; and the boards that nobody knows. */
 import { models } from '../../cluster/models.ts'
 import type { Model } from '../../cluster/node.ts'
+import { modelOfRevision } from '../../firmware/boards.ts'
 import type { ServedNode } from '../../netroot/served.ts'
-import { modelOfRevision } from '../boards.ts'
 import type { Boot } from './boots.ts'
 
 export type Stage = 'off' | 'DHCP' | 'firmware' | 'kernel' | 'root mounted' | 'up'
