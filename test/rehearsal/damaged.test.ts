@@ -7,11 +7,11 @@ import { FormatError } from '../../src/errors.ts'
 import { discoverOf } from '../../src/rehearsal/dhcp/discover.ts'
 import { formatDhcpRequest, readDhcpMessage } from '../../src/rehearsal/dhcp/packet.ts'
 import { XdrReader } from '../../src/rehearsal/nfs/xdr.ts'
-import { readElfMachine } from '../../src/rehearsal/system/elf.ts'
 import { readInitramfs } from '../../src/rehearsal/system/initramfs.ts'
 import { readKernelImage } from '../../src/rehearsal/system/kernel-image.ts'
 import { lengthOfZstdFrame } from '../../src/rehearsal/system/zstd-frame.ts'
 import { readTftpPacket } from '../../src/rehearsal/tftp/packet.ts'
+import { readElfMachine } from '../../src/root/elf.ts'
 import { arm64Kernel, cpio, elf, zImage } from './boot-tree.ts'
 
 const small = arm64Kernel('6.1.0', 100_100)

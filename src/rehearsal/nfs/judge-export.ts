@@ -4,8 +4,8 @@
  */
 import { FormatError } from '../../errors.ts'
 import type { ServedCluster, ServedNode } from '../../netroot/served.ts'
+import { readElfMachine } from '../../root/elf.ts'
 import type { Findings } from '../fault.ts'
-import { readElfMachine } from '../system/elf.ts'
 import { askPort, listExports, MOUNT, MOUNT_STATUS, mountFolder, NFS } from './mount.ts'
 import { ACCESS, type NfsClient, type NfsFile, openNfs } from './nfs3.ts'
 import { openRpc, RpcProblem } from './rpc.ts'

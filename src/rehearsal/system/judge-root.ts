@@ -5,8 +5,8 @@
 import { lstat, open, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { ServedNode } from '../../netroot/served.ts'
+import { readElfMachine } from '../../root/elf.ts'
 import type { Findings } from '../fault.ts'
-import { readElfMachine } from './elf.ts'
 import type { KernelImage } from './kernel-image.ts'
 import { isMounted, openNodeRoot, type RootTree } from './root-tree.ts'
 
