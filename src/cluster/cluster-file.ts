@@ -24,7 +24,7 @@ import { checkSchema } from './schema-check.ts'
 import { parseYaml, type YamlSource } from './yaml-source.ts'
 
 /** What `readCluster` is told; see ParseOptions for the rest. */
-export type ReadOptions = Pick<ParseOptions, 'imageKeys' | 'archOf' | 'overlayNames'> & {
+export type ReadOptions = Pick<ParseOptions, 'features' | 'imageKeys' | 'archOf' | 'overlayNames'> & {
   /** What `~/` stands for; the user's own folder unless given. */
   home?: string
   /** In place of reading the files it names from the disk. */
@@ -46,7 +46,7 @@ export interface ParsedCluster {
  * @throws {MistakesError} every mistake in the file
  * @throws {UsageError} the file is missing, unreadable or no UTF-8 text
  */
-export async function readCluster(path: string, options: ReadOptions = {}): Promise<Cluster> {
+export async function readCluster(path: string, options: ReadOptions): Promise<Cluster> {
   const text = decode(await readFile(path).catch((error) => refuse(path, error)), path)
   const folder = dirname(resolve(path))
   const parsed = await parseCluster(text, path, {
@@ -97,11 +97,11 @@ async function parseValues(
     judge.mistake([], 'the cluster file is no map', 'it starts with cluster: and its name')
     return undefined
   }
-  for (const { path: at, message, hint, part } of await checkSchema(source))
+  for (const { path: at, message, hint, part } of await checkSchema(source, judge.options.features))
     judge.mistake(at, message, hint, part)
   const file = source.value as ClusterFile
   const names = source.keysAt(['nodes']).filter((name) => Object.hasOwn(file.nodes ?? {}, name))
-  const drafts = draftNodes(file, [...new Set(names)])
+  const drafts = draftNodes(file, [...new Set(names)], judge.options.features)
   lint({ file, drafts, judge })
   const accounts = openAccounts(judge)
   const nodes = drafts

@@ -5,6 +5,7 @@
  * A draft may be wrong; lint.ts judges it, and resolve.ts turns it into a Node
  * once nothing is wrong. Nothing is read from disk here.
  */
+import type { Feature, NodeTraits } from './feature.ts'
 import type { ClusterFile, SharedSettings } from './file-shape.ts'
 import { type Interfaces, planInterfaces } from './interfaces.ts'
 import { hasMap, type Layer, ownOf, pick } from './layers.ts'
@@ -27,12 +28,21 @@ export interface Draft {
 }
 
 /** Every node of the file, in the order given. */
-export function draftNodes(file: ClusterFile, names: readonly string[]): Draft[] {
+export function draftNodes(
+  file: ClusterFile,
+  names: readonly string[],
+  features: readonly Feature[],
+): Draft[] {
   const controllerBridges = names.some((name) => ownOf(file.nodes, name)?.clusterhat === 'cbridge')
-  return names.map((name) => draftNode(file, name, controllerBridges))
+  return names.map((name) => draftNode(file, name, controllerBridges, features))
 }
 
-function draftNode(file: ClusterFile, name: string, controllerBridges: boolean): Draft {
+function draftNode(
+  file: ClusterFile,
+  name: string,
+  controllerBridges: boolean,
+  features: readonly Feature[],
+): Draft {
   const path = ['nodes', name]
   const node = ownOf(file.nodes, name) ?? {}
   const groups = [node.group, ...(node.groups ?? [])].filter((group) => group !== undefined)
@@ -49,14 +59,15 @@ function draftNode(file: ClusterFile, name: string, controllerBridges: boolean):
   const base = { name, path, groups, layers, role, hat }
   const interfaces = planInterfaces(base, file.network, controllerBridges)
   const mentions = layers.flatMap(mentionsOf)
-  const overlays = orderOverlays(mentions, {
+  const traits: NodeTraits = {
     user: hasMap(base, 'user'),
     wifi: hasMap(base, 'wifi'),
     locale: hasMap(base, 'locale'),
     staticAddress: interfaces.some((one) => one.address !== undefined),
     router: node.router !== undefined,
     join: file.join?.kind ?? 'none',
-  })
+  }
+  const overlays = orderOverlays(mentions, traits, features)
   return { ...base, interfaces, mentions, overlays }
 }
 

@@ -88,7 +88,7 @@ export interface NetworkSettings {
 }
 
 export interface JoinSettings {
-  kind?: 'swarm' | 'kubeadm' | 'k3s' | 'none'
+  kind?: string
   head?: string
   by?: 'pull' | 'ssh-push'
 }

@@ -1,6 +1,7 @@
 /** What judges a cluster file: where mistakes and warnings are collected, and what may be asked. */
 import type { Mistake } from '../errors.ts'
 import type { ClusterKey } from '../secrets/cluster-key.ts'
+import type { Feature } from './feature.ts'
 import type { Arch, Place } from './node.ts'
 import type { Path } from './yaml-source.ts'
 
@@ -12,6 +13,8 @@ export interface LocalFile {
 }
 
 export interface ParseOptions {
+  /** What a cluster can have, in the order of their overlays. */
+  features: readonly Feature[]
   /** The cluster file's folder, absolute; paths in the file are relative to it. */
   folder: string
   /** What `~/` stands for. */

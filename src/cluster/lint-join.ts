@@ -2,12 +2,15 @@
 
 import { suggest } from '../nearest.ts'
 import type { Draft } from './draft.ts'
+import { type JoinKind, joinKinds } from './feature.ts'
 import { pick } from './layers.ts'
 import { models } from './models.ts'
 import type { LintInput, Rule } from './rule.ts'
 
 const headOf = ({ drafts }: LintInput): Draft | undefined => drafts.find(({ role }) => role === 'head')
 const kindOf = ({ file }: LintInput): string => file.join?.kind ?? 'none'
+const joinOf = (input: LintInput): JoinKind | undefined =>
+  input.judge.options.features.find(({ name }) => name === kindOf(input))?.join
 
 export const oneHead: Rule = (input) => {
   const { file, drafts, judge } = input
@@ -47,49 +50,42 @@ export const headAddress: Rule = (input) => {
     )
 }
 
-export const managersInSwarm: Rule = (input) => {
-  if (kindOf(input) === 'swarm') return
+export const managersAllowed: Rule = (input) => {
+  if (joinOf(input)?.managers) return
+  const kinds = input.judge.options.features.filter(({ join }) => join?.managers).map(({ name }) => name)
   for (const draft of input.drafts)
     if (draft.role === 'manager')
       input.judge.mistake(
         pick(draft, 'role')?.path ?? draft.path,
-        `${draft.name}: only a swarm has managers`,
+        `${draft.name}: only a ${kinds.join(' or ')} has managers`,
         'leave the role out: join.head names the head',
       )
 }
 
-export const kubernetesOnArm: Rule = (input) => {
-  const kind = kindOf(input)
-  if (kind !== 'kubeadm' && kind !== 'k3s') return
+/** Every board and image can take part in what the nodes are to form. */
+export const boardsCanJoin: Rule = (input) => {
+  const join = joinOf(input)
+  if (join?.refuse === undefined) return
   for (const draft of input.drafts) {
-    const model = pick(draft, 'model')?.value
+    const model = pick(draft, 'model')
     const image = pick(draft, 'image')
+    if (model?.value === undefined) continue
     const arch = image?.value === undefined ? undefined : input.judge.options.archOf?.(image.value)
-    if (model === undefined) continue
-    const { title, cpu } = models[model]
-    if (cpu === 'armv6' || (kind === 'kubeadm' && cpu !== 'armv8'))
-      input.judge.mistake(
-        pick(draft, 'model')?.path ?? draft.path,
-        `${draft.name} is a ${title} (${cpu}): ${kind} does not run on it`,
-        kind === 'k3s'
-          ? 'k3s needs ARMv7 or arm64'
-          : 'Kubernetes left 32-bit ARM with 1.27; k3s runs on ARMv7',
-      )
-    else if (kind === 'kubeadm' && arch === 'armhf')
-      input.judge.mistake(
-        image?.path ?? draft.path,
-        `${draft.name} has a 32-bit image: Kubernetes left 32-bit ARM with 1.27`,
-        'give it an arm64 image, or join: { kind: k3s }',
-      )
+    const refusal = join.refuse(models[model.value], arch)
+    if (refusal === undefined) continue
+    const { about, problem, hint } = refusal
+    const path = (about === 'model' ? model : image)?.path ?? draft.path
+    input.judge.mistake(path, `${draft.name} ${problem}`, hint)
   }
 }
 
 /** The overlay that joins is implied by `join`; another one would join something else. */
 export const joinOverlays: Rule = (input) => {
   const kind = kindOf(input)
+  const joining = joinKinds(input.judge.options.features)
   for (const { name, mentions } of input.drafts)
     for (const { name: overlay, parameters, path, part } of mentions)
-      if (['swarm', 'kubeadm', 'k3s'].includes(overlay) && overlay !== kind && parameters !== false)
+      if (joining.includes(overlay) && overlay !== kind && parameters !== false)
         input.judge.mistake(
           path,
           `${name}: the overlay ${overlay} needs join: { kind: ${overlay} }`,

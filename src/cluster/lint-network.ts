@@ -179,26 +179,14 @@ export const nameServers: Rule = ({ drafts, judge }) => {
   }
 }
 
-/** What piimage's overlays set up for containers, unless told otherwise. */
-const containerNetworks: {
-  overlay: string
-  what: string
-  range: string
-  /** The overlay's parameter that moves it. */
-  parameter?: string
-}[] = [
-  { overlay: 'docker', what: "Docker's address pool", range: '172.30.0.0/16', parameter: 'address-pool' },
-  { overlay: 'swarm', what: "Swarm's address pool", range: '172.31.0.0/16', parameter: 'address-pool' },
-  { overlay: 'kubeadm', what: 'the pod network', range: '10.244.0.0/16', parameter: 'pod-network' },
-  { overlay: 'kubeadm', what: 'the service network', range: '10.96.0.0/12' },
-  { overlay: 'k3s', what: 'the pod network', range: '10.42.0.0/16' },
-  { overlay: 'k3s', what: 'the service network', range: '10.43.0.0/16' },
-]
-
+/** What features set up for containers, unless told otherwise, lies elsewhere. */
 export const containersApart: Rule = ({ file, drafts, judge }) => {
   const shared = parseCidr(file.network?.cidr ?? '')
+  const ranges = judge.options.features.flatMap(({ name: overlay, ranges }) =>
+    (ranges ?? []).map((range) => ({ overlay, ...range })),
+  )
   for (const draft of drafts)
-    for (const { overlay, what, range: usual, parameter } of containerNetworks) {
+    for (const { overlay, what, range: usual, parameter } of ranges) {
       const said = parameter === undefined ? undefined : parameterOf(draft, overlay, parameter)
       const range = typeof said === 'string' ? said : usual
       const pool = parseCidr(range)

@@ -7,12 +7,13 @@ import type { Rule } from './rule.ts'
 
 export const overlaysKnown: Rule = ({ drafts, judge }) => {
   const known = judge.options.overlayNames
+  const mandatory = judge.options.features.filter((feature) => feature.mandatory).map(({ name }) => name)
   for (const { mentions } of drafts)
     for (const { name, parameters, path, part } of mentions) {
       if (known !== undefined && !known.includes(name))
         judge.mistake(path, `there is no overlay ${name}`, suggest(name, known, 'overlays'), part)
-      if (name === 'hostname' && parameters === false)
-        judge.mistake(path, "the overlay hostname can't be taken away", 'every node has its name', part)
+      if (mandatory.includes(name) && parameters === false)
+        judge.mistake(path, `the overlay ${name} can't be taken away`, 'every node has its name', part)
     }
 }
 
@@ -31,20 +32,21 @@ export const wifiOnBoard: Rule = ({ drafts, judge }) => {
 }
 
 export const anyNetwork: Rule = ({ drafts, judge }) => {
+  const networks = judge.options.features.filter(({ isNetwork }) => isNetwork).map(({ name }) => name)
   for (const draft of drafts) {
     const model = pick(draft, 'model')?.value
     if (model === undefined || draft.hat !== undefined) continue
     const { ethernet, wifi, title } = models[model]
     if (ethernet || (wifi && hasMap(draft, 'wifi'))) continue
     if (
-      draft.overlays.some(({ name }) => name === 'usb-gadget') ||
+      draft.overlays.some(({ name }) => networks.includes(name)) ||
       Object.hasOwn(draft.layers.at(-1)?.settings ?? {}, 'interface')
     )
       continue
     judge.warn(
       draft.path,
       `${draft.name} is a ${title} without any network`,
-      wifi ? 'give it wifi, or clusterhat' : 'give it clusterhat, or the overlay usb-gadget',
+      wifi ? 'give it wifi, or clusterhat' : `give it clusterhat, or the overlay ${networks.join(' or ')}`,
       'key',
     )
   }

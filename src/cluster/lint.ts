@@ -16,10 +16,10 @@ import {
   slotsOnce,
 } from './lint-identity.ts'
 import {
+  boardsCanJoin,
   headAddress,
   joinOverlays,
-  kubernetesOnArm,
-  managersInSwarm,
+  managersAllowed,
   oneHead,
   serverExists,
 } from './lint-join.ts'
@@ -62,8 +62,8 @@ const rules: readonly Rule[] = [
   containersApart,
   oneHead,
   headAddress,
-  managersInSwarm,
-  kubernetesOnArm,
+  managersAllowed,
+  boardsCanJoin,
   joinOverlays,
   serverExists,
   overlaysKnown,

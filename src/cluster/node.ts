@@ -119,7 +119,8 @@ export interface Node {
 }
 
 export interface Join {
-  kind: 'swarm' | 'kubeadm' | 'k3s' | 'none'
+  /** The feature that makes the nodes one cluster, or `none`. */
+  kind: string
   /** Node name of the head; undefined only when kind is `none`. */
   head?: string
   /** `pull`: each worker fetches its token at first boot; `ssh-push`: `piimage join` does it from outside. */

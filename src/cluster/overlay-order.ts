@@ -1,53 +1,11 @@
 /**
- * Which overlays a node uses, and in which order they are applied.
- *
- * The order is that of the table, whatever the cluster file lists first: a node
- * needs its name before its user, a network before Docker, Docker before what
- * joins it. Overlays of one's own follow, in the order they are listed. Raw
- * cloud-init data comes last of the shipped ones, so that it has the last word.
+ * Which overlays a node uses, and in which order they are applied: that of the
+ * features, whatever the cluster file lists first. Overlays of one's own follow, in
+ * the order they are listed.
  */
+import type { Feature, NodeTraits } from './feature.ts'
 import type { OverlayUse, Place } from './node.ts'
 import type { Path } from './yaml-source.ts'
-
-/** What an implied overlay depends on. */
-export interface NodeTraits {
-  user: boolean
-  wifi: boolean
-  locale: boolean
-  staticAddress: boolean
-  router: boolean
-  join: 'swarm' | 'kubeadm' | 'k3s' | 'none'
-}
-
-interface Row {
-  name: string
-  /** Used without being listed. */
-  when?: (node: NodeTraits) => boolean
-  /** Overlays it can't do without. */
-  needs?: readonly string[]
-}
-
-const table: readonly Row[] = [
-  { name: 'hostname', when: () => true },
-  { name: 'user', when: (node) => node.user },
-  { name: 'ssh' },
-  { name: 'locale', when: (node) => node.locale },
-  { name: 'static-network', when: (node) => node.staticAddress },
-  { name: 'wifi', when: (node) => node.wifi },
-  { name: 'gpu-mem' },
-  { name: 'usb-gadget' },
-  { name: 'cgroups' },
-  { name: 'router', when: (node) => node.router },
-  { name: 'docker', needs: ['cgroups'] },
-  { name: 'swarm', when: (node) => node.join === 'swarm', needs: ['docker'] },
-  { name: 'kubeadm', when: (node) => node.join === 'kubeadm', needs: ['cgroups'] },
-  { name: 'k3s', when: (node) => node.join === 'k3s', needs: ['cgroups'] },
-  { name: 'portainer', needs: ['docker'] },
-  { name: 'cloud-init' },
-]
-
-/** The overlays whose place in the order is fixed. */
-export const orderedOverlays = table.map((row) => row.name)
 
 /** One mention of an overlay, defaults first, the node's own last. */
 export interface OverlayMention {
@@ -70,7 +28,11 @@ export interface ListedOverlay {
  * All overlays of a node: those listed and not taken away, those implied, in order.
  * Later parameters are merged over earlier ones, map by map.
  */
-export function orderOverlays(mentions: readonly OverlayMention[], node: NodeTraits): ListedOverlay[] {
+export function orderOverlays(
+  mentions: readonly OverlayMention[],
+  node: NodeTraits,
+  features: readonly Feature[],
+): ListedOverlay[] {
   const used = new Map<string, ListedOverlay>()
   const removed = new Set<string>()
   for (const mention of mentions) {
@@ -87,13 +49,15 @@ export function orderOverlays(mentions: readonly OverlayMention[], node: NodeTra
     if (removed.has(name)) return
     if (!used.has(name)) used.set(name, { name, parameters: {} })
   }
-  for (const row of table) if (row.when?.(node)) imply(row.name)
+  for (const { name, implied, join } of features)
+    if (join === undefined ? implied?.(node) : node.join === name) imply(name)
   // From the end: what is needed stands before what needs it.
-  for (const row of table.toReversed())
-    if (used.has(row.name)) for (const name of row.needs ?? []) imply(name)
+  for (const { name, needs } of features.toReversed())
+    if (used.has(name)) for (const need of needs ?? []) imply(need)
 
-  const own = [...used.values()].filter((use) => !orderedOverlays.includes(use.name))
-  return [...orderedOverlays.flatMap((name) => used.get(name) ?? []), ...own]
+  const ordered = features.map(({ name }) => name)
+  const own = [...used.values()].filter((use) => !ordered.includes(use.name))
+  return [...ordered.flatMap((name) => used.get(name) ?? []), ...own]
 }
 
 export function placeOverlays(

@@ -11,6 +11,7 @@ import { join } from 'node:path'
 import type { ErrorObject, ValidateFunction } from 'ajv'
 import { suggest } from '../nearest.ts'
 import { packageRoot } from '../package-root.ts'
+import { type Feature, joinKinds } from './feature.ts'
 import { type Complaint, formats } from './formats.ts'
 import type { Path, YamlSource } from './yaml-source.ts'
 
@@ -33,22 +34,27 @@ interface SchemaPart {
 /** Values that are secrets, or may be one in the wrong place: never shown. */
 const secretKeys = new Set(['passphrase', 'psk', 'passwordHash', 'password', 'sshKeys'])
 
-let validator: Promise<ValidateFunction> | undefined
+const validators = new Map<string, Promise<ValidateFunction>>()
 
-async function loadValidator(): Promise<ValidateFunction> {
+/** @param kinds what `join.kind` may be */
+async function loadValidator(kinds: readonly string[]): Promise<ValidateFunction> {
   const { Ajv2020 } = await import('ajv/dist/2020.js')
   const ajv = new Ajv2020({ allErrors: true, verbose: true, allowUnionTypes: true, strictRequired: false })
   for (const [name, format] of Object.entries(formats))
     ajv.addFormat(name, (text: string) => format(text) === undefined)
-  return ajv.compile(JSON.parse(await readFile(join(packageRoot(), 'schema', 'cluster.v1.json'), 'utf8')))
+  const schema = JSON.parse(await readFile(join(packageRoot(), 'schema', 'cluster.v1.json'), 'utf8'))
+  schema.properties.join.properties.kind.enum = kinds
+  return ajv.compile(schema)
 }
 
 /**
  * Check values against the schema.
  * @param source what was read; its `value` loses what is wrong
  */
-export async function checkSchema(source: YamlSource): Promise<Finding[]> {
-  validator ??= loadValidator()
+export async function checkSchema(source: YamlSource, features: readonly Feature[]): Promise<Finding[]> {
+  const kinds = [...joinKinds(features), 'none']
+  const validator = validators.get(kinds.join()) ?? loadValidator(kinds)
+  validators.set(kinds.join(), validator)
   const validate = await validator
   if (validate(source.value)) return []
   const findings: Finding[] = []

@@ -15,6 +15,7 @@ import { basename, join, relative, resolve } from 'node:path'
 import { parseCluster, readLocalFile } from '../cluster/cluster-file.ts'
 import { formats } from '../cluster/formats.ts'
 import { MistakesError, UsageError } from '../errors.ts'
+import { features } from '../features/index.ts'
 import { createFileAtomically } from '../io/atomic-file.ts'
 import { clearDeadParts } from '../io/parts.ts'
 import { expandHome, fromFolder } from '../io/portable-path.ts'
@@ -266,6 +267,7 @@ function checked(flag: string, value: string, format: string): string {
  */
 async function judge({ text, passphrase }: Start, folder: string, home: string): Promise<void> {
   const { mistakes } = await parseCluster(text, 'cluster.yaml', {
+    features,
     folder,
     home,
     readLocal(path) {

@@ -6,16 +6,17 @@
  * A secret one travels in piimage/secrets/ and is found as `$secrets/<name>` on
  * the node; the others in piimage/material/, as `$payload/material/<name>`.
  */
+import type { ArtifactRow } from '../cluster/feature.ts'
 import { UsageError } from '../errors.ts'
+import { features } from '../features/index.ts'
 import type { Secret } from '../secret.ts'
 import type { NodeKeys } from '../secrets/node-keys.ts'
-import { clusterRows } from './artifact/cluster.ts'
-import { joinRows } from './artifact/join.ts'
-import { kubernetesRows } from './artifact/kubernetes.ts'
-import type { ArtifactRow } from './artifact.ts'
 import type { Subject } from './values.ts'
 
-export const artifactRows: readonly ArtifactRow[] = [...joinRows, ...kubernetesRows, ...clusterRows]
+/** Those of all features; some share one. */
+export const artifactRows: readonly ArtifactRow[] = [
+  ...new Set(features.flatMap(({ artifacts }) => artifacts ?? [])),
+]
 
 /** Folder of the payload that holds those that are not secret. */
 export const ARTIFACTS = 'material'
@@ -47,12 +48,5 @@ function noKeys(overlay: string): NodeKeys {
       },
     )
   }
-  return {
-    hostKey: refuse,
-    joinKey: refuse,
-    kubeadmToken: refuse,
-    k3sToken: refuse,
-    authority: refuse,
-    portainerPassword: refuse,
-  }
+  return { hostKey: refuse, derive: refuse }
 }

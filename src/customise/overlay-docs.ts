@@ -2,6 +2,8 @@
  * overlays/README.md, made from the overlays and the tables of this room, so
  * that it cannot fall behind them. A test compares the file with this output.
  */
+import { basename } from 'node:path'
+import { features } from '../features/index.ts'
 import { artifactRows } from './artifacts.ts'
 import type { Overlay, ParameterSchema } from './overlay.ts'
 import { earlyOrder, networkOrder } from './step-order.ts'
@@ -48,11 +50,22 @@ export function formatOverlayDocs(overlays: ReadonlyMap<string, Overlay>): strin
       ['phase', 'number', 'step'],
       [
         ...Object.entries(earlyOrder).map(([name, order]) => ['early', String(order), name]),
-        ...Object.entries(networkOrder).map(([name, order]) => ['network', String(order), name]),
+        ...networkSteps(overlays).map(([name, order]) => ['network', String(order), name]),
       ],
     ),
     '',
   ].join('\n')
+}
+
+/** Name and order of each, in the order they run. */
+function networkSteps(overlays: ReadonlyMap<string, Overlay>): [string, number][] {
+  const steps = new Map<string, number>(Object.entries(networkOrder))
+  for (const { name } of features)
+    for (const { firstboot } of overlays.get(name)?.edits ?? []) {
+      const { phase, order, script } = (firstboot ?? {}) as Record<string, unknown>
+      if (phase === 'network') steps.set(basename(String(script), '.sh'), Number(order))
+    }
+  return [...steps].sort(([, a], [, b]) => a - b)
 }
 
 const head = `# Overlays

@@ -7,10 +7,10 @@
  * that a new release needs no new overlay.
  */
 import type { LockedImage } from '../catalog/locked-image.ts'
+import { lanOf } from '../cluster/head.ts'
 import type { Cluster, Node } from '../cluster/node.ts'
 import { UsageError } from '../errors.ts'
 import type { DetectedOs } from '../node/system.ts'
-import { lanOf } from './artifact/router-dnsmasq.ts'
 
 export interface Subject {
   node: Node

@@ -8,12 +8,12 @@
  */
 import { lstatSync, readdirSync, readFileSync } from 'node:fs'
 import { join, relative } from 'node:path'
+import type { SecretForm } from '../cluster/feature.ts'
 import { NetrootError } from '../errors.ts'
+import { features } from '../features/index.ts'
 
-const forms: { name: string; form: RegExp }[] = [
-  { name: "a swarm's join token", form: /SWMTKN-\d-[0-9a-z]{20}/ },
-  { name: 'a k3s token', form: /\bK10[0-9a-f]{64}::/ },
-  { name: 'a kubeadm token', form: /\btoken["']?\s*[:=]\s*["']?[a-z0-9]{6}\.[a-z0-9]{16}\b/ },
+const forms: readonly SecretForm[] = [
+  ...features.flatMap(({ secretForms }) => secretForms ?? []),
   { name: 'a private key', form: /-----BEGIN [A-Z ]*PRIVATE KEY-----/ },
   { name: "a password's hash", form: /\$(?:1|5|6|2[abxy]|y|gy|7)\$[./A-Za-z0-9$=,]{20,}/ },
   { name: 'a Wi-Fi key', form: /^\s*(?:psk|wpa_psk)\s*[=:]\s*\S/m },

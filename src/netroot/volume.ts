@@ -12,17 +12,17 @@
  * Source: systemd.mount(5), systemd.unit(5) `RequiresMountsFor=`; nfs(5).
  */
 import { dirname } from 'node:path'
+import { features } from '../features/index.ts'
 import { VOLUME_FILE } from './paths.ts'
 import { dropIn, folder, type RootEdit, unit, wanted } from './root-edit.ts'
 
-/** Folder in the volume → where the node has it. */
-export const volumeFolders = [
-  { name: 'docker', target: '/var/lib/docker', mode: 0o710 },
-  { name: 'containerd', target: '/var/lib/containerd', mode: 0o711 },
-  { name: 'rancher', target: '/var/lib/rancher', mode: 0o755 },
-] as const
+/** By name: a feature that comes in between makes no other edition of a node. */
+const stored = features.toSorted((a, b) => (a.name < b.name ? -1 : 1)).flatMap(({ storage }) => storage ?? [])
 
-const users = ['docker.service', 'containerd.service', 'k3s.service', 'k3s-agent.service', 'kubelet.service']
+/** Folder in the volume → where the node has it. */
+export const volumeFolders = stored.flatMap(({ folders }) => folders)
+
+const users = stored.flatMap(({ units }) => units)
 
 const STORAGE = '/var/lib/piimage/storage'
 const VOLUME = '/var/lib/piimage/volume'

@@ -9,29 +9,25 @@
 import { hkdfSync } from 'node:crypto'
 import type { ClusterKey } from './cluster-key.ts'
 
-/** What is derived, and for whom. A purpose is never used for two things. */
+/**
+ * What every node derives, and for whom; features name more (src/cluster/feature.ts).
+ * A purpose is never used for two things.
+ */
 export const purposes = {
   'ssh-host-key': 'node: seed of its ed25519 SSH host key',
-  'join-key': 'node: seed of the ed25519 key that fetches its join token from the head, once',
   'machine-id': 'node: /etc/machine-id',
   'instance-id': 'node: instance-id of cloud-init',
   'connection-uuid': 'node/interface: uuid of a NetworkManager connection',
   'random-seed': 'node: first entropy of a board without a hardware source',
   'password-salt': 'user: salt of a password hashed here',
-  'kubeadm-token': 'cluster: bootstrap token',
-  'k3s-token': 'cluster: server token',
-  'k3s-agent-token': 'cluster: agent token',
-  'ca-key': 'cluster: private key of the certificate authority',
-  'portainer-password': 'cluster: first password of the admin',
 } as const satisfies Record<string, string>
 
-export type Purpose = keyof typeof purposes
-
 /**
+ * @param purpose one of `purposes`, or of a feature's
  * @param subject a node's name, `node/interface`, a user's name, or '' for the whole cluster
  * @param length bytes, 1–8160
  */
-export function derive(key: ClusterKey, purpose: Purpose, subject: string, length: number): Buffer {
+export function derive(key: ClusterKey, purpose: string, subject: string, length: number): Buffer {
   return Buffer.from(
     hkdfSync('sha256', key.reveal(), new Uint8Array(0), `piimage/v1/${purpose}/${subject}`, length),
   )

@@ -5,17 +5,12 @@
 import type { Cluster, Node } from '../cluster/node.ts'
 import { UsageError } from '../errors.ts'
 import { formatKubeconfig } from '../export/kubeconfig.ts'
+import { features, joinFeature } from '../features/index.ts'
 import type { NodeKeys } from '../secrets/node-keys.ts'
 import type { World } from '../world.ts'
 import { lastWords, openNodeSsh, type SshArgs } from './node-ssh.ts'
 import { askNode, hasFinished } from './node-status.ts'
 import { findNode } from './project.ts'
-
-/** Where each kind keeps it. */
-const places: Record<string, string> = {
-  kubeadm: '/etc/kubernetes/admin.conf',
-  k3s: '/etc/rancher/k3s/k3s.yaml',
-}
 
 export interface KubeconfigArgs extends SshArgs {
   node?: string[]
@@ -34,8 +29,7 @@ export async function fetchKubeconfig(
   args: KubeconfigArgs,
   world: World,
 ): Promise<{ text: string; head: Node; address: string }> {
-  const head = headOf(cluster, args.node)
-  const place = places[cluster.join.kind] ?? ''
+  const { head, place } = findKubeconfig(cluster, args.node)
   const address = head.interfaces[0]?.address?.ip ?? head.name
   const server =
     args.server === undefined || args.server === address
@@ -71,21 +65,25 @@ export async function fetchKubeconfig(
   }
 }
 
-function headOf(cluster: Cluster, names: readonly string[] | undefined): Node {
+function findKubeconfig(
+  cluster: Cluster,
+  names: readonly string[] | undefined,
+): { head: Node; place: string } {
   const { kind, head } = cluster.join
-  if (places[kind] === undefined || head === undefined)
+  const place = joinFeature(kind)?.join?.kubeconfig
+  if (place === undefined || head === undefined) {
+    const kinds = features.filter(({ join }) => join?.kubeconfig !== undefined).map(({ name }) => name)
     throw new UsageError(
-      `${cluster.file}: join.kind is ${kind}, and only kubeadm and k3s have a kubeconfig`,
-      {
-        hint: 'Say join: { kind: k3s, head: NODE }, or kubeadm.',
-      },
+      `${cluster.file}: join.kind is ${kind}, and only ${kinds.join(' and ')} have a kubeconfig`,
+      { hint: `Say join: { kind: ${kinds.join(' or ')}, head: NODE }.` },
     )
+  }
   for (const name of names ?? [])
     if (findNode(cluster, name).name !== head)
       throw new UsageError(`${name} is not the head; the kubeconfig is on ${head}`, {
         hint: 'Leave --node out.',
       })
-  return findNode(cluster, head)
+  return { head: findNode(cluster, head), place }
 }
 
 /** @throws {UsageError} no name or address */

@@ -1,4 +1,6 @@
 /** What a node says of itself over ssh: how far its first boot is, Docker, the cluster. */
+import { joinKinds } from '../cluster/feature.ts'
+import { features } from '../features/index.ts'
 import { lastWords, type NodeSsh } from './node-ssh.ts'
 
 export interface NodeStatus {
@@ -14,13 +16,12 @@ export interface NodeStatus {
   join?: string
 }
 
-/** Lines `key value`; nothing in it needs root but Docker's socket. A full disk can leave the status of /var old. */
-const QUESTION = `echo "firstboot $(cat /run/piimage/status 2>/dev/null || cat /var/lib/piimage/status 2>/dev/null)"
-d() { sudo -n docker "$@" 2>/dev/null || docker "$@" 2>/dev/null; }
-if command -v docker >/dev/null; then echo "docker $(d version -f '{{.Server.Version}}')"; echo "swarm $(d info -f '{{.Swarm.LocalNodeState}}')"; fi
-if [ -e /etc/kubernetes/kubelet.conf ]; then echo 'kubernetes joined'; fi
-if command -v k3s >/dev/null; then echo "kubernetes $(systemctl is-active k3s k3s-agent 2>/dev/null | grep -x active | head -n 1)"; fi
-exit 0`
+/** Lines `name value`; nothing in it needs root but what features ask. A full disk can leave the status of /var old. */
+const QUESTION = [
+  'echo "firstboot $(cat /run/piimage/status 2>/dev/null || cat /var/lib/piimage/status 2>/dev/null)"',
+  ...features.flatMap(({ probe }) => probe ?? []),
+  'exit 0',
+].join('\n')
 
 export async function askNode(ssh: NodeSsh, node: string): Promise<NodeStatus> {
   const answer = await ssh.run(node, QUESTION)
@@ -36,7 +37,10 @@ export function parseAnswer(text: string): Pick<NodeStatus, 'firstBoot' | 'docke
       return [line.slice(0, blank), line.slice(blank + 1).trim()] as const
     }),
   )
-  const join = values.get('kubernetes') || values.get('swarm')
+  // A node in two clusters is in the one that the feature further down makes.
+  const join = joinKinds(features)
+    .map((kind) => values.get(kind))
+    .findLast(Boolean)
   const docker = values.get('docker')
   const firstBoot = parseFirstBoot(values.get('firstboot') ?? '')
   return {

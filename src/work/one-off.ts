@@ -13,6 +13,7 @@ import type { Context, GlobalArgs } from '../commands/command.ts'
 import { OS_FLAG } from '../commands/os-flag.ts'
 import { readOverlays } from '../customise/overlay.ts'
 import { UsageError } from '../errors.ts'
+import { features } from '../features/index.ts'
 import { packageRoot } from '../package-root.ts'
 import { ClusterKey } from '../secrets/cluster-key.ts'
 import { nodeKeys } from '../secrets/node-keys.ts'
@@ -172,6 +173,7 @@ async function oneNodeCluster(
   }
   // JSON is YAML: the flags are judged like a file.
   const { cluster, mistakes } = await parseCluster(JSON.stringify(file), 'the command line', {
+    features,
     folder: world.cwd,
     home: world.env.HOME ?? '/',
     readLocal: (path) =>

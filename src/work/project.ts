@@ -9,6 +9,7 @@ import type { Context, GlobalArgs } from '../commands/command.ts'
 import type { BootExtras } from '../customise/extras.ts'
 import { type Overlay, readOverlays } from '../customise/overlay.ts'
 import { UsageError } from '../errors.ts'
+import { features } from '../features/index.ts'
 import { type Cache, openCache } from '../fetch/cache.ts'
 import { defaultCacheFolder } from '../fetch/cache-folder.ts'
 import { packageRoot } from '../package-root.ts'
@@ -57,6 +58,7 @@ export async function openProject(
   const overlays = await readOverlays([join(folder, 'overlays'), join(packageRoot(), 'overlays')])
   const cluster = await readCluster(args.cluster, {
     ...options,
+    features,
     imageKeys: [...lock.images.keys()],
     archOf: (image) => lock.images.get(image)?.arch,
     overlayNames: [...overlays.keys()],

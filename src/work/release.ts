@@ -12,10 +12,10 @@ import type { Cluster, Node } from '../cluster/node.ts'
 import { findSecrets } from '../customise/find-secrets.ts'
 import type { BootPlan } from '../customise/plan-boot.ts'
 import { UsageError } from '../errors.ts'
+import { features } from '../features/index.ts'
 import type { Project } from './project.ts'
 
-/** Overlays that stand for what a person gives, or for a place in one cluster, which takes a key or a token. */
-const personal = new Set(['user', 'wifi', 'swarm', 'kubeadm', 'k3s', 'portainer'])
+const personal = new Set(features.filter((feature) => feature.personal).map(({ name }) => name))
 
 /** A key whose private half was thrown away. */
 const NOBODYS_KEY = 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOBv2xxjxLLiPpuVHul6I9HGcSzaF0d1Erhx8WGo8XWe nobody'

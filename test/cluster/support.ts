@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url'
 import { type ParsedCluster, parseCluster } from '../../src/cluster/cluster-file.ts'
 import type { LocalFile, ParseOptions } from '../../src/cluster/judge.ts'
 import type { Cluster, Node } from '../../src/cluster/node.ts'
-import { orderedOverlays } from '../../src/cluster/overlay-order.ts'
+import { features } from '../../src/features/index.ts'
 import { makeEd25519Key } from '../../src/secrets/ed25519-key.ts'
 import { testKey } from '../secrets/support.ts'
 
@@ -38,6 +38,7 @@ const files: Record<string, LocalFile> = {
 }
 
 export const options: ParseOptions = {
+  features,
   folder: '/c',
   home: '/home/me',
   readLocal(path) {
@@ -49,7 +50,7 @@ export const options: ParseOptions = {
   key: testKey,
   imageKeys,
   archOf: (key) => (key.includes('arm64') || key.includes('rpi64') ? 'arm64' : 'armhf'),
-  overlayNames: [...orderedOverlays, 'my-own'],
+  overlayNames: [...features.map(({ name }) => name), 'my-own'],
 }
 
 export const parse = (text: string, over: Partial<ParseOptions> = {}): Promise<ParsedCluster> =>

@@ -4,6 +4,7 @@ import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'no
 import { dirname, join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { readCluster } from '../../src/cluster/cluster-file.ts'
+import { features } from '../../src/features/index.ts'
 import { packageRoot } from '../../src/package-root.ts'
 import { makeEd25519Key } from '../../src/secrets/ed25519-key.ts'
 import { templateNames } from '../../src/work/template.ts'
@@ -62,7 +63,7 @@ for (const name of templateNames())
     ])
     assert.equal(said.status, 0, said.stderr)
     const file = join(cwd, 'pis', 'cluster.yaml')
-    const cluster = await readCluster(file, { home: cwd })
+    const cluster = await readCluster(file, { features, home: cwd })
     assert.deepEqual(cluster.warnings, [])
     assert.equal(cluster.name, 'my-pis')
     for (const node of cluster.nodes) {
@@ -96,7 +97,7 @@ test('nobody there and no flags: what can be guessed is guessed, what cannot nam
   const cwd = home(t)
   const plain = await runPiimage(cwd, ['init', 'Sg-C 1!', '--template', 'mixed-arch'])
   assert.equal(plain.status, 0, plain.stderr)
-  const cluster = await readCluster(join(cwd, 'Sg-C 1!', 'cluster.yaml'), { home: cwd })
+  const cluster = await readCluster(join(cwd, 'Sg-C 1!', 'cluster.yaml'), { features, home: cwd })
   assert.equal(cluster.name, 'sg-c-1')
   assert.equal(cluster.nodes[0]?.user?.name, 'ops')
 
@@ -136,7 +137,7 @@ test('without a key in ~/.ssh the error names --ssh-key; a key line will do', as
     publicLine,
   ])
   assert.equal(line.status, 0, line.stderr)
-  const cluster = await readCluster(join(cwd, 'new', 'cluster.yaml'), { home: cwd })
+  const cluster = await readCluster(join(cwd, 'new', 'cluster.yaml'), { features, home: cwd })
   assert.deepEqual(cluster.nodes[0]?.user?.sshKeys, [publicLine])
 })
 
@@ -167,7 +168,7 @@ test('somebody answers: template, user, Wi-Fi; the pass phrase is hidden and goe
   assert.ok(
     !`${said.stdout}${said.stderr}${readFileSync(join(folder, 'cluster.yaml'), 'utf8')}`.includes(PASSPHRASE),
   )
-  assert.deepEqual((await readCluster(join(folder, 'cluster.yaml'), { home: cwd })).warnings, [])
+  assert.deepEqual((await readCluster(join(folder, 'cluster.yaml'), { features, home: cwd })).warnings, [])
 
   const short = await runPiimage(cwd, ['init', 'two', '--template', 'magi', '--wifi', 'attic'], {
     ask: async (question) => (/^Pass phrase/.test(question) ? 'hunter2' : ''),

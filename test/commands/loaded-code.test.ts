@@ -44,7 +44,7 @@ interface Use {
 }
 
 /** What reads a cluster file, its lock and its overlays. */
-const cluster = 'catalog cluster customise fetch io schemas secrets yaml'
+const cluster = 'catalog cluster customise features fetch io schemas secrets yaml'
 
 /** A cheap real use of each command, in an order in which they find what they need. */
 const uses: Record<string, Use> = {

@@ -20,7 +20,7 @@ before(async () => {
 
 const at = (ip: string) => [{ name: 'eth0', address: { ip, prefix: 24 }, dns: [] }]
 
-function clusterOf(kind: Cluster['join']['kind'], by: Cluster['join']['by'] = 'pull'): Cluster {
+function clusterOf(kind: 'swarm' | 'kubeadm' | 'k3s' | 'none', by: Cluster['join']['by'] = 'pull'): Cluster {
   const list = { swarm: ['docker', 'swarm'], kubeadm: ['kubeadm'], k3s: ['k3s'], none: [] }[kind]
   const overlays = ['ssh', ...list].map((name) => use(name))
   const nodes: Node[] = [

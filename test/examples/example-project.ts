@@ -9,6 +9,7 @@ import type { Cluster } from '../../src/cluster/node.ts'
 import { readOverlays } from '../../src/customise/overlay.ts'
 import { FatVolume } from '../../src/disk/fat/volume.ts'
 import { FormatError } from '../../src/errors.ts'
+import { features } from '../../src/features/index.ts'
 import { packageRoot } from '../../src/package-root.ts'
 import { makeEd25519Key } from '../../src/secrets/ed25519-key.ts'
 import { detectOs } from '../../src/systems/detect.ts'
@@ -52,7 +53,7 @@ export async function startExample(t: TestContext, { name }: Example): Promise<E
   const made = await runPiimage(folder, ['init', '--template', name, '--yes', '--wifi', 'attic'])
   if (made.status !== 0) throw new Error(made.stderr)
   return {
-    cluster: await readCluster(file('cluster.yaml'), { home: folder }),
+    cluster: await readCluster(file('cluster.yaml'), { features, home: folder }),
     file,
     piimage: (...args) => runPiimage(folder, [...args, '--cache', file('cache'), '--offline']),
   }

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { parseImageName, parseKey } from '../../src/catalog/names.ts'
 import { readCluster } from '../../src/cluster/cluster-file.ts'
+import { features } from '../../src/features/index.ts'
 import { packageRoot } from '../../src/package-root.ts'
 import { DEMO_IMAGE, DEMO_LAYOUT } from '../support/project.ts'
 import { assertGolden } from './golden.ts'
@@ -28,7 +29,7 @@ const examples: Record<string, StandIn> = {
 
 /** Every image that the cluster file names is one stand-in. */
 async function lockAll(project: GoldenProject, standIn: StandIn): Promise<string[]> {
-  const { nodes } = await readCluster(project.file('cluster.yaml'), { home: project.folder })
+  const { nodes } = await readCluster(project.file('cluster.yaml'), { features, home: project.folder })
   const images: Record<string, object> = {}
   const bytes = await makeStandIn(standIn)
   writeFileSync(project.file('stock.img'), bytes)

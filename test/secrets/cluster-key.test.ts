@@ -5,18 +5,15 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { inspect } from 'node:util'
 import { UsageError } from '../../src/errors.ts'
+import { k3sToken } from '../../src/features/k3s/feature.ts'
+import { kubeadmToken } from '../../src/features/kubeadm/feature.ts'
+import { portainerPassword } from '../../src/features/portainer/feature.ts'
+import { joinKey } from '../../src/features/swarm/artifacts.ts'
 import { createClusterKey, parseClusterKey, readClusterKey } from '../../src/secrets/cluster-key.ts'
-import { derive, purposes } from '../../src/secrets/derive.ts'
-import {
-  connectionUuid,
-  instanceId,
-  joinKey,
-  k3sToken,
-  kubeadmToken,
-  machineId,
-  portainerPassword,
-  sshHostKey,
-} from '../../src/secrets/identity.ts'
+import { derive } from '../../src/secrets/derive.ts'
+import { connectionUuid, instanceId, machineId, sshHostKey } from '../../src/secrets/identity.ts'
+import { nodeKeys } from '../../src/secrets/node-keys.ts'
+import { allPurposes } from '../support/purposes.ts'
 import { tempFolder } from '../support/temp.ts'
 import { testKey } from './support.ts'
 
@@ -97,9 +94,12 @@ test('derived values: frozen, because changing one changes every cluster', () =>
   assert.equal(instanceId(testKey, 'oneil'), 'piimage-3c8e0dce-3395-470e-aea0-6e6b40b11f00')
   assert.equal(connectionUuid(testKey, 'oneil', 'eth0'), '8f6f3772-7bc5-45d8-8ffb-409e22860874')
   assert.equal(sshHostKey(testKey, 'oneil').fingerprint, 'SHA256:WNgcJ+u8L7vM5P3F2TkvGj9ay+m0T8oKVTxIpsFAMLc')
-  assert.equal(joinKey(testKey, 'oneil').fingerprint, 'SHA256:CdUleYRNwoFq0LtU3r58FoIDhLh1diMX68T1gl9c+9M')
-  assert.equal(kubeadmToken(testKey).reveal(), 'm4uvsf.4v8x09emlmt3f8rg')
-  assert.equal(portainerPassword(testKey).reveal(), 'SuhKS5Nrx4t7Tc6ksa4gZ8bs')
+  assert.equal(
+    joinKey(nodeKeys(testKey), 'oneil').fingerprint,
+    'SHA256:CdUleYRNwoFq0LtU3r58FoIDhLh1diMX68T1gl9c+9M',
+  )
+  assert.equal(kubeadmToken(nodeKeys(testKey)).reveal(), 'm4uvsf.4v8x09emlmt3f8rg')
+  assert.equal(portainerPassword(nodeKeys(testKey)).reveal(), 'SuhKS5Nrx4t7Tc6ksa4gZ8bs')
 })
 
 test('derived values: their formats', () => {
@@ -108,15 +108,13 @@ test('derived values: their formats', () => {
     connectionUuid(testKey, 'oneil', 'eth0'),
     /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/,
   )
-  assert.match(kubeadmToken(testKey).reveal(), /^[a-z0-9]{6}\.[a-z0-9]{16}$/)
-  assert.match(k3sToken(testKey, 'k3s-token').reveal(), /^[0-9a-f]{64}$/)
+  assert.match(kubeadmToken(nodeKeys(testKey)).reveal(), /^[a-z0-9]{6}\.[a-z0-9]{16}$/)
+  assert.match(k3sToken(nodeKeys(testKey), 'k3s-token').reveal(), /^[0-9a-f]{64}$/)
 })
 
 test('derived values: every purpose and every node has its own', () => {
-  const values = Object.keys(purposes).flatMap((purpose) =>
-    ['', 'oneil', 'carter'].map((node) =>
-      derive(testKey, purpose as keyof typeof purposes, node, 32).toString('hex'),
-    ),
+  const values = allPurposes.flatMap((purpose) =>
+    ['', 'oneil', 'carter'].map((node) => derive(testKey, purpose, node, 32).toString('hex')),
   )
   assert.equal(new Set(values).size, values.length)
 })

@@ -1,10 +1,13 @@
 /** A cluster with everything secret that a person gives, and the search for it and for all that is derived. */
 import { readFileSync, writeFileSync } from 'node:fs'
 import type { TestContext } from 'node:test'
+import { joinKey } from '../../src/features/swarm/artifacts.ts'
 import { readClusterKey } from '../../src/secrets/cluster-key.ts'
-import { derive, type Purpose, purposes } from '../../src/secrets/derive.ts'
-import { joinKey, sshHostKey } from '../../src/secrets/identity.ts'
+import { derive } from '../../src/secrets/derive.ts'
+import { sshHostKey } from '../../src/secrets/identity.ts'
+import { nodeKeys } from '../../src/secrets/node-keys.ts'
 import { demoProject, type Project } from './project.ts'
+import { allPurposes } from './purposes.ts'
 
 export const HASH =
   '$6$saltsalt$qFmFH.bQmmtXzyBY0s9v7Oicd2z4XSIecDzlB5KiA2/jctKu9YterLp8wwnSq.qc.eoxqOmSuNp2xS0ktL3nh/'
@@ -31,12 +34,12 @@ export async function secretsOf(project: Project): Promise<Buffer[]> {
   const texts = [HASH, PSK, SSH_KEY, Buffer.from(key.reveal()).toString('hex')]
   const raw: Buffer[] = [Buffer.from(key.reveal())]
   for (const node of ['hammond', 'oneil', 'carter']) {
-    for (const pair of [sshHostKey(key, node), joinKey(key, node)]) {
+    for (const pair of [sshHostKey(key, node), joinKey(nodeKeys(key), node)]) {
       // The second line of the file on: the first ones are the same in every key.
       texts.push(...pair.privateKey.reveal().split('\n').slice(2, 5), pair.publicLine.split(' ')[1] ?? '')
     }
   }
-  for (const purpose of Object.keys(purposes) as Purpose[]) {
+  for (const purpose of allPurposes) {
     for (const subject of ['', 'hammond', 'oneil', 'carter', 'ops']) {
       const bytes = derive(key, purpose, subject, 16)
       raw.push(bytes)

@@ -4,6 +4,7 @@ import { copyFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { readCluster } from '../../src/cluster/cluster-file.ts'
+import { features } from '../../src/features/index.ts'
 import { packageRoot } from '../../src/package-root.ts'
 import { formatClusterKey } from '../../src/secrets/cluster-key.ts'
 import { tempFolder } from '../support/temp.ts'
@@ -32,7 +33,7 @@ async function openLaptop(t: TestContext) {
   copyFileSync(join(packageRoot(), 'images.lock.json'), join(folder, 'images.lock.json'))
   writeFileSync(join(folder, 'cluster.yaml'), clusterFile)
   writeFileSync(join(folder, 'cluster.key'), formatClusterKey(key), { mode: 0o600 })
-  const lab = await Lab.open(t, await readCluster(join(folder, 'cluster.yaml')))
+  const lab = await Lab.open(t, await readCluster(join(folder, 'cluster.yaml'), { features }))
   if (lab === undefined) return undefined
   lab.addNetwork('laptop')
   const link = ['link', 'add', 'eth0', 'type', 'veth', 'peer', 'name', 'laptop-sw', 'netns', lab.netns('sw')]

@@ -3,7 +3,8 @@ import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import type { Cluster, Node } from '../../src/cluster/node.ts'
-import { joinKey } from '../../src/secrets/identity.ts'
+import { joinKey } from '../../src/features/swarm/artifacts.ts'
+import { nodeKeys } from '../../src/secrets/node-keys.ts'
 import { makeCluster, makeNode, use } from '../customise/cluster.ts'
 import { type Ran, run } from '../support/tools.ts'
 import { key, Lab, until } from './lab.ts'
@@ -103,16 +104,16 @@ test('the head first and switched off half way; a worker that loses power ten ti
   lab.powerOn('oneil')
   await until(`oneil is in\n`, 90, () => lab.hasFinished('oneil'))
 
-  const own = joinKey(key, 'oneil').privateKey.reveal()
+  const own = joinKey(nodeKeys(key), 'oneil').privateKey.reveal()
   const second = ask(lab, 'oneil', own)
   assert.equal(second.status, 78, second.stderr)
   assert.match(second.stderr, /refused to oneil: it is in the swarm/)
   assert.equal(second.stdout, '')
-  const stranger = ask(lab, 'oneil', joinKey(key, 'kinsey').privateKey.reveal())
+  const stranger = ask(lab, 'oneil', joinKey(nodeKeys(key), 'kinsey').privateKey.reveal())
   assert.equal(stranger.status, 255)
   assert.match(stranger.stderr, /Permission denied/)
   // Whatever is asked, the forced command answers, and only about the key's own node.
-  const other = ask(lab, 'oneil', joinKey(key, 'tealc').privateKey.reveal())
+  const other = ask(lab, 'oneil', joinKey(nodeKeys(key), 'tealc').privateKey.reveal())
   assert.match(other.stdout, /^SWMTKN-1-[0-9a-z]{50}-[0-9a-z]{25}\n$/)
   const workerToken = lab.inside('hammond', 'docker swarm join-token -q worker').stdout
   assert.equal(other.stdout, workerToken)

@@ -5,23 +5,29 @@
  * A worker's key is good for one forced command on the head, and that command
  * answers for this one node only (overlays/swarm/join-token.sh).
  */
-
+import type { ArtifactRow } from '../../cluster/feature.ts'
+import { headOf } from '../../cluster/head.ts'
 import { contains, formatCidr, parseCidr, parseIpv4 } from '../../cluster/ipv4.ts'
 import { models } from '../../cluster/models.ts'
 import type { Cluster, Node } from '../../cluster/node.ts'
+import { makeEd25519Key, type SshKeyPair, seedBytes } from '../../secrets/ed25519-key.ts'
 import { formatKnownHost } from '../../secrets/known-hosts.ts'
 import type { NodeKeys } from '../../secrets/node-keys.ts'
-import type { ArtifactRow } from '../artifact.ts'
-import { headOf } from './head.ts'
 
 /** What the forced command runs. */
 const BROKER = '/usr/local/sbin/piimage-join-token'
 
-export const joinRows: readonly ArtifactRow[] = [
+export const joinKeyPurpose = 'join-key'
+
+/** The key with which a worker fetches its join token from the head. */
+export const joinKey = (keys: NodeKeys, node: string): SshKeyPair =>
+  makeEd25519Key(keys.derive(joinKeyPurpose, node, seedBytes), `piimage-join:${node}`)
+
+export const swarmArtifacts: readonly ArtifactRow[] = [
   {
     name: 'join-key',
     meaning: "secret: this node's ssh key for fetching its join token from the head",
-    of: ({ node }, keys) => keys.joinKey(node.name).privateKey,
+    of: ({ node }, keys) => joinKey(keys, node.name).privateKey,
   },
   {
     name: 'join-known-hosts',
@@ -53,7 +59,7 @@ function formatAuthorizedKeys(cluster: Cluster, keys: NodeKeys): string {
   return cluster.nodes
     .filter(({ name }) => name !== head.name)
     .map(({ name }) => {
-      const { publicLine } = keys.joinKey(name)
+      const { publicLine } = joinKey(keys, name)
       return `restrict,${from}command="sudo -n ${BROKER} ${name}" ${publicLine}\n`
     })
     .join('')

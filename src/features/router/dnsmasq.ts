@@ -4,33 +4,14 @@
  *
  * Source: dnsmasq(8).
  */
-import {
-  type Cidr,
-  contains,
-  formatCidr,
-  formatIpv4,
-  lastOf,
-  networkOf,
-  parseIpv4,
-} from '../../cluster/ipv4.ts'
+import { lanOf } from '../../cluster/head.ts'
+import { type Cidr, contains, formatIpv4, lastOf, networkOf, parseIpv4 } from '../../cluster/ipv4.ts'
 import type { Cluster, Node, NodeInterface } from '../../cluster/node.ts'
 import { UsageError } from '../../errors.ts'
 import { showValue } from '../../plain-value.ts'
 
 /** How many addresses are lent where the cluster file does not say which. */
 const LENT = 100
-
-/** The router's interface to the cluster, with its address. */
-export function lanOf(node: Node): { name: string; ip: string; prefix: number; cidr: string } {
-  const lan = node.interfaces.find(({ name }) => name === node.router?.lan)
-  const value = parseIpv4(lan?.address?.ip ?? '')
-  if (lan?.address === undefined || value === undefined)
-    throw new UsageError(`node ${node.name} is no router with a fixed address`, {
-      hint: 'Give it router: { uplink: wlan0, lan: eth0 } and an address such as 10.3.50.1/24.',
-    })
-  const { ip, prefix } = lan.address
-  return { name: lan.name, ip, prefix, cidr: formatCidr(networkOf(value, prefix)) }
-}
 
 /** The address a node has on the router's network; undefined: none, or by DHCP. */
 function addressOn(network: Cidr, { interfaces }: Node): string | undefined {
