@@ -7,6 +7,7 @@ import { realpathSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import yargs, { type Argv } from 'yargs'
 import type { AnyCommand, GlobalArgs } from './commands/command.ts'
+import { addGlobalFlags } from './commands/global-flags.ts'
 import { commands } from './commands/list.ts'
 import { PiimageError, UsageError } from './errors.ts'
 import { createOutput, type Output } from './report/output.ts'
@@ -55,7 +56,7 @@ const voice = ({ json = false, quiet = false }: { json?: boolean; quiet?: boolea
 async function parse(argv: readonly string[]): Promise<Chosen | string> {
   const verb = argv.find((word) => commands.some((entry) => entry.name === word))
   let chosen: Chosen | undefined
-  const cli = globalFlags(yargs([...argv]), verb)
+  const cli = describeProgram(yargs([...argv]), verb)
   for (const entry of commands) {
     if (entry.name !== verb) {
       cli.command(entry.name, entry.describe)
@@ -92,36 +93,10 @@ function refuseTwice(args: GlobalArgs, argv: readonly string[]): void {
   }
 }
 
-function globalFlags(cli: Argv, verb: string | undefined): Argv<GlobalArgs> {
-  return cli
+function describeProgram(cli: Argv, verb: string | undefined): Argv<GlobalArgs> {
+  return addGlobalFlags(cli)
     .scriptName('piimage')
     .usage('$0 <command>\n\nOne cluster file in git; a verified SD card for every Raspberry Pi in it.')
-    .option('cluster', {
-      type: 'string',
-      nargs: 1,
-      default: 'cluster.yaml',
-      describe: 'Cluster file',
-      global: true,
-    })
-    .option('lock', {
-      type: 'string',
-      nargs: 1,
-      describe: 'Lock file (default: images.lock.json beside the cluster file, else the one shipped)',
-    })
-    .option('cache', { type: 'string', nargs: 1, describe: 'Cache folder (PIIMAGE_CACHE)' })
-    .option('json', { type: 'boolean', default: false, describe: 'One JSON object per line on stdout' })
-    .option('quiet', { type: 'boolean', default: false, describe: 'No progress, no notes' })
-    .option('color', {
-      type: 'boolean',
-      default: true,
-      describe: 'Colour on a terminal (--no-color, NO_COLOR)',
-    })
-    .option('offline', { type: 'boolean', default: false, describe: 'Never use the network' })
-    .option('yes', { type: 'boolean', default: false, describe: 'Do not ask before erasing or replacing' })
-    .group(
-      ['cluster', 'lock', 'cache', 'json', 'quiet', 'color', 'offline', 'yes', 'help', 'version'],
-      'For every command:',
-    )
     .parserConfiguration({ 'duplicate-arguments-array': true })
     .version(version())
     .locale('en')
