@@ -6,7 +6,7 @@
  * 07): name, description, icon, url, extract_size, extract_sha256,
  * image_download_size, release_date and devices are required.
  */
-import type { Model } from '../cluster/node.ts'
+import { boards, type Model } from '../cluster/boards.ts'
 import { UsageError } from '../errors.ts'
 
 export interface OsListImage {
@@ -23,25 +23,6 @@ export interface OsListImage {
   releaseDate: string
   model: Model
   arch: 'armhf' | 'arm64'
-}
-
-/** Imager's device tags (os_list_imagingutility_v4.json, imager.devices[].tags). */
-const deviceTags: Record<Model, string> = {
-  pi1: 'pi1',
-  zero: 'pi1',
-  zerow: 'pi1',
-  pi2: 'pi2',
-  pi3b: 'pi3',
-  'pi3b+': 'pi3',
-  'pi3a+': 'pi3',
-  cm3: 'pi3',
-  zero2w: 'pi3',
-  pi4: 'pi4',
-  pi400: 'pi4',
-  cm4: 'pi4',
-  pi5: 'pi5',
-  pi500: 'pi5',
-  cm5: 'pi5',
 }
 
 /** A picture is required; an empty one in the file itself needs no server. */
@@ -71,7 +52,7 @@ export function formatOsList(images: readonly OsListImage[], before?: string): s
     // The node's settings are in the image already: Imager must not write its own over them.
     init_format: 'none',
     architecture: image.arch === 'arm64' ? 'armv8' : 'armhf',
-    devices: [`${deviceTags[image.model]}-${image.arch === 'arm64' ? '64bit' : '32bit'}`],
+    devices: [`${boards[image.model].imagerTag}-${image.arch === 'arm64' ? '64bit' : '32bit'}`],
   }))
   const names = new Set(added.map(({ name }) => name))
   const kept = before === undefined ? [] : parseOsList(before).filter(({ name }) => !names.has(name))

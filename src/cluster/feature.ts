@@ -7,7 +7,7 @@
  */
 import type { Secret } from '../secret.ts'
 import type { NodeKeys } from '../secrets/node-keys.ts'
-import type { ModelFacts } from './models.ts'
+import type { Board } from './boards.ts'
 import type { Arch, Cluster, Node } from './node.ts'
 
 /** What decides whether a node has a feature without listing its overlay. */
@@ -87,7 +87,7 @@ export interface JoinKind {
   /** Where the head keeps the administrator's kubeconfig. */
   kubeconfig?: string
   /** Why a board with such an image can't take part; undefined: it can. */
-  refuse?: (model: ModelFacts, arch: Arch | undefined) => Refusal | undefined
+  refuse?: (model: Board, arch: Arch | undefined) => Refusal | undefined
 }
 
 export interface Refusal {

@@ -11,10 +11,10 @@
  * Source of the ClusterHAT addresses: ClusterCTRL's reconfig-clusterctrl.
  */
 
+import { boards } from './boards.ts'
 import type { InterfaceSettings, NetworkSettings } from './file-shape.ts'
 import { contains, formatIpv4, networkOf, parseIpv4, parseIpv4WithPrefix } from './ipv4.ts'
 import { type Layer, pick, type Said } from './layers.ts'
-import { models } from './models.ts'
 import type { ClusterHat } from './node.ts'
 import type { Path } from './yaml-source.ts'
 
@@ -140,7 +140,7 @@ function nameFirst(node: Base, network: NetworkSettings | undefined): string {
 
 function modelOf(node: Base) {
   const model = pick(node, 'model')?.value
-  return model === undefined ? undefined : models[model]
+  return model === undefined ? undefined : boards[model]
 }
 
 function readAddress(text: string | undefined): { value: number; prefix: number } | undefined {

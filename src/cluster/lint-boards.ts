@@ -1,8 +1,8 @@
 /** Rules about boards and images: does this image boot on this model? */
 
 import { suggest } from '../nearest.ts'
+import { boards, DEFAULT_MODEL } from './boards.ts'
 import { pick } from './layers.ts'
-import { models } from './models.ts'
 import type { Rule } from './rule.ts'
 
 /** Images whose 32-bit systems are built for ARMv6; everybody else's armhf is ARMv7. */
@@ -15,7 +15,7 @@ export const modelAndImageGiven: Rule = ({ drafts, judge }) => {
       judge.mistake(
         draft.path,
         `${draft.name} has no "model"`,
-        'say which Raspberry Pi it is: model: pi4',
+        `say which Raspberry Pi it is: model: ${DEFAULT_MODEL}`,
         'key',
       )
     if (pick(draft, 'image') === undefined)
@@ -50,7 +50,7 @@ export const imageFitsModel: Rule = ({ drafts, judge }) => {
     const image = pick(draft, 'image')
     if (model === undefined || image?.value === undefined) continue
     const arch = judge.options.archOf?.(image.value)
-    const { title, cpu, since } = models[model]
+    const { title, cpu, since } = boards[model]
     const at = image.path[0] === 'nodes' ? image.path : draft.path
     const part = image.path[0] === 'nodes' ? 'value' : 'key'
     if (arch === 'arm64' && cpu !== 'armv8')
@@ -68,7 +68,7 @@ export const imageFitsModel: Rule = ({ drafts, judge }) => {
         part,
       )
     const date = /@(\d{4}-\d{2}-\d{2})/.exec(image.value)?.[1]
-    if (since !== undefined && date !== undefined && date < since)
+    if (since !== null && date !== undefined && date < since)
       judge.warn(
         at,
         `${image.value} is older than the ${title} and may not boot on it`,

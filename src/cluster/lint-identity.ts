@@ -1,10 +1,10 @@
 /** Rules about who a node is: names, addresses, boards and slots that may stand only once; groups that exist. */
 
 import { suggest } from '../nearest.ts'
+import { boards, modelsWith } from './boards.ts'
 import type { Draft } from './draft.ts'
 import { formatIpv4 } from './ipv4.ts'
 import { ownOf, pick, type Said } from './layers.ts'
-import { models } from './models.ts'
 import type { LintInput, Rule } from './rule.ts'
 import type { Path } from './yaml-source.ts'
 
@@ -109,14 +109,14 @@ export const clusterHatModels: Rule = ({ drafts, judge }) => {
     const model = pick(draft, 'model')?.value
     if (model === undefined || draft.hat === undefined) continue
     const path = [...draft.path, 'clusterhat']
-    const { title, netboot } = models[model]
+    const { title, netboot, carriesHat } = boards[model]
     if (draft.hat.role === 'slot' && netboot !== 'usb')
       judge.mistake(
         path,
         `a ${title} does not fit into a ClusterHAT slot`,
-        'slots hold zero, zerow, zero2w; the controller is cnat or cbridge',
+        `slots hold ${modelsWith((board) => !board.carriesHat).join(', ')}; the controller is cnat or cbridge`,
       )
-    if (draft.hat.role !== 'slot' && netboot === 'usb' && model !== 'pi3a+')
+    if (draft.hat.role !== 'slot' && !carriesHat)
       judge.mistake(
         path,
         `a ${title} can't be the controller of a ClusterHAT`,

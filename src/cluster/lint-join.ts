@@ -1,10 +1,10 @@
 /** Rules about how the nodes become one cluster: one head, that can be found and can do it. */
 
 import { suggest } from '../nearest.ts'
+import { boards } from './boards.ts'
 import type { Draft } from './draft.ts'
 import { type JoinKind, joinKinds } from './feature.ts'
 import { pick } from './layers.ts'
-import { models } from './models.ts'
 import type { LintInput, Rule } from './rule.ts'
 
 const headOf = ({ drafts }: LintInput): Draft | undefined => drafts.find(({ role }) => role === 'head')
@@ -71,7 +71,7 @@ export const boardsCanJoin: Rule = (input) => {
     const image = pick(draft, 'image')
     if (model?.value === undefined) continue
     const arch = image?.value === undefined ? undefined : input.judge.options.archOf?.(image.value)
-    const refusal = join.refuse(models[model.value], arch)
+    const refusal = join.refuse(boards[model.value], arch)
     if (refusal === undefined) continue
     const { about, problem, hint } = refusal
     const path = (about === 'model' ? model : image)?.path ?? draft.path

@@ -1,8 +1,8 @@
 /** Rules about single nodes: radio, cables, router, network boot, log-in, overlays. */
 
 import { suggest } from '../nearest.ts'
+import { boards } from './boards.ts'
 import { hasMap, pick, pickField, pickOneOf } from './layers.ts'
-import { models } from './models.ts'
 import type { Rule } from './rule.ts'
 
 export const overlaysKnown: Rule = ({ drafts, judge }) => {
@@ -20,11 +20,11 @@ export const overlaysKnown: Rule = ({ drafts, judge }) => {
 export const wifiOnBoard: Rule = ({ drafts, judge }) => {
   for (const draft of drafts) {
     const model = pick(draft, 'model')?.value
-    if (model === undefined || models[model].wifi || !hasMap(draft, 'wifi')) continue
+    if (model === undefined || boards[model].wifi || !hasMap(draft, 'wifi')) continue
     const own = pick(draft, 'wifi')?.path[0] === 'nodes'
     judge.mistake(
       own ? [...draft.path, 'wifi'] : draft.path,
-      `${draft.name} is a ${models[model].title}, which has no Wi-Fi`,
+      `${draft.name} is a ${boards[model].title}, which has no Wi-Fi`,
       own ? 'remove wifi here' : 'give it wifi: false',
       'key',
     )
@@ -36,7 +36,7 @@ export const anyNetwork: Rule = ({ drafts, judge }) => {
   for (const draft of drafts) {
     const model = pick(draft, 'model')?.value
     if (model === undefined || draft.hat !== undefined) continue
-    const { ethernet, wifi, title } = models[model]
+    const { ethernet, wifi, title } = boards[model]
     if (ethernet || (wifi && hasMap(draft, 'wifi'))) continue
     if (
       draft.overlays.some(({ name }) => networks.includes(name)) ||
@@ -71,10 +71,10 @@ export const routerPorts: Rule = ({ drafts, judge }) => {
         `${draft.name} has its uplink on ${uplink} and no wifi`,
         'add wifi: { ssid, passphraseFile, country }',
       )
-    if (model !== undefined && !models[model].ethernet && uplink === 'eth0')
+    if (model !== undefined && !boards[model].ethernet && uplink === 'eth0')
       judge.warn(
         [...router.path, 'uplink'],
-        `a ${models[model].title} has no Ethernet of its own`,
+        `a ${boards[model].title} has no Ethernet of its own`,
         'with a USB adapter it is eth0',
       )
     if (first?.name !== lan)
@@ -110,17 +110,17 @@ export const netbootPossible: Rule = ({ file, drafts, judge }) => {
         'give it boot: card',
         own.part,
       )
-    if (model !== undefined && models[model].netboot === 'usb' && !slot)
+    if (model !== undefined && boards[model].netboot === 'usb' && !slot)
       judge.mistake(
         own.path,
-        `${draft.name} is a ${models[model].title}, which can't boot from the network`,
+        `${draft.name} is a ${boards[model].title}, which can't boot from the network`,
         'boot: card; or clusterhat: p1 for USB boot',
         own.part,
       )
-    if (model !== undefined && models[model].netboot === 'bootcode')
+    if (model !== undefined && boards[model].netboot === 'bootcode')
       judge.warn(
         own.path,
-        `${draft.name} is a ${models[model].title}: it boots from the network only with a card that holds bootcode.bin`,
+        `${draft.name} is a ${boards[model].title}: it boots from the network only with a card that holds bootcode.bin`,
         'piimage bake --bootcode makes one',
         own.part,
       )

@@ -5,25 +5,9 @@
  */
 import type { Mistake } from '../errors.ts'
 import type { Secret } from '../secret.ts'
+import type { Model } from './boards.ts'
 
-/** Raspberry Pi models, by the names people use in cluster files. See models.ts for what each can run. */
-export type Model =
-  | 'pi1'
-  | 'pi2'
-  | 'pi3b'
-  | 'pi3b+'
-  | 'pi3a+'
-  | 'pi4'
-  | 'pi400'
-  | 'pi5'
-  | 'pi500'
-  | 'cm3'
-  | 'cm4'
-  | 'cm5'
-  | 'zero'
-  | 'zerow'
-  | 'zero2w'
-
+export type { Model }
 export type Arch = 'armhf' | 'arm64'
 
 /** Where in a text file something was said; for messages. */

@@ -6,7 +6,7 @@
  * this program's memory and the two connections; it is on no command line, here
  * or there.
  */
-import { models } from '../cluster/models.ts'
+import { boards } from '../cluster/boards.ts'
 import type { Cluster, Node } from '../cluster/node.ts'
 import { PartialError, UsageError } from '../errors.ts'
 import { lastWords, type NodeSsh, openNodeSsh, type SshArgs, sshFlags } from '../work/node-ssh.ts'
@@ -113,7 +113,7 @@ async function bringIn(
 /** Labels and role, set on the head once it sees the node ready. */
 function settleCommand({ nodes }: Cluster, { name, model, manager, labels }: Node): string {
   if (!nodes.some((node) => node.name === name)) throw new Error(`${name} is no node`)
-  const known = models[model].cpu === 'armv6' ? { arch: 'armv6' } : {}
+  const known = boards[model].cpu === 'armv6' ? { arch: 'armv6' } : {}
   const pairs = Object.entries({ ...known, ...labels }).map(([key, value]) => `--label-add '${key}=${value}'`)
   const update = pairs.length === 0 ? '' : `sudo -n docker node update ${pairs.join(' ')} "$id" >/dev/null;`
   const promote = manager ? 'sudo -n docker node promote "$id" >/dev/null;' : ''

@@ -1,5 +1,5 @@
 /** `piimage netroot`: nodes without cards; their trees, who serves them, and whether they would boot. */
-import { modelNames } from '../cluster/models.ts'
+import { modelNames } from '../cluster/boards.ts'
 import { UsageError } from '../errors.ts'
 import { onTrees } from '../netroot/disk-error.ts'
 import { rootModes } from '../netroot/root-mode.ts'

@@ -5,15 +5,10 @@
  *
  * Source: Raspberry Pi documentation, "Boot folder contents".
  */
-
 import type { BootFiles } from '../boot/boot-files.ts'
 import type { ConfigTxtLine } from '../boot/config-txt.ts'
-import type { Model } from '../cluster/node.ts'
+import { boards, type Model } from '../cluster/boards.ts'
 import { UsageError } from '../errors.ts'
-
-/** These have their firmware in flash and ignore the setting. */
-const inFlash: readonly Model[] = ['pi5', 'pi500', 'cm5']
-const fours: readonly Model[] = ['pi4', 'pi400', 'cm4']
 
 /** @throws {UsageError} the files are not there */
 export async function checkFirmwareFiles(
@@ -22,8 +17,10 @@ export async function checkFirmwareFiles(
   model: Model,
 ): Promise<void> {
   const memory = lines.filter(({ key }) => key === 'gpu_mem').at(-1)?.value
-  if (memory === undefined || Number(memory) > 16 || inFlash.includes(model)) return
-  const needed = fours.includes(model) ? ['start4cd.elf', 'fixup4cd.dat'] : ['start_cd.elf', 'fixup_cd.dat']
+  const { loader } = boards[model]
+  // Firmware in flash ignores the setting.
+  if (memory === undefined || Number(memory) > 16 || loader === 'direct') return
+  const needed = loader === 'start4' ? ['start4cd.elf', 'fixup4cd.dat'] : ['start_cd.elf', 'fixup_cd.dat']
   const present = new Set((await boot.list('')).map(({ name }) => name.toLowerCase()))
   const missing = needed.filter((name) => !present.has(name))
   if (missing.length === 0) return

@@ -7,7 +7,8 @@ import { readFile } from 'node:fs/promises'
 import { isAbsolute, join, resolve, sep } from 'node:path'
 import { bytesOf } from '../boot/boot-files.ts'
 import { parseUserData, type TreeMap } from '../boot/cloud-init.ts'
-import type { Model, OverlayUse } from '../cluster/node.ts'
+import { boards, modelsWith } from '../cluster/boards.ts'
+import type { OverlayUse } from '../cluster/node.ts'
 import { envName } from '../env-file.ts'
 import { type Mistake, MistakesError, UsageError } from '../errors.ts'
 import type { Edit, Phase, SystemFactName } from '../node/edits.ts'
@@ -118,8 +119,7 @@ function wrongChoice({ choice }: Overlay, parameters: Record<string, unknown>): 
   })
 }
 
-/** Boards whose USB socket can be the device's end of the cable. On compute modules the carrier decides. */
-const withDevicePort: readonly Model[] = ['zero', 'zerow', 'zero2w', 'pi3a+', 'pi4', 'pi400', 'pi5', 'pi500']
+const withDevicePort = modelsWith(({ devicePort }) => devicePort)
 
 function checkNeeds(overlay: Overlay, { node, os, image }: Subject): void {
   const met: Record<Overlay['needs'][number], boolean> = {
@@ -128,7 +128,7 @@ function checkNeeds(overlay: Overlay, { node, os, image }: Subject): void {
     user: node.user !== undefined,
     wifi: node.wifi !== undefined,
     address: node.interfaces.some(({ address }) => address !== undefined),
-    'usb-device-port': withDevicePort.includes(node.model) && node.clusterHat === undefined,
+    'usb-device-port': boards[node.model].devicePort && node.clusterHat === undefined,
     'kernel-6': os.traits.kernel >= 6,
   }
   const hints: Record<Overlay['needs'][number], string> = {

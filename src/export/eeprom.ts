@@ -7,7 +7,7 @@
  * Source: Raspberry Pi documentation, "Raspberry Pi boot EEPROM" (BOOT_ORDER,
  * TFTP_PREFIX, TFTP_IP), "Network booting" and "OTP register and bit definitions".
  */
-import { type ModelFacts, models } from '../cluster/models.ts'
+import { type Board, boards } from '../cluster/boards.ts'
 import type { Cluster, Node } from '../cluster/node.ts'
 import { formatHeading } from './heading.ts'
 
@@ -33,7 +33,7 @@ export function planEeprom(cluster: Cluster, nodes: readonly Node[] = cluster.no
 function advise(cluster: Cluster, nodes: readonly Node[]): BoardAdvice {
   const names = nodes.map(({ name }) => name)
   const [node] = nodes as [Node]
-  const model = models[node.model]
+  const model = boards[node.model]
   const isBootConf = node.boot === 'net' && model.eeprom
   const body = isBootConf ? bootConf(cluster, node) : comment(recipe(node, model))
   const what = isBootConf ? 'boot.conf' : 'boot settings'
@@ -54,7 +54,7 @@ const comment = (lines: readonly string[]): string[] => lines.map((line) => `# $
 function bootConf(cluster: Cluster, node: Node): string[] {
   const { layout, server } = cluster.netroot
   const serverAddress = cluster.nodes.find(({ name }) => name === server)?.interfaces[0]?.address?.ip
-  const compute = node.model === 'cm4' || node.model === 'cm5'
+  const compute = boards[node.model].computeModule
   const lines = [
     ...comment(
       compute
@@ -93,7 +93,7 @@ function bootConf(cluster: Cluster, node: Node): string[] {
 }
 
 /** Boards without an EEPROM, and those that start from a card. */
-function recipe(node: Node, model: ModelFacts): string[] {
+function recipe(node: Node, model: Board): string[] {
   if (node.clusterHat?.role === 'slot')
     return node.boot === 'net'
       ? ['Nothing to set: without a card in it, a board in a ClusterHAT slot boots over USB.']
@@ -120,9 +120,11 @@ function recipe(node: Node, model: ModelFacts): string[] {
         'This board has no network boot of its own. Give it a small card with one FAT file system and one file:',
         'the newest bootcode.bin of any Raspberry Pi OS image (piimage bake --bootcode --all makes the image of it).',
         'It fetches everything else from the server.',
-        ...(node.model === 'pi2'
-          ? ['(A Pi 2 of revision 1.2 needs no card once program_usb_boot_mode=1 was set, as a Pi 3 does.)']
-          : []),
+        ...(model.otpFromRevision === null
+          ? []
+          : [
+              `(A ${model.title.replace('Raspberry ', '')} of revision ${model.otpFromRevision} needs no card once program_usb_boot_mode=1 was set, as a Pi 3 does.)`,
+            ]),
       ]
   }
 }

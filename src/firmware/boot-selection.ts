@@ -3,8 +3,9 @@
  * it starts from. Reads config.txt and what that includes, lists folders, and
  * opens none of the large files.
  */
+
+import { boards } from '../cluster/boards.ts'
 import type { Model } from '../cluster/node.ts'
-import { boards } from './boards.ts'
 import { readSettings, type Settings, type Situation } from './config-txt.ts'
 import { type StartFiles, startFilesOf } from './start-files.ts'
 import { chooseSystemFiles, type SystemFiles } from './system-files.ts'

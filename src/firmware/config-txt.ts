@@ -12,7 +12,7 @@
  * filters" and "autoboot.txt"; for the expression filters (`[boot_partition=2]`,
  * `[bootvar0&1]`) the release notes of rpi-eeprom.
  */
-import type { Board } from './boards.ts'
+import type { Board } from '../cluster/boards.ts'
 
 /** What one start of a board depends on besides its model. */
 export interface Situation {
@@ -31,7 +31,7 @@ export interface SettingLine {
   file: string
   /** From 1. */
   line: number
-  /** The filters it stands under, as written: `[pi4]`, `[pi4] [gpio4=1]`; '' outside any. */
+  /** The filters it stands under, as written: `[all]`, `[cm4] [gpio4=1]`; '' outside any. */
   filter: string
 }
 

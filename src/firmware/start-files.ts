@@ -5,7 +5,7 @@
  *
  * Source: Raspberry Pi documentation, "Boot folder contents" and "Boot options".
  */
-import type { Board } from './boards.ts'
+import type { Board } from '../cluster/boards.ts'
 import type { Settings } from './config-txt.ts'
 
 export interface StartFiles {

@@ -7,9 +7,9 @@
  * kernel, arm_64bit, auto_initramfs, upstream_kernel, device_tree) and "Boot
  * folder contents".
  */
-import { models } from '../cluster/models.ts'
+
+import { type Board, boards } from '../cluster/boards.ts'
 import type { Model } from '../cluster/node.ts'
-import { type Board, boards } from './boards.ts'
 import type { SettingLine, Settings } from './config-txt.ts'
 
 export interface FileChoice {
@@ -133,7 +133,7 @@ function kernelNames(settings: Settings, board: Board): readonly string[] {
 function treeNames(settings: Settings, model: Model): readonly string[] {
   const named = settings.get('device_tree')
   if (named !== undefined) return named === '' ? [] : [named]
-  const own = models[model].deviceTrees
+  const own = boards[model].deviceTrees
   // With upstream_kernel=1 the names of Linux itself come first.
   if (settings.get('upstream_kernel') !== '1') return own
   return [

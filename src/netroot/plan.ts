@@ -3,8 +3,9 @@
  * lays out. Nothing is written and nothing is asked here; `layOut`
  * (./lay-out.ts) makes it so, and `--dry-run` prints it (./describe.ts).
  */
+
+import { boards } from '../cluster/boards.ts'
 import { formatIpv4, lastOf } from '../cluster/ipv4.ts'
-import { models } from '../cluster/models.ts'
 import type { Cluster, Node } from '../cluster/node.ts'
 import type { BootPlan } from '../customise/plan-boot.ts'
 import { UsageError } from '../errors.ts'
@@ -112,7 +113,7 @@ export function planNetroot(request: NetrootRequest): NetrootPlan {
 }
 
 /** Boards without an EEPROM start with a file from the top of the TFTP tree. */
-const usesBootcode = (model: Node['model']): boolean => !models[model].eeprom
+const usesBootcode = (model: Node['model']): boolean => !boards[model].eeprom
 
 /** What a mount option, an export or a link could misread. */
 function checkStateFolder(path: string): void {

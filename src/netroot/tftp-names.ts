@@ -8,7 +8,7 @@
  *
  * Source: Raspberry Pi documentation, "Network boot"; dnsmasq(8).
  */
-import { models } from '../cluster/models.ts'
+import { boards } from '../cluster/boards.ts'
 import type { Netroot, Node } from '../cluster/node.ts'
 
 export interface TftpNames {
@@ -23,12 +23,12 @@ export const shortSerial = (serial: string): string => serial.slice(-8)
 export function tftpNames(node: Node, layout: Netroot['layout']): TftpNames {
   const serial = node.serial === undefined ? undefined : shortSerial(node.serial)
   const mac = node.mac?.replaceAll(':', '-')
-  const byMac = layout === 'mac' || models[node.model].netboot === 'bootcode'
+  const byMac = layout === 'mac' || boards[node.model].netboot === 'bootcode'
   const name = byMac ? mac : serial
   if (name !== undefined) return { names: [name] }
   const missing = byMac ? 'MAC address' : 'serial number'
   const other = byMac ? serial : mac
-  if (other !== undefined && models[node.model].netboot !== 'bootcode')
+  if (other !== undefined && boards[node.model].netboot !== 'bootcode')
     return {
       names: [other],
       warning: `${node.name} has no ${missing} in the cluster file, so its files lie under ${other}`,

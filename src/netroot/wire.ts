@@ -8,7 +8,7 @@
  *
  * Source: burtyb/clusterhat-image, `nfs-top/00_clusterctrl`.
  */
-import { models } from '../cluster/models.ts'
+import { boards } from '../cluster/boards.ts'
 import type { Node } from '../cluster/node.ts'
 import { UsageError } from '../errors.ts'
 import type { ServedCluster } from './served.ts'
@@ -29,7 +29,7 @@ const USB = { device: 'usb0.10', network: '172.19.180', prefix: 24, controller: 
 
 /** @throws {UsageError} a board that no wire leads to */
 export function wireOf(node: Node, server: ServedCluster['server']): Wire {
-  if (models[node.model].netboot === 'usb') return usbWire(node)
+  if (boards[node.model].netboot === 'usb') return usbWire(node)
   const [first] = node.interfaces
   if (first?.address === undefined)
     throw new UsageError(`${node.name} has no fixed address`, {

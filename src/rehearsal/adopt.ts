@@ -5,6 +5,7 @@
  * The YAML library finds the place; the text is changed there, never printed
  * anew.
  */
+import { DEFAULT_MODEL } from '../cluster/boards.ts'
 import { UsageError } from '../errors.ts'
 
 export interface Adopted {
@@ -43,7 +44,7 @@ export async function adoptInto(text: string, file: string, node: string, board:
   const entries = Object.entries({ mac: board.mac, serial: board.serial })
   if (isAlias(value) || (!isMap(value) && !(isScalar(value) && value.value === null)))
     throw new UsageError(`${file}: ${node} is no map of its own, so it can’t be given a serial number`, {
-      hint: `Write it out: ${node}: { model: pi4, mac: "${board.mac}", serial: "${board.serial}" }`,
+      hint: `Write it out: ${node}: { model: ${DEFAULT_MODEL}, mac: "${board.mac}", serial: "${board.serial}" }`,
     })
   const splices: Splice[] = []
   if (!isMap(value)) {

@@ -6,9 +6,8 @@
  * so that one run tells all there is to mend.
  */
 import { randomInt } from 'node:crypto'
-import { models } from '../cluster/models.ts'
+import { boards } from '../cluster/boards.ts'
 import type { Model } from '../cluster/node.ts'
-import { boards } from '../firmware/boards.ts'
 import type { ServedCluster, ServedNode } from '../netroot/served.ts'
 import { openBootFolder, tftpFolderOf } from './boot-folder.ts'
 import type { BootSource } from './boot-source.ts'
@@ -63,7 +62,7 @@ export async function rehearseNode(
     node.serial === undefined &&
     tftpFolderOf(served, node) === served.tftpRoot
   )
-    if (models[node.model].netboot !== 'usb')
+    if (boards[node.model].netboot !== 'usb')
       findings.fault(
         'server',
         `node ${node.name}`,
@@ -155,7 +154,7 @@ async function rehearseFiles(
 
 /** A Zero on a ClusterHAT is given its boot folder itself, over USB. */
 const ownFolder = (served: ServedCluster, node: ServedNode): string =>
-  models[node.model].netboot === 'usb' ? node.bootFolder : tftpFolderOf(served, node)
+  boards[node.model].netboot === 'usb' ? node.bootFolder : tftpFolderOf(served, node)
 
 function openTftp(served: ServedCluster, node: ServedNode): BootSource {
   const server = { address: served.server.ip, port: 69, blockBytes: blockBytesOf(node.model) }

@@ -3,9 +3,8 @@
  * place of its own on the wire.
  */
 import { freemem } from 'node:os'
-import { models } from '../cluster/models.ts'
+import { boards } from '../cluster/boards.ts'
 import { NetrootError, UsageError } from '../errors.ts'
-import { boards } from '../firmware/boards.ts'
 import type { ServedCluster, ServedNode } from '../netroot/served.ts'
 import { MiB } from '../units.ts'
 import type { Fault } from './fault.ts'
@@ -51,7 +50,7 @@ export async function rehearse(served: ServedCluster, options: RehearsalOptions)
   const lane = async (slot: number) => {
     for (const [index, node] of waiting) {
       signal.throwIfAborted()
-      const onWire = !offline && !up.has(node.ip) && models[node.model].netboot !== 'usb'
+      const onWire = !offline && !up.has(node.ip) && boards[node.model].netboot !== 'usb'
       const rehearsed = onWire
         ? await rehearseOnWire({ served, node, mac: macOf(node) }, slot, signal)
         : await rehearseNode(served, node, undefined, prefix)

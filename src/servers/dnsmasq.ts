@@ -11,6 +11,7 @@
  * Source: dnsmasq(8). `/var/log/piimage-netroot.log` has what `log-dhcp` and
  * TFTP say; `netroot status` reads it.
  */
+import { boards } from '../cluster/boards.ts'
 import { contains, formatIpv4, networkOf, parseIpv4 } from '../cluster/ipv4.ts'
 import { NetrootError } from '../errors.ts'
 import type { ServedCluster, ServedNode } from '../netroot/served.ts'
@@ -19,16 +20,14 @@ import type { Machine } from './machine.ts'
 import { fileText, NETROOT_LOG, RESERVATIONS_FILE } from './server-file.ts'
 import { dnsmasqValue, interfaceWord, plainPath } from './written-value.ts'
 
-/** Models without Ethernet; they boot over USB, and dnsmasq never hears them. */
-const USB_MODELS = ['zero', 'zerow', 'zero2w', 'pi3a+']
-
-export const isEthernetNode = ({ model }: ServedNode): boolean => !USB_MODELS.includes(model)
+/** The others boot over USB, and dnsmasq never hears them. */
+export const isEthernetNode = ({ model }: ServedNode): boolean => boards[model].netboot !== 'usb'
 
 /** Three blanks: the first ROM of the 3B compares them too; later ones look for the words alone. */
 const PXE_SERVICE = '0,"Raspberry Pi Boot   "'
 
-/** The 3B misses an answer that comes at once. */
-const SLOW_ROM = { model: 'pi3b', tag: 'piimage-3b', delaySeconds: 1 }
+/** Boards whose ROM misses an answer that comes at once: of all models there are, the 3B. */
+const SLOW_TAG = 'piimage-3b'
 
 const OWN_TAG = 'piimage-netroot'
 
@@ -102,7 +101,8 @@ export function formatDnsmasq(
   const face = interfaceWord(served.server.interface)
   const ports = tftpPorts(served)
   const isMacLayout = served.nodes.some((node) => node.tftpNames.some(isMacFolder))
-  const slow = served.nodes.filter(({ model, mac }) => model === SLOW_ROM.model && mac !== undefined)
+  const slow = served.nodes.filter(({ model, mac }) => boards[model].replyDelay > 0 && mac !== undefined)
+  const delay = Math.max(...slow.map(({ model }) => boards[model].replyDelay))
   return fileText([
     '',
     '# Only towards the cluster; the port may come up, or get its address, later.',
@@ -116,8 +116,8 @@ export function formatDnsmasq(
     '# What the boot ROM looks for in the answer; the blanks belong to it.',
     `pxe-service=${PXE_SERVICE}`,
     ...(slow.length === 0 ? [] : ['# The 3B misses an answer that comes at once.']),
-    ...slow.map(({ mac = '' }) => `dhcp-mac=set:${SLOW_ROM.tag},${dnsmasqValue(mac)}`),
-    slow.length === 0 ? undefined : `dhcp-reply-delay=tag:${SLOW_ROM.tag},${SLOW_ROM.delaySeconds}`,
+    ...slow.map(({ mac = '' }) => `dhcp-mac=set:${SLOW_TAG},${dnsmasqValue(mac)}`),
+    slow.length === 0 ? undefined : `dhcp-reply-delay=tag:${SLOW_TAG},${delay}`,
     '',
     `enable-tftp=${face}`,
     `tftp-root=${dnsmasqValue(plainPath(served.tftpRoot))},${face}`,

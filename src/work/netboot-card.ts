@@ -15,7 +15,7 @@ import { type Baked, bakedFileName, bakeImage } from '../bake/bake.ts'
 import type { BakeFormat } from '../bake/compress.ts'
 import { editConfigTxt } from '../boot/config-txt.ts'
 import type { LockedImage } from '../catalog/locked-image.ts'
-import { models, type Netboot } from '../cluster/models.ts'
+import { boards, type Netboot } from '../cluster/boards.ts'
 import type { Cluster, Node } from '../cluster/node.ts'
 import type { Context } from '../commands/command.ts'
 import { type BlockReader, mergeRanges, type Range } from '../disk/blocks.ts'
@@ -39,7 +39,7 @@ interface Card {
 
 /** The nodes of a cluster whose boards need such a card. */
 export function needsNetbootCard(kind: NetbootCardKind, { nodes }: Cluster): Node[] {
-  return nodes.filter(({ boot, model }) => boot === 'net' && models[model].netboot === kind)
+  return nodes.filter(({ boot, model }) => boot === 'net' && boards[model].netboot === kind)
 }
 
 export interface NetbootCardRequest {

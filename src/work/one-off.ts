@@ -7,8 +7,9 @@ import { join } from 'node:path'
 import type { Argv } from 'yargs'
 import { readLock } from '../catalog/lock.ts'
 import type { Lock, LockedImage } from '../catalog/locked-image.ts'
+import { DEFAULT_MODEL, type Model } from '../cluster/boards.ts'
 import { parseCluster, type ReadOptions, readLocalFile } from '../cluster/cluster-file.ts'
-import type { Cluster, Model } from '../cluster/node.ts'
+import type { Cluster } from '../cluster/node.ts'
 import type { Context, GlobalArgs } from '../commands/command.ts'
 import { OS_FLAG } from '../commands/os-flag.ts'
 import { readOverlays } from '../customise/overlay.ts'
@@ -60,7 +61,7 @@ export function oneOffFlags<T>(cli: Argv<T>): Argv<T & OneOffArgs> {
         describe: 'Without a cluster file: lock key, image file or URL',
       })
       .option('hostname', { type: 'string', nargs: 1, describe: 'Its host name' })
-      .option('model', { type: 'string', nargs: 1, describe: 'Its board (default: pi4)' })
+      .option('model', { type: 'string', nargs: 1, describe: `Its board (default: ${DEFAULT_MODEL})` })
       .option('user', { type: 'string', nargs: 1, describe: 'Login name' })
       .option('ssh-key', {
         type: 'string',
@@ -169,7 +170,7 @@ async function oneNodeCluster(
           },
         }),
     overlays: args['ssh-key'] === undefined ? [] : ['ssh'],
-    nodes: { [args.hostname]: { model: (args.model ?? 'pi4') as Model } },
+    nodes: { [args.hostname]: { model: (args.model ?? DEFAULT_MODEL) as Model } },
   }
   // JSON is YAML: the flags are judged like a file.
   const { cluster, mistakes } = await parseCluster(JSON.stringify(file), 'the command line', {

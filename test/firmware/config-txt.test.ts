@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { boards } from '../../src/cluster/boards.ts'
 import type { Model } from '../../src/cluster/node.ts'
-import { boards } from '../../src/firmware/boards.ts'
 import { readSettings, type Situation } from '../../src/firmware/config-txt.ts'
 
 interface Case {

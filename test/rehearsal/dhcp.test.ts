@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { modelOfRevision } from '../../src/cluster/boards.ts'
 import { FormatError } from '../../src/errors.ts'
-import { modelOfRevision } from '../../src/firmware/boards.ts'
 import { BOOT_MENU, faultOfBootMenu } from '../../src/rehearsal/dhcp/boot-menu.ts'
 import { discoverOf } from '../../src/rehearsal/dhcp/discover.ts'
 import { formatMachineId, readMachineId, readRepeatedSerial } from '../../src/rehearsal/dhcp/machine-id.ts'

@@ -1,8 +1,8 @@
 /** The order of requests, and what each board takes, over files in memory. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { boards } from '../../src/cluster/boards.ts'
 import type { Model } from '../../src/cluster/node.ts'
-import { boards } from '../../src/firmware/boards.ts'
 import type { BootSource } from '../../src/rehearsal/boot-source.ts'
 import { Findings } from '../../src/rehearsal/fault.ts'
 import { loadSystem } from '../../src/rehearsal/firmware/load-system.ts'

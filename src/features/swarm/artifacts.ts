@@ -5,10 +5,11 @@
  * A worker's key is good for one forced command on the head, and that command
  * answers for this one node only (overlays/swarm/join-token.sh).
  */
+
+import { boards } from '../../cluster/boards.ts'
 import type { ArtifactRow } from '../../cluster/feature.ts'
 import { headOf } from '../../cluster/head.ts'
 import { contains, formatCidr, parseCidr, parseIpv4 } from '../../cluster/ipv4.ts'
-import { models } from '../../cluster/models.ts'
 import type { Cluster, Node } from '../../cluster/node.ts'
 import { makeEd25519Key, type SshKeyPair, seedBytes } from '../../secrets/ed25519-key.ts'
 import { formatKnownHost } from '../../secrets/known-hosts.ts'
@@ -67,7 +68,7 @@ function formatAuthorizedKeys(cluster: Cluster, keys: NodeKeys): string {
 
 /** ARMv6 is known from the board; the head asks the others' Docker where no label says. */
 function formatNode({ name, model, manager, labels }: Node, { join }: Cluster): string {
-  const known = models[model].cpu === 'armv6' ? { arch: 'armv6' } : {}
+  const known = boards[model].cpu === 'armv6' ? { arch: 'armv6' } : {}
   const role = manager || name === join.head ? 'manager' : 'worker'
   const pairs = Object.entries({ ...known, ...labels }).map(([key, value]) => `${key}=${value}`)
   return [name, role, ...pairs].join(' ')

@@ -9,8 +9,8 @@
  * 93, 94 and 97); raspberrypi/firmware about the Pi 3's constant xid.
  */
 
+import { boards } from '../../cluster/boards.ts'
 import type { Model } from '../../cluster/node.ts'
-import { boards } from '../../firmware/boards.ts'
 import { formatMachineId } from './machine-id.ts'
 import { type DhcpMessage, OPTION } from './packet.ts'
 

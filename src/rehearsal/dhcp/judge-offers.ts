@@ -2,8 +2,9 @@
  * Judges what answered a board's DISCOVER: would this board, with these
  * answers, ask the right server for its files and get its own address?
  */
+
+import { boards } from '../../cluster/boards.ts'
 import { formatIpv4 } from '../../cluster/ipv4.ts'
-import { boards } from '../../firmware/boards.ts'
 import type { ServedCluster, ServedNode } from '../../netroot/served.ts'
 import type { Findings } from '../fault.ts'
 import { faultOfBootMenu } from './boot-menu.ts'

@@ -9,7 +9,7 @@
  * Source: Raspberry Pi documentation, "DHCP_OPTION97"; the byte order by a Pi 4
  * whose option 97 and TFTP requests stand in one published log.
  */
-import type { MachineId } from '../../firmware/boards.ts'
+import type { MachineId } from '../../cluster/boards.ts'
 import { formatMac, parseMac } from './packet.ts'
 
 export interface BoardIdentity {

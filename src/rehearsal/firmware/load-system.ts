@@ -2,7 +2,7 @@
  * The second half of a boot: with config.txt read, the firmware fetches device
  * tree, overlays, kernel command line, kernel and initial RAM disk.
  */
-import { models } from '../../cluster/models.ts'
+import { boards } from '../../cluster/boards.ts'
 import type { Model } from '../../cluster/node.ts'
 import type { Settings } from '../../firmware/config-txt.ts'
 import { chooseSystemFiles, type FileChoice } from '../../firmware/system-files.ts'
@@ -100,7 +100,7 @@ export async function loadSystem(
       findings.fault(
         'firmware',
         requests.placeOf(deviceTree.path),
-        `no device tree of a ${models[model].title} (${deviceTree.candidates.join(', ')}): the kernel stays silent`,
+        `no device tree of a ${boards[model].title} (${deviceTree.candidates.join(', ')}): the kernel stays silent`,
         settings.get('device_tree') === undefined
           ? 'Does the image support this model? Take a newer one, then piimage netroot.'
           : 'Correct device_tree= in config.txt.',

@@ -7,7 +7,7 @@
  * that users published (3B+, 4); the order of a Pi 5 after tinkerbell's smee,
  * which serves them.
  */
-import type { Board } from '../../firmware/boards.ts'
+import type { Board } from '../../cluster/boards.ts'
 import { readSettings, type Settings } from '../../firmware/config-txt.ts'
 import { startFilesOf } from '../../firmware/start-files.ts'
 import type { Findings } from '../fault.ts'

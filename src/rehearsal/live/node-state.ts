@@ -1,7 +1,6 @@
 /** How far each node is, from what its server knows of it; and the boards that nobody knows. */
-import { models } from '../../cluster/models.ts'
+import { boards, modelOfRevision } from '../../cluster/boards.ts'
 import type { Model } from '../../cluster/node.ts'
-import { modelOfRevision } from '../../firmware/boards.ts'
 import type { ServedNode } from '../../netroot/served.ts'
 import type { Boot } from './boots.ts'
 
@@ -105,7 +104,7 @@ function isOver({ time }: Boot, now: Date): boolean {
 /** `Raspberry Pi 4 Model B, serial 5b154510, dc:a6:32:2e:f8:ed` */
 export const describeBoard = ({ mac, model, serial }: UnknownBoard): string =>
   [
-    model === undefined ? 'unknown board' : models[model].title,
+    model === undefined ? 'unknown board' : boards[model].title,
     serial === undefined ? 'serial not said' : `serial ${serial}`,
     mac,
   ].join(', ')

@@ -2,7 +2,7 @@
  * Judges what the firmware loaded, and whether it fits the node's root: kernel,
  * its modules and its initial RAM disk must be of one release.
  */
-import { models } from '../../cluster/models.ts'
+import { boards } from '../../cluster/boards.ts'
 import type { ServedNode } from '../../netroot/served.ts'
 import type { Findings } from '../fault.ts'
 import type { LoadedSystem } from '../firmware/load-system.ts'
@@ -39,7 +39,7 @@ export async function judgeKernel(
   const kernel = readKernelImage(system.kernel.bytes)
   if (kernel.problem !== undefined)
     findings.fault('kernel', place, `the kernel is not whole: ${kernel.problem}`, again)
-  const { cpu, title } = models[node.model]
+  const { cpu, title } = boards[node.model]
   if (kernel.arch === 'arm64' && cpu !== 'armv8')
     findings.fault(
       'kernel',

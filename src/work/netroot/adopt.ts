@@ -6,7 +6,7 @@
 import { readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { models } from '../../cluster/models.ts'
+import { boards } from '../../cluster/boards.ts'
 import type { Context, GlobalArgs } from '../../commands/command.ts'
 import { MistakesError, UsageError } from '../../errors.ts'
 import { writeFileAtomically } from '../../io/atomic-file.ts'
@@ -42,7 +42,7 @@ export const adoptAction: NetrootAction = async (args, context) => {
     })
   if ('model' in found && found.model !== undefined && found.model !== node.model)
     output.warn(
-      `the board is a ${models[found.model].title}, and ${name} is a ${models[node.model].title} in the cluster file`,
+      `the board is a ${boards[found.model].title}, and ${name} is a ${boards[node.model].title} in the cluster file`,
     )
   const file = resolve(world.cwd, args.cluster)
   const text = await adoptInto(await readFile(file, 'utf8'), args.cluster, name, { mac: found.mac, serial })

@@ -2,7 +2,7 @@
 import { join } from 'node:path'
 import { readText } from '../../boot/boot-files.ts'
 import { parseCmdline } from '../../boot/cmdline-txt.ts'
-import { models } from '../../cluster/models.ts'
+import { boards } from '../../cluster/boards.ts'
 import type { Node } from '../../cluster/node.ts'
 import { type BootPlan, planBoot } from '../../customise/plan-boot.ts'
 import { UsageError } from '../../errors.ts'
@@ -75,7 +75,7 @@ async function planCard(
   { boot }: NetrootImage,
   keys: NodeKeys,
 ): Promise<BootPlan> {
-  const isUsb = models[node.model].netboot === 'usb'
+  const isUsb = boards[node.model].netboot === 'usb'
   const overlays = node.overlays.filter(({ name }) => isUsb || name !== 'static-network')
   const plan = await planBoot({
     cluster: project.cluster,

@@ -1,6 +1,6 @@
 /** What a netboot server is given (archives, kernels), hears from the network, and finds in its own files. */
 import assert from 'node:assert/strict'
-import { boards } from '../../../src/firmware/boards.ts'
+import { boards } from '../../../src/cluster/boards.ts'
 import { readSettings } from '../../../src/firmware/config-txt.ts'
 import { withoutCard } from '../../../src/netroot/card-habits.ts'
 import { withOwnName } from '../../../src/netroot/identity.ts'
