@@ -1,11 +1,11 @@
 /**
  * A reporter for `node --test`: how many cases each test file held, and what
- * else tests counted (./figures.ts), as JSON lines. `npm test` writes them to
+ * else tests counted (./figures.ts), and how long it took, as JSON lines. `npm test` writes them to
  * build/figures.jsonl; `npm run promises` compares them with the README.
  */
 import { relative } from 'node:path'
 import { packageRoot } from '../../src/package-root.ts'
-import { FIGURE } from './figures.ts'
+import { FIGURE, MILLISECONDS } from './figures.ts'
 
 interface TestEvent {
   type: string
@@ -15,7 +15,8 @@ interface TestEvent {
     name?: string
     skip?: unknown
     todo?: unknown
-    details?: { type?: string }
+    nesting?: number
+    details?: { type?: string; duration_ms?: number }
   }
 }
 
@@ -28,6 +29,12 @@ export async function* reportFigures(events: AsyncIterable<TestEvent>): AsyncGen
     // A file is reported as a test of its own by some versions of Node.
     if (passed && data.details?.type !== 'suite' && !data.name?.endsWith('.test.js'))
       yield `${JSON.stringify({ file, figure: 'cases', count: 1 })}\n`
+    if (
+      (type === 'test:pass' || type === 'test:fail') &&
+      data.nesting === 0 &&
+      !data.name?.endsWith('.test.js')
+    )
+      yield `${JSON.stringify({ file, figure: MILLISECONDS, count: Math.round(data.details?.duration_ms ?? 0) })}\n`
     if (type === 'test:fail') yield `${JSON.stringify({ file, figure: 'failed', count: 1 })}\n`
     const [, figure, count] = (type === 'test:diagnostic' && FIGURE.exec(data.message ?? '')) || []
     if (figure !== undefined) yield `${JSON.stringify({ file, figure, count: Number(count) })}\n`

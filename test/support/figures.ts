@@ -12,6 +12,9 @@ import type { TestContext } from 'node:test'
 /** A diagnostic line that carries a figure. */
 export const FIGURE = /^figure ([a-z][a-z -]*): (\d+)$/
 
+/** How long a file's tests took: not a figure for the README, but for choosing what a quick run runs. */
+export const MILLISECONDS = 'milliseconds'
+
 /** @param name lower-case words; several figures of one name in a file are added up */
 export function figure(t: TestContext, name: string, count: number): void {
   const line = `figure ${name}: ${count}`
