@@ -100,11 +100,9 @@ function packageComponent({ name, version, license, integrity }: Package): objec
     'bom-ref': purl,
     name,
     version,
-    ...(license === undefined ? {} : { licenses: [{ expression: license }] }),
+    licenses: license === undefined ? undefined : [{ expression: license }],
     purl,
-    ...(sha512 === undefined
-      ? {}
-      : { hashes: [{ alg: 'SHA-512', content: Buffer.from(sha512, 'base64').toString('hex') }] }),
+    hashes: sha512 && [{ alg: 'SHA-512', content: Buffer.from(sha512, 'base64').toString('hex') }],
   }
 }
 
@@ -131,7 +129,7 @@ export function packagesOf(lockText: string): Package[] {
     .map(([path, { version = '', license, integrity }]) => ({
       name: path.slice(path.lastIndexOf('node_modules/') + 'node_modules/'.length),
       version,
-      ...(license === undefined ? {} : { license }),
-      ...(integrity === undefined ? {} : { integrity }),
+      license,
+      integrity,
     }))
 }

@@ -42,7 +42,7 @@ export async function lockImage(
   if (request.key !== undefined) refuseBadKey(request.key)
   const adapter = from.find(({ matches }) => matches(request.url))
   if (adapter === undefined) throw new UsageError(`no publisher is known for ${request.url}`)
-  const image = await adapter.lock({ ...request, ...(sha256 === undefined ? {} : { sha256 }) }, context, task)
+  const image = await adapter.lock({ ...request, sha256 }, context, task)
   refuseBadKey(image.key)
   return image
 }

@@ -53,7 +53,7 @@ export async function parseLock(text: string, file: string): Promise<Lock> {
     const given = { extracted: null, ...fields } as unknown as Omit<LockedImage, 'key'>
     images.set(key, { key, ...given, ...resolveAddresses(given.url, given.mirrors, file) })
   }
-  return { file, ...(json.$schema === undefined ? {} : { schema: json.$schema }), images }
+  return { file, schema: json.$schema, images }
 }
 
 /** Absolute addresses, with the written ones beside them where they differ. */
@@ -64,9 +64,9 @@ export function resolveAddresses(
 ): Pick<LockedImage, 'url' | 'mirrors' | 'written'> {
   const absolute = {
     url: resolveAddress(url, lockFile),
-    ...(mirrors === undefined ? {} : { mirrors: mirrors.map((mirror) => resolveAddress(mirror, lockFile)) }),
+    mirrors: mirrors?.map((mirror) => resolveAddress(mirror, lockFile)),
   }
-  const written = { url, ...(mirrors === undefined ? {} : { mirrors }) }
+  const written = { url, mirrors }
   return isDeepStrictEqual(absolute, written) ? absolute : { ...absolute, written }
 }
 

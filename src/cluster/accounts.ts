@@ -155,12 +155,7 @@ export function openAccounts(judge: Judge): Accounts {
           'give passwordFile or passwordHash, or sudoPassword: false',
         )
       if (name?.value === undefined) return undefined
-      return {
-        name: name.value,
-        ...(passwordHash === undefined ? {} : { passwordHash }),
-        sshKeys,
-        sudoPassword: sudo?.value ?? false,
-      }
+      return { name: name.value, passwordHash, sshKeys, sudoPassword: sudo?.value ?? false }
     },
 
     wifiOf(node) {
@@ -192,7 +187,7 @@ export function openAccounts(judge: Judge): Accounts {
       if (ssid?.value === undefined || country?.value === undefined) return undefined
       return {
         ssid: ssid.value,
-        ...(psk === undefined ? {} : { psk }),
+        psk,
         country: country.value,
         hidden: pickField(node, 'wifi', 'hidden')?.value ?? false,
       }

@@ -89,11 +89,11 @@ function planFirst(
   const dns = (pick(node, 'dns')?.value ?? network?.dns ?? []).filter((ip) => ip !== undefined && ip !== own)
   return {
     name,
-    ...(address === undefined ? {} : { address }),
+    address,
     // With DHCP the server says which way is out; a gateway of one's own only adds to a static address.
-    ...(gateway === undefined || gateway.value === own || address === undefined ? {} : { gateway }),
+    gateway: gateway?.value === own || address === undefined ? undefined : gateway,
     dns: dns as string[],
-    ...(network?.domain === undefined ? {} : { domain: network.domain }),
+    domain: network?.domain,
     path,
   }
 }
@@ -116,12 +116,10 @@ function planFurther(name: string, settings: InterfaceSettings, path: Path): Int
   const address = readAddress(settings.address)
   return {
     name,
-    ...(address === undefined ? {} : { address }),
-    ...(settings.gateway === undefined
-      ? {}
-      : { gateway: { value: settings.gateway, path: [...path, 'gateway'] } }),
+    address,
+    gateway: impliedBy(settings.gateway, [...path, 'gateway']),
     dns: (settings.dns ?? []).filter((ip) => ip !== undefined),
-    ...(settings.domain === undefined ? {} : { domain: settings.domain }),
+    domain: settings.domain,
     path: Object.hasOwn(settings, 'address') ? [...path, 'address'] : path,
   }
 }

@@ -67,7 +67,7 @@ export function placeOverlays(
   return overlays.map(({ name, parameters, mention }) => ({
     name,
     parameters,
-    ...(mention === undefined ? {} : { place: placeOf(mention.path, mention.part) }),
+    place: mention === undefined ? undefined : placeOf(mention.path, mention.part),
   }))
 }
 

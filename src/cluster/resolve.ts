@@ -26,38 +26,35 @@ export function resolveNode(draft: Draft, accounts: Accounts, judge: Judge): Nod
     name: draft.name,
     model,
     image,
-    ...(os === undefined ? {} : { os }),
+    os,
     interfaces: draft.interfaces.map(
       (one): NodeInterface => ({
         name: one.name,
-        ...(one.address === undefined
-          ? {}
-          : {
-              address: {
-                ip: formatIpv4(one.address.value),
-                prefix: one.address.prefix,
-                ...(one.gateway?.value === undefined ? {} : { gateway: one.gateway.value }),
-              },
-            }),
+        address: one.address && {
+          ip: formatIpv4(one.address.value),
+          prefix: one.address.prefix,
+          gateway: one.gateway?.value,
+        },
         dns: one.dns,
-        ...(one.domain === undefined ? {} : { domain: one.domain }),
+        domain: one.domain,
       }),
     ),
-    ...(wifi === undefined ? {} : { wifi }),
-    ...(user === undefined ? {} : { user }),
+    wifi,
+    user,
     locale: hasMap(draft, 'locale') ? resolveLocale(draft) : {},
     overlays: placeOverlays(draft.overlays, judge.placeOf),
-    ...(draft.hat === undefined ? {} : { clusterHat: draft.hat }),
+    clusterHat: draft.hat,
     boot: pick(draft, 'boot')?.value ?? 'card',
-    ...(mac === undefined ? {} : { mac }),
-    ...(serial === undefined ? {} : { serial }),
+    mac,
+    serial,
     role: draft.role === 'head' ? 'head' : 'worker',
     manager: draft.role === 'manager',
-    ...(router?.uplink === undefined || router.lan === undefined
-      ? {}
-      : { router: { uplink: router.uplink, lan: router.lan } }),
+    router:
+      router?.uplink === undefined || router.lan === undefined
+        ? undefined
+        : { uplink: router.uplink, lan: router.lan },
     labels: resolveLabels(draft),
-    ...(storage === undefined ? {} : { storageBytes: readSize(storage) }),
+    storageBytes: storage === undefined ? undefined : readSize(storage),
     groups: draft.groups,
     place: judge.placeOf(draft.path, 'key'),
   }
@@ -97,13 +94,9 @@ export function resolveCluster(
   const network = resolveNetwork(file)
   return {
     name: file.cluster ?? '',
-    ...(network === undefined ? {} : { network }),
-    join: { kind, ...(head === undefined ? {} : { head }), by: file.join?.by ?? 'pull' },
-    netroot: {
-      ...(server === undefined ? {} : { server }),
-      layout: file.netroot?.layout ?? 'serial',
-      root: file.netroot?.root ?? 'auto',
-    },
+    network,
+    join: { kind, head, by: file.join?.by ?? 'pull' },
+    netroot: { server, layout: file.netroot?.layout ?? 'serial', root: file.netroot?.root ?? 'auto' },
   }
 }
 
@@ -116,9 +109,9 @@ function resolveNetwork({ network }: ClusterFile): Network | undefined {
       : undefined
   return {
     cidr,
-    ...(gateway === undefined ? {} : { gateway }),
+    gateway,
     dns: (network.dns ?? []).filter((ip) => ip !== undefined),
-    ...(domain === undefined ? {} : { domain }),
-    ...(dhcp === 'proxy' ? { dhcp } : range === undefined ? {} : { dhcp: range }),
+    domain,
+    dhcp: dhcp === 'proxy' ? dhcp : range,
   }
 }

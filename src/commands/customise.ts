@@ -74,7 +74,7 @@ export const customiseCommand = defineCommand<CustomiseArgs>({
     })
     try {
       const onCard = await imageOn(card, args)
-      const project = await openAnyProject(args, context, onCard === undefined ? {} : { onCard })
+      const project = await openAnyProject(args, context, { onCard })
       const node = chooseNode(project, args)
       const { plan, changes, earlier } = await planCard(card, args.path, node, project)
       for (const warning of plan.warnings) output.warn(`${node.name}: ${warning}`)
@@ -157,7 +157,7 @@ const isFile = (path: string): boolean => statSync(path, { throwIfNoEntry: false
 /** The refusals of `flash`; whether the partitions fit is judged when the table is read. */
 const guard = (path: string, args: GlobalArgs & CustomiseArgs, { world }: Context): Promise<Drive> =>
   guardDrive(path, 0, {
-    ...(args.serial === undefined ? {} : { serial: args.serial }),
+    serial: args.serial,
     unmount: args.unmount,
     cachePath: cacheFolder(args, world),
     platform: world.platform,
@@ -187,12 +187,12 @@ async function planCard(
       boot,
       overlays: project.overlays,
       keys: await project.keys(),
-      ...(project.extras === undefined ? {} : { extras: project.extras }),
+      extras: project.extras,
     },
     {
       cluster: project.cluster.name,
       node: node.name,
-      ...(earlier?.image === undefined ? {} : { image: earlier.image }),
+      image: earlier?.image,
       piimage: version(),
     },
   )

@@ -110,8 +110,8 @@ const lockOne: Action = async (args, context) => {
       lockFile,
       trustFirstUse: args['trust-first-use'],
       skipSignature: !args.signature,
-      ...(args.key === undefined ? {} : { key: args.key }),
-      ...(args.sha256 === undefined ? {} : { sha256: args.sha256 }),
+      key: args.key,
+      sha256: args.sha256,
     },
     {
       http: openPublisherHttp(cache, { http, offline: false }, task),

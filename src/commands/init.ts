@@ -164,11 +164,7 @@ async function prepare(args: GlobalArgs & InitArgs, folder: string, context: Con
     sshKey,
     wifi: wifi?.settings,
   })
-  const start = {
-    template,
-    text,
-    ...(wifi?.passphrase === undefined ? {} : { passphrase: wifi.passphrase }),
-  }
+  const start = { template, text, passphrase: wifi?.passphrase }
   await judge(start, folder, home)
   return start
 }

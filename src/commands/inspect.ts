@@ -67,12 +67,7 @@ export const inspectCommand = defineCommand<InspectArgs>({
         })
       }
       const { checkCard } = await import('../work/check-card.ts')
-      await checkCard(
-        card,
-        { name: args.path, node, ...(args.os === undefined ? {} : { os: args.os }) },
-        args,
-        context,
-      )
+      await checkCard(card, { name: args.path, node, os: args.os }, args, context)
       return { path, node, equal: true, ...found }
     } finally {
       await card.close()

@@ -46,9 +46,9 @@ export function readExtras(given: {
 }): BootExtras {
   const { userData, metaData, configTxt, files } = given
   return {
-    ...(userData === undefined ? {} : { userData: parseUserData(userData.text, userData.name) }),
-    ...(metaData === undefined ? {} : { metaData: parseYamlMap(metaData.text, metaData.name) }),
-    ...(configTxt === undefined ? {} : { configTxt: configTxt.text }),
+    userData: userData === undefined ? undefined : parseUserData(userData.text, userData.name),
+    metaData: metaData === undefined ? undefined : parseYamlMap(metaData.text, metaData.name),
+    configTxt: configTxt?.text,
     files,
     secrets: [userData, metaData].flatMap((file) => (file === undefined ? [] : findSecrets(file.text))),
   }

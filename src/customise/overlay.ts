@@ -138,7 +138,7 @@ export function parseOverlay(
   }
   const at = (offset: number, message: string, hint?: string): Mistake => {
     const { line, col } = lines.linePos(offset)
-    return { file, line, column: col, message, ...(hint === undefined ? {} : { hint }) }
+    return { file, line, column: col, message, hint }
   }
   if (document.errors.length > 0) {
     return document.errors.map((error) => at(error.pos[0], error.message.split('\n', 1)[0] ?? error.message))
@@ -174,7 +174,7 @@ export function parseOverlay(
   return {
     name,
     summary: value.summary as string,
-    ...(value.description === undefined ? {} : { description: value.description as string }),
+    description: value.description as string | undefined,
     folder,
     file,
     parameters,

@@ -43,7 +43,7 @@ export function withReceipt(plan: BootPlan, facts: ReceiptFacts): BootPlan {
     receiptVersion: 1,
     cluster: facts.cluster,
     node: facts.node,
-    ...(facts.image === undefined ? {} : { image: facts.image }),
+    image: facts.image,
     os: `${plan.os.family} ${plan.os.release}`,
     piimage: facts.piimage,
     files,

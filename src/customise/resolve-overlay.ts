@@ -164,11 +164,9 @@ interface RawCmdline {
 const cmdlineEdit = ({ add, set, remove }: RawCmdline): Edit => ({
   kind: 'cmdline',
   edit: {
-    ...(remove === undefined ? {} : { remove: remove.map(String) }),
-    ...(set === undefined
-      ? {}
-      : { set: Object.fromEntries(Object.entries(set).map(([k, v]) => [k, String(v)])) }),
-    ...(add === undefined ? {} : { add: add.map(String) }),
+    remove: remove?.map(String),
+    set: set && Object.fromEntries(Object.entries(set).map(([k, v]) => [k, String(v)])),
+    add: add?.map(String),
   },
 })
 

@@ -48,7 +48,7 @@ export async function guardDrive(path: string, imageLength: number, options: Gua
     const drive = await find()
     const refusal = findRefusal(drive, {
       imageLength,
-      ...(options.serial === undefined ? {} : { serial: options.serial }),
+      serial: options.serial,
       unmount: mayUnmount,
       holdsCache: holdsFolder(drive, options.cachePath),
     } satisfies RefusalOptions)

@@ -53,16 +53,16 @@ export function describeLinuxDrive(devices: LinuxDevices, device: BlockDevice): 
     path,
     size,
     sectorSize,
-    ...(model === undefined ? {} : { model }),
-    ...(serial === undefined ? {} : { serial }),
+    model,
+    serial,
     bus,
     removable,
     readOnly,
     partitions: partitions.sort(byName).map(({ path, size, label, fileSystem }) => ({
       path,
       size,
-      ...(label === undefined ? {} : { label }),
-      ...(fileSystem === undefined ? {} : { fileSystem }),
+      label,
+      fileSystem,
     })),
     mounts,
     holders: stack
@@ -70,7 +70,7 @@ export function describeLinuxDrive(devices: LinuxDevices, device: BlockDevice): 
       .map((member) => member.path),
     swap: devices.swaps.some((swap) => stack.some((member) => names(member, swap))),
     system: mounts.some(({ target }) => isSystemFolder(target)),
-    ...(backingFile === undefined ? {} : { backingFile }),
+    backingFile,
   }
 }
 

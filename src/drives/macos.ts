@@ -45,7 +45,7 @@ function describeMacDrive(disk: Dict, disks: Dict[], info: Dict): Drive {
     path: `/dev/${id}`,
     size: Number(info.TotalSize ?? info.Size ?? disk.Size ?? 0),
     sectorSize: Number(info.DeviceBlockSize ?? 512),
-    ...(model === undefined ? {} : { model }),
+    model,
     bus: busOf(text(info.BusProtocol)),
     removable: info.RemovableMediaOrExternalDevice === true || info.RemovableMedia === true,
     readOnly: info.WritableMedia === false,
@@ -55,8 +55,8 @@ function describeMacDrive(disk: Dict, disks: Dict[], info: Dict): Drive {
       return {
         path: `/dev/${text(partition.DeviceIdentifier)}`,
         size: Number(partition.Size ?? 0),
-        ...(label === undefined ? {} : { label }),
-        ...(fileSystem === undefined ? {} : { fileSystem }),
+        label,
+        fileSystem,
       }
     }),
     mounts,

@@ -51,13 +51,13 @@ export function formatAnsibleInventory(cluster: Cluster, options: AnsibleOptions
   ].join('\n')
 }
 
-function hostOf(reach: Reach, options: AnsibleOptions): Record<string, string> {
+function hostOf(reach: Reach, options: AnsibleOptions): Record<string, string | undefined> {
   const { node, address } = reach
   const words = sshOptions(reach, options)
   return {
     ansible_host: address,
-    ...(node.user === undefined ? {} : { ansible_user: node.user.name }),
-    ...(words.length === 0 ? {} : { ansible_ssh_common_args: words.map(quoteWord).join(' ') }),
+    ansible_user: node.user?.name,
+    ansible_ssh_common_args: words.length === 0 ? undefined : words.map(quoteWord).join(' '),
   }
 }
 

@@ -38,7 +38,7 @@ export function formatKubeconfig(text: string, from: string, cluster: Cluster, s
   const reached = {
     ...endpoint,
     server: `https://${server.host}:${port}`,
-    ...(server.certifiedAs === undefined ? {} : { 'tls-server-name': server.certifiedAs }),
+    'tls-server-name': server.certifiedAs ?? endpoint['tls-server-name'],
   }
   const made = {
     apiVersion: 'v1',

@@ -40,7 +40,7 @@ export function planReach({ nodes }: Cluster, known: KnownAddresses = new Map())
     const made: Reach = {
       node,
       address: known.get(node.name) ?? outerInterface(node)?.address?.ip ?? `${node.name}.local`,
-      ...(gate === undefined ? {} : { through: reach(gate) }),
+      through: gate === undefined ? undefined : reach(gate),
     }
     reached.set(node, made)
     return made

@@ -76,7 +76,7 @@ export async function download(
   if (failures.length === 1) throw first
   throw new FetchError(
     `no address has ${request.subject}: ${failures.map((failure) => failure.message).join('; ')}`,
-    { ...(first.hint === undefined ? {} : { hint: first.hint }), cause: first },
+    { hint: first.hint, cause: first },
   )
 }
 

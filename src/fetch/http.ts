@@ -130,8 +130,8 @@ async function send(
     headers: { 'user-agent': 'piimage', 'accept-encoding': 'identity', ...headers },
     agent: false,
     signal,
-    ...(ca === undefined ? {} : { ca }),
-    ...(tunnel === undefined ? {} : { createConnection: () => tunnel }),
+    ca,
+    createConnection: tunnel === undefined ? undefined : () => tunnel,
   } as const
   return new Promise((resolve, reject) => {
     const request =

@@ -57,7 +57,6 @@ export async function openTunnel(
   ca: string | undefined,
   signal: AbortSignal,
 ): Promise<Socket> {
-  const authorities = ca === undefined ? {} : { ca }
   const host = target.hostname.replace(/^\[|\]$/g, '')
   const socket = await new Promise<Socket>((resolve, reject) => {
     const address = `${target.hostname}:${target.port || 443}`
@@ -69,7 +68,7 @@ export async function openTunnel(
       headers: { host: address, ...proxyHeaders(proxy) },
       agent: false,
       signal,
-      ...authorities,
+      ca,
     })
     request.once('connect', (answer, tunnel) => {
       if (answer.statusCode === 200) return resolve(tunnel)
@@ -88,7 +87,7 @@ export async function openTunnel(
     socket,
     host,
     ...(isIP(host) === 0 ? { servername: host } : {}),
-    ...authorities,
+    ca,
   })
   try {
     await once(secured, 'secureConnect', { signal })

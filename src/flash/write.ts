@@ -302,13 +302,7 @@ class CardWriter {
     const known = isList(ranges) ? ranges : ranges.known
     if (this.#totalBytes === null && known !== undefined)
       this.#totalBytes = this.#bytesOf(planRequests(known, this.#bounds))
-    this.#task.report({
-      phase,
-      subject: target.path,
-      ...(node === undefined ? {} : { node }),
-      bytes,
-      totalBytes: this.#totalBytes,
-    })
+    this.#task.report({ phase, subject: target.path, node, bytes, totalBytes: this.#totalBytes })
   }
 }
 

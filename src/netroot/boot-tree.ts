@@ -56,7 +56,7 @@ export function planBootTree(
   const encoder = new TextEncoder()
   files.set('cmdline.txt', encoder.encode(texts.cmdline))
   files.set('config.txt', encoder.encode(texts.config))
-  return { files, without, ...(isUsb ? { self: 'firmware' } : {}) }
+  return { files, without, self: isUsb ? 'firmware' : undefined }
 }
 
 /**

@@ -22,11 +22,7 @@ export async function onTrees<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work()
   } catch (error) {
-    if (error instanceof DriveError)
-      throw new NetrootError(error.message, {
-        ...(error.hint === undefined ? {} : { hint: error.hint }),
-        cause: error,
-      })
+    if (error instanceof DriveError) throw new NetrootError(error.message, { hint: error.hint, cause: error })
     const { code, path = 'the state folder' } = error as NodeJS.ErrnoException
     const cause = causes[code ?? '']
     if (cause === undefined) throw error

@@ -31,7 +31,13 @@ export async function writeNodeTar(
     mode: number,
     more: Partial<TreeEntry> = {},
   ): TreeEntry => ({
-    ...{ path, type, mode, uid: 0, gid: 0, mtime: time, size: 0 },
+    path,
+    type,
+    mode,
+    uid: 0,
+    gid: 0,
+    mtime: time,
+    size: 0,
     ...more,
   })
   await writeArchive(out, async (writer) => {

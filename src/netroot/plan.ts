@@ -108,7 +108,7 @@ export function planNetroot(request: NetrootRequest): NetrootPlan {
     },
     generations: [...generations.values()],
     nodes: nodes.map(({ plan }) => plan),
-    ...(rom === undefined ? {} : { bootcode: rom.generation }),
+    bootcode: rom?.generation,
   }
 }
 
@@ -133,27 +133,24 @@ function planOne(input: NodeInput, request: NetrootRequest): { plan: NodePlan; g
   const { ip, prefix, gateway, device } = wire
   const { dns = [], domain } = node.interfaces[0] ?? {}
   const target = {
-    ...{ name: wire.bootName, ip, netmask: netmaskOf(prefix), device, serverIp: wire.serverIp },
-    ...(gateway === undefined ? {} : { gateway }),
-    ...{ writable: rootMode !== 'shared', cloudInit: image.root.has.has('/etc/cloud') },
+    name: wire.bootName,
+    ip,
+    netmask: netmaskOf(prefix),
+    device,
+    serverIp: wire.serverIp,
+    gateway,
+    writable: rootMode !== 'shared',
+    cloudInit: image.root.has.has('/etc/cloud'),
   }
   const config = netbootConfig(input.config)
   const volume = volumeOf(node, stateFolder)
   const edits = (place: Pick<EditionRecord, 'rootFolder' | 'stateFolder'>) => {
-    const { rootFolder, stateFolder: state } = place
-    const folders = { rootFolder, ...(state === undefined ? {} : { stateFolder: state }) }
-    const texts = { cmdline: netbootCmdline(input.cmdline, { ...target, ...folders }), config }
+    const { rootFolder, stateFolder } = place
+    const texts = { cmdline: netbootCmdline(input.cmdline, { ...target, rootFolder, stateFolder }), config }
     const root = [
       ...identityEdits(identity, image.root),
       ...cardHabitEdits(image.root),
-      ...networkEdits(
-        {
-          ...{ device, ip, prefix, dns },
-          ...(gateway === undefined ? {} : { gateway }),
-          ...(domain === undefined ? {} : { domain }),
-        },
-        image.root,
-      ),
+      ...networkEdits({ device, ip, prefix, dns, gateway, domain }, image.root),
       ...(volume === undefined ? [] : volumeEdits(wire.serverIp, volume.folder)),
       ...firstBootEdits(boot, texts),
     ]
@@ -162,7 +159,10 @@ function planOne(input: NodeInput, request: NetrootRequest): { plan: NodePlan; g
   // The root's own path is part of the edits, and an edition's digest part of the path.
   const anywhere = edits({ rootFolder: '/' })
   const record = editionRecord(stateFolder, {
-    ...{ node: node.name, generation: generation.id, image: image.key, rootMode },
+    node: node.name,
+    generation: generation.id,
+    image: image.key,
+    rootMode,
     edition: `${generation.id}-${digestOfEdits(rootMode, anywhere.boot, anywhere.root)}`,
   })
   const { names, warning }: TftpNames =
@@ -171,8 +171,10 @@ function planOne(input: NodeInput, request: NetrootRequest): { plan: NodePlan; g
   return {
     generation,
     plan: {
-      ...{ served, record, ...edits(record) },
-      ...(volume === undefined ? {} : { volume }),
+      served,
+      record,
+      ...edits(record),
+      volume,
       secrets: [...boot.secrets, identity.hostKey.privateKey],
       warnings: [...boot.warnings, ...(warning === undefined ? [] : [warning])],
     },
@@ -190,15 +192,22 @@ function serve(
   const { generation, edition, bootFolder, rootFolder, rootMode, overlay, stateFolder } = record
   return withExports(
     {
-      ...{ name: node.name, model: node.model, ip },
-      ...(node.mac === undefined ? {} : { mac: node.mac }),
-      ...(node.serial === undefined ? {} : { serial: node.serial.slice(-8) }),
-      ...{ generation, edition, bootFolder, rootFolder, rootMode },
-      ...(overlay === undefined ? {} : { overlay }),
-      ...(stateFolder === undefined ? {} : { stateFolder }),
-      ...(volume === undefined ? {} : { volumeFolder: volume }),
-      ...(slot === undefined ? {} : { usbSlot: slot }),
-      ...{ exports: [], tftpNames: names },
+      name: node.name,
+      model: node.model,
+      ip,
+      mac: node.mac,
+      serial: node.serial?.slice(-8),
+      generation,
+      edition,
+      bootFolder,
+      rootFolder,
+      rootMode,
+      overlay,
+      stateFolder,
+      volumeFolder: volume,
+      usbSlot: slot,
+      exports: [],
+      tftpNames: names,
     },
     request.earlier.get(node.name) ?? [],
   )
@@ -220,7 +229,7 @@ export function withExports(served: ServedNode, editions: readonly EditionRecord
       ...[...states].map((folder) => exportOf(folder, served.ip, false)),
       ...(served.volumeFolder === undefined ? [] : [exportOf(served.volumeFolder, served.ip, true)]),
     ],
-    ...(overlays.length === 0 ? {} : { earlierOverlays: overlays }),
+    earlierOverlays: overlays.length === 0 ? undefined : overlays,
   }
 }
 

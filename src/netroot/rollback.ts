@@ -68,12 +68,7 @@ function withRecord(
   const { overlay: _, stateFolder: __, ...rest } = node
   const { generation, edition, bootFolder, rootFolder, rootMode, overlay, stateFolder } = record
   return withExports(
-    {
-      ...rest,
-      ...{ generation, edition, bootFolder, rootFolder, rootMode },
-      ...(overlay === undefined ? {} : { overlay }),
-      ...(stateFolder === undefined ? {} : { stateFolder }),
-    },
+    { ...rest, generation, edition, bootFolder, rootFolder, rootMode, overlay, stateFolder },
     listEditions(state, node.name, place),
   )
 }

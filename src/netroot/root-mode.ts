@@ -117,7 +117,12 @@ export async function mountOverlay(folders: OverlayFolders): Promise<void> {
 }
 
 const mountWords = (folders: OverlayFolders): string[] => [
-  ...['-t', 'overlay', 'overlay', '-o', overlayOptions(folders), folders.merged],
+  '-t',
+  'overlay',
+  'overlay',
+  '-o',
+  overlayOptions(folders),
+  folders.merged,
 ]
 
 /** The only ones for a root's whole life; `index` and `nfs_export` make its file handles survive a remount. */

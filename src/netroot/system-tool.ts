@@ -12,7 +12,7 @@ export async function runTool(
   args: readonly string[],
   signal?: AbortSignal,
 ): Promise<string> {
-  const ran = await runProgram(program, args, signal === undefined ? {} : { signal })
+  const ran = await runProgram(program, args, { signal })
   if (ran.status === 0) return ran.stdout
   if (ran.status === NO_PROGRAM)
     throw new NetrootError(`the program ${program} is not installed`, {

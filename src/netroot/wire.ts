@@ -36,10 +36,7 @@ export function wireOf(node: Node, server: ServedCluster['server']): Wire {
       hint: 'Its root is exported to one address: give it address: 10.3.50.11/24',
     })
   const { ip, prefix, gateway } = first.address
-  return {
-    ...{ device: first.name, ip, prefix, serverIp: server.ip, bootName: node.name },
-    ...(gateway === undefined ? {} : { gateway }),
-  }
+  return { device: first.name, ip, prefix, gateway, serverIp: server.ip, bootName: node.name }
 }
 
 function usbWire({ name, clusterHat }: Node): Wire {
@@ -50,7 +47,11 @@ function usbWire({ name, clusterHat }: Node): Wire {
   const { device, network, prefix, controller } = USB
   const { slot } = clusterHat
   return {
-    ...{ device, prefix, slot, bootName: `p${slot}` },
-    ...{ ip: `${network}.${slot}`, serverIp: `${network}.${controller}` },
+    device,
+    ip: `${network}.${slot}`,
+    prefix,
+    serverIp: `${network}.${controller}`,
+    bootName: `p${slot}`,
+    slot,
   }
 }

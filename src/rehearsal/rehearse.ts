@@ -89,7 +89,12 @@ async function checkServer({ server }: ServedCluster): Promise<void> {
   if (process.getuid?.() !== 0)
     throw new UsageError('only root may put a rehearsed node on the wire', { hint: elsewhere })
   const { status, stdout: addresses } = await runTool('ip', [
-    ...['-4', '-o', 'address', 'show', 'dev', server.interface],
+    '-4',
+    '-o',
+    'address',
+    'show',
+    'dev',
+    server.interface,
   ])
   if (status !== 0)
     throw new UsageError(`this machine has no interface ${server.interface}, which faces the cluster`, {

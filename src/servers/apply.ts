@@ -107,11 +107,12 @@ export async function applyServers(
     kept: plan.kept.map(({ path }) => path),
     checks,
     started,
-    ...(start && !isHere
-      ? { notStarted: prefix === '' ? 'no systemd runs here' : `the files are for the machine in ${prefix}` }
-      : {}),
+    notStarted: start && !isHere ? whyNotStarted(prefix) : undefined,
   }
 }
+
+const whyNotStarted = (prefix: string): string =>
+  prefix === '' ? 'no systemd runs here' : `the files are for the machine in ${prefix}`
 
 const recordedFiles = (files: readonly ServerFile[]): RecordedFile[] =>
   files.map(({ path, content }) => ({ path, digests: [digestOf(content)] }))

@@ -116,9 +116,9 @@ export function parseListeners(text: string, own: string): Listener[] {
       {
         protocol: protocol as Listener['protocol'],
         address,
-        ...(scope === undefined ? {} : { interface: scope }),
+        interface: scope,
         port: Number(port),
-        ...(program === undefined ? {} : { program }),
+        program,
         isOurs: own !== '' && pid === own,
       },
     ]

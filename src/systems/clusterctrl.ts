@@ -73,7 +73,7 @@ export const clusterctrl: OsFamily = {
     if (facts.hostKey !== undefined) draft.early.add('host-keys')
     radioFacts(facts, draft)
     const network = facts.network?.filter((port) => !isSetByRole(port))
-    scriptFacts({ ...facts, ...(network === undefined ? {} : { network }) }, draft, os, node)
+    scriptFacts({ ...facts, network }, draft, os, node)
   },
 
   async finish(draft, os) {

@@ -18,8 +18,8 @@ export function profilesOf({ network = [], wifi }: Pick<SystemFacts, 'network' |
   const profiles: NetworkProfile[] = network.map(({ name, address, dns, domain }) => ({
     name,
     dns,
-    ...(address === undefined ? {} : { address }),
-    ...(domain === undefined ? {} : { domain }),
+    address,
+    domain,
   }))
   if (wifi === undefined) return profiles
   const radio = profiles.find(({ name }) => name.startsWith('wl'))

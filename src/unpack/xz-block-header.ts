@@ -68,7 +68,7 @@ export function readBlockHeader(file: PackedFile, offset: number, bytes: Buffer)
   }
   if (dictionaryBytes === 0) throw broken('a block is not LZMA2 with a dictionary')
   const known = packed !== undefined && unpacked !== undefined
-  return { headerBytes, filters, dictionaryBytes, ...(known ? { sizes: { packed, unpacked } } : {}) }
+  return { headerBytes, filters, dictionaryBytes, sizes: known ? { packed, unpacked } : undefined }
 }
 
 /** §5.3.1: 2 or 3 times a power of two from 4 KiB to 3 GiB; 40 means 4 GiB - 1. */

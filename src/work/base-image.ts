@@ -157,11 +157,7 @@ function fetchAndUnpack(
     const onGrowth = (bytes: number) => growing?.grow(bytes)
     const { unpackFile } = await import('../unpack/unpack.ts')
     const unpacked = await unpackFile(
-      {
-        ...{ source, target, expected, subject, onGrowth },
-        ...(member === undefined ? {} : { member }),
-        ...(coming === undefined ? {} : { growing: coming }),
-      },
+      { source, target, expected, subject, onGrowth, member, growing: coming },
       { ...task, signal: AbortSignal.any([task.signal, wrong.signal]) },
     ).catch(async (error) => {
       coming?.onOpened()

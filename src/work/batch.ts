@@ -176,7 +176,7 @@ class Batch {
       image: image.key,
       sha256: outcome.sha256,
       drive: found.path,
-      ...(found.serial === undefined ? {} : { serial: found.serial }),
+      serial: found.serial,
       at: context.world.now().toISOString(),
     })
     context.output.note(`${slot}: take out the card and write "${node.name}" on it`)

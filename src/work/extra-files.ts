@@ -53,12 +53,7 @@ export async function readExtraArgs(
     files.set(path === 'network-config' ? path : bootPath(path, `--file ${word}`), await read(source))
   }
   const [userData, metaData, configTxt] = [await text(userdata), await text(metadata), await text(bootconf)]
-  return readExtras({
-    ...(userData === undefined ? {} : { userData }),
-    ...(metaData === undefined ? {} : { metaData }),
-    ...(configTxt === undefined ? {} : { configTxt }),
-    files,
-  })
+  return readExtras({ userData, metaData, configTxt, files })
 }
 
 /** `SRC:DEST`; a colon of the address itself, or of a file that is really named so, is none of it. */

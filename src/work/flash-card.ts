@@ -59,7 +59,7 @@ export const guardCard = (
   { world }: Context,
 ): Promise<Drive> =>
   guardDrive(resolve(world.cwd, drive), imageLength, {
-    ...(args.serial === undefined ? {} : { serial: args.serial }),
+    serial: args.serial,
     unmount: args.unmount,
     cachePath: cacheFolder(args, world),
     platform: world.platform,

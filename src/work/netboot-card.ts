@@ -75,9 +75,8 @@ export async function bakeNetbootCards(
     const base = await bases.open(locked)
     const { image, used } = kind === 'otp' ? await buildOtpCard(base) : await buildBootcodeCard(base)
     await base.verified(task)
-    const given = level === undefined ? {} : { level }
     const baked = await bakeImage(
-      { image, used, folder, name: nameOf(locked), format, mode: 0o644, ...given },
+      { image, used, folder, name: nameOf(locked), format, mode: 0o644, level },
       task,
     )
     output.event('baked', { card: kind, image: locked.key, ...baked })

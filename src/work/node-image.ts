@@ -46,7 +46,7 @@ export async function planNodeChanges(project: Project, node: Node, base: BaseIm
       boot: bootFilesOfVolume(volume),
       overlays: project.overlays,
       keys: project.release === true ? undefined : await project.keys(),
-      ...(project.extras === undefined ? {} : { extras: project.extras }),
+      extras: project.extras,
     },
     {
       cluster: project.cluster.name,

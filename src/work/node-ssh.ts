@@ -90,7 +90,7 @@ export async function openNodeSsh(
           node,
           command,
         ],
-        { signal, ...(input === undefined ? {} : { input }) },
+        { signal, input },
       ),
     close: () => rm(folder, { recursive: true, force: true }),
   }

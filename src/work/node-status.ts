@@ -43,11 +43,7 @@ export function parseAnswer(text: string): Pick<NodeStatus, 'firstBoot' | 'docke
     .findLast(Boolean)
   const docker = values.get('docker')
   const firstBoot = parseFirstBoot(values.get('firstboot') ?? '')
-  return {
-    ...(firstBoot === undefined ? {} : { firstBoot }),
-    ...(docker ? { docker } : {}),
-    ...(join ? { join } : {}),
-  }
+  return { firstBoot, docker: docker || undefined, join: join || undefined }
 }
 
 function parseFirstBoot(text: string): NodeStatus['firstBoot'] {

@@ -99,15 +99,14 @@ export async function openAnyProject(
   { onCard, ...options }: { onCard?: LockedImage } & Pick<ReadOptions, 'readLocal'> = {},
 ): Promise<Project> {
   const extras = await readExtraArgs(args, context)
-  const given = extras === undefined ? {} : { extras }
-  if (!isOneOff(args)) return withOs({ ...(await openProject(args, context, options)), ...given }, args.os)
+  if (!isOneOff(args)) return withOs({ ...(await openProject(args, context, options)), extras }, args.os)
   if (args.node !== undefined) {
     const flag = ONLY_ONE_OFF.find((name) => args[name] !== undefined)
     throw new UsageError(`--${flag} is for a node without a cluster file, and --node names one of a file`, {
       hint: 'Leave out --node, or say it in the cluster file.',
     })
   }
-  return withOs({ ...(await openOneOff(args, context, onCard)), ...given }, args.os)
+  return withOs({ ...(await openOneOff(args, context, onCard)), extras }, args.os)
 }
 
 async function openOneOff(
@@ -160,15 +159,14 @@ async function oneNodeCluster(
     cluster: 'one-off',
     image: image.key,
     ...userOf(args),
-    ...(args.ssid === undefined
-      ? {}
-      : {
-          wifi: {
+    wifi:
+      args.ssid === undefined
+        ? undefined
+        : {
             ssid: args.ssid,
             passphraseFile: args['wifi-passphrase-file'] ?? ASKED,
-            ...(args['wifi-country'] === undefined ? {} : { country: args['wifi-country'] }),
+            country: args['wifi-country'],
           },
-        }),
     overlays: args['ssh-key'] === undefined ? [] : ['ssh'],
     nodes: { [args.hostname]: { model: (args.model ?? DEFAULT_MODEL) as Model } },
   }
@@ -185,9 +183,7 @@ async function oneNodeCluster(
   })
   if (cluster !== undefined) return { ...cluster, warnings: [] }
   const [first] = mistakes
-  throw new UsageError(mistakes.map(({ message }) => message).join('; '), {
-    ...(first?.hint === undefined ? {} : { hint: first.hint }),
-  })
+  throw new UsageError(mistakes.map(({ message }) => message).join('; '), { hint: first?.hint })
 }
 
 function userOf(args: OneOffArgs): object {

@@ -62,7 +62,7 @@ export async function openProject(
     imageKeys: [...lock.images.keys()],
     archOf: (image) => lock.images.get(image)?.arch,
     overlayNames: [...overlays.keys()],
-    ...(world.env.HOME === undefined ? {} : { home: world.env.HOME }),
+    home: world.env.HOME,
   })
   let keys: Promise<NodeKeys> | undefined
   return {

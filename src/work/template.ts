@@ -51,7 +51,7 @@ export function readTemplate(name: string): Template {
     name,
     text,
     user: String(document.getIn(['user', 'name'])),
-    ...(wifi === undefined ? {} : { wifi: { country: String(document.getIn([...wifi, 'country'])) } }),
+    wifi: wifi === undefined ? undefined : { country: String(document.getIn([...wifi, 'country'])) },
     lockCommands: [...text.matchAll(/^#\s+(piimage images lock .*)$/gm)].map(([, command = '']) => command),
     fetchCommands: [...text.matchAll(/^#\s+((?:curl|sha256sum) .*)$/gm)].map(([, command = '']) => command),
     firstNode: String(isMap(nodes) ? nodes.items[0]?.key : undefined),

@@ -8,6 +8,7 @@ import { foldBoots } from '../../src/rehearsal/live/boots.ts'
 import { parseConnections } from '../../src/rehearsal/live/connections.ts'
 import { parseDnsmasqLog } from '../../src/rehearsal/live/dnsmasq-log.ts'
 import { statesOf, unknownBoards } from '../../src/rehearsal/live/node-state.ts'
+import { known } from '../support/known.ts'
 import { MENU, openLab, reservations, SERVER } from './lab.ts'
 
 test('nodes at every stage of a boot, and a board that nobody knows', async (t) => {
@@ -66,7 +67,9 @@ test('a published log of a Pi 4 on an older dnsmasq: model by option 97, serial 
     `${at(57)} dnsmasq-tftp[4322]: sent /srv/tftpboot/config.txt to 192.168.50.12`,
   ].join('\n')
   const boots = foldBoots(parseDnsmasqLog(log), [])
-  assert.deepEqual(unknownBoards([], boots), [{ mac: 'dc:a6:32:2e:f8:ed', model: 'pi4', serial: '5b154510' }])
+  assert.deepEqual(known(unknownBoards([], boots)), [
+    { mac: 'dc:a6:32:2e:f8:ed', model: 'pi4', serial: '5b154510' },
+  ])
 })
 
 test('a boot that ended long ago is over, across a new year too', () => {

@@ -50,7 +50,7 @@ export function readMachineId(bytes: Uint8Array): BoardIdentity | undefined {
   return {
     revision: option.readUInt32LE(5),
     macEnd: formatMac(option.subarray(9, 13)),
-    ...(option.length >= 17 ? { serial: hex8(option.readUInt32LE(13)) } : {}),
+    serial: option.length >= 17 ? hex8(option.readUInt32LE(13)) : undefined,
   }
 }
 

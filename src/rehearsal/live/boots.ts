@@ -47,11 +47,8 @@ export function foldBoots(events: readonly LogEvent[], nodes: readonly ServedNod
       if (ip !== undefined) played.delete(ip)
       const known = boots.get(event.mac)
       // A ROM repeats itself until it is answered; what it is stays known.
-      const identity = {
-        ...(known?.revision === undefined ? {} : { revision: known.revision }),
-        ...(known?.serial === undefined ? {} : { serial: known.serial }),
-      }
-      last = { mac: event.mac, ...(ip === undefined ? {} : { ip }), sent: [], missing: [], ...identity }
+      const identity = { revision: known?.revision, serial: known?.serial }
+      last = { mac: event.mac, ip, sent: [], missing: [], ...identity }
       boots.delete(event.mac)
       boots.set(event.mac, last)
     } else if (event.kind === 'offer') {

@@ -36,19 +36,18 @@ export function parseDnsmasqLog(text: string): LogEvent[] {
   for (const line of text.split('\n')) {
     const [, time, said] = LINE.exec(line) ?? []
     if (said === undefined) continue
-    const at = time === undefined ? {} : { time }
     const gaveUp: string | undefined = EARLY.exec(said)?.[1]
     const sent = SENT.exec(said)
     if (sent !== null && sent[2] !== early)
-      events.push({ ...at, kind: 'sent', path: sent[1] as string, ip: sent[2] as string })
+      events.push({ time, kind: 'sent', path: sent[1] as string, ip: sent[2] as string })
     early = gaveUp
     if (sent !== null || gaveUp !== undefined) continue
     if (said.endsWith(` user class: ${REHEARSAL}`)) rehearsed = true
     const dhcp = DHCP.exec(said)
     if (dhcp !== null) {
       const [, type, ip, mac = ''] = dhcp
-      if (type === 'DISCOVER') events.push({ ...at, kind: 'discover', mac, rehearsed })
-      else if (ip !== undefined) events.push({ ...at, kind: 'offer', mac, ip })
+      if (type === 'DISCOVER') events.push({ time, kind: 'discover', mac, rehearsed })
+      else if (ip !== undefined) events.push({ time, kind: 'offer', mac, ip })
       if (type === 'DISCOVER') rehearsed = false
       continue
     }
@@ -56,15 +55,10 @@ export function parseDnsmasqLog(text: string): LogEvent[] {
     const missing = MISSING.exec(said)
     const refused = REFUSED.exec(said)
     if (machineId !== undefined)
-      events.push({ ...at, kind: 'machine-id', bytes: Buffer.from(machineId.replaceAll(':', ''), 'hex') })
+      events.push({ time, kind: 'machine-id', bytes: Buffer.from(machineId.replaceAll(':', ''), 'hex') })
     else if (missing !== null)
-      events.push({
-        ...at,
-        kind: 'missing',
-        path: missing[1] as string,
-        ...(missing[2] === undefined ? {} : { ip: missing[2] }),
-      })
-    else if (refused !== null) events.push({ ...at, kind: 'refused', path: refused[1] as string })
+      events.push({ time, kind: 'missing', path: missing[1] as string, ip: missing[2] })
+    else if (refused !== null) events.push({ time, kind: 'refused', path: refused[1] as string })
   }
   return events
 }

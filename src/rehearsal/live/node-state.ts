@@ -50,12 +50,7 @@ export function unknownBoards(nodes: readonly ServedNode[], boots: Map<string, B
     .filter((boot) => !known.has(boot))
     .map(({ mac, serial, revision, ip }) => {
       const model = revision === undefined ? undefined : modelOfRevision(revision)
-      return {
-        mac,
-        ...(model === undefined ? {} : { model }),
-        ...(serial === undefined ? {} : { serial }),
-        ...(ip === undefined ? {} : { ip }),
-      }
+      return { mac, model, serial, ip }
     })
 }
 

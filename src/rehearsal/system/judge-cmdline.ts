@@ -87,8 +87,8 @@ export function judgeCmdline(text: string, withKlibc: boolean, judging: Judging)
   const init = value('init')
   return {
     asksDhcp: ip === undefined || asksDhcp(ip),
-    ...(nfsVersion === undefined ? {} : { nfsVersion }),
-    ...(init === undefined ? {} : { init }),
+    nfsVersion,
+    init,
   }
 }
 

@@ -39,7 +39,7 @@ function readPlain(image: Buffer): KernelImage {
     return {
       arch: 'arm64',
       ...releaseIn(image),
-      ...(needed > image.length ? { problem: `it has ${image.length} bytes and needs ${needed}` } : {}),
+      problem: needed > image.length ? `it has ${image.length} bytes and needs ${needed}` : undefined,
     }
   }
   if (image.length >= 48 && image.readUInt32LE(36) === ZIMAGE_MAGIC) {

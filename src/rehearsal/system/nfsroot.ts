@@ -30,7 +30,7 @@ export function parseNfsRoot(value: string, client: string): NfsRoot {
   const [place = '', ...options] = value.split(',')
   const [, server, folder = ''] = /^(?:([^/]*):)?(.*)$/.exec(place) ?? []
   return {
-    ...(server === undefined || server === '' ? {} : { server }),
+    server: server === '' ? undefined : server,
     folder: folder.replace('%s', client),
     options: options.filter((option) => option !== ''),
   }

@@ -58,7 +58,7 @@ export async function nodeInput(
     config: await text('config.txt'),
     identity: {
       name: node.name,
-      ...(domain === undefined ? {} : { domain }),
+      domain,
       machineId: machineId(key, node.name),
       hostKey: { privateKey: typeof privateKey === 'string' ? privateKey : privateKey.reveal(), publicLine },
     },

@@ -25,7 +25,7 @@ export const verifyAction: NetrootAction = async (args, context) => {
   const cast =
     as === undefined ? served : { ...served, nodes: served.nodes.map((node) => ({ ...node, model: as })) }
   const results = await rehearse(cast, {
-    ...(only === undefined ? {} : { only }),
+    only,
     offline: args.offline,
     prefix,
     signal: world.signal,
