@@ -8,10 +8,12 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { type FileHandle, open } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
+import { dirname } from 'node:path'
 import type { Writable } from 'node:stream'
 import { finished } from 'node:stream/promises'
 import * as zlib from 'node:zlib'
 import { UsageError } from '../errors.ts'
+import { giveToPerson } from '../io/ownership.ts'
 import { KiB, MiB } from '../units.ts'
 
 export type BakeFormat = 'img' | 'xz' | 'zst'
@@ -47,6 +49,7 @@ export async function openSink(
 ): Promise<Sink> {
   const handle = await open(path, 'wx', mode)
   try {
+    await giveToPerson(handle, dirname(path))
     if (format === 'img') return sparseSink(handle)
     if (format === 'zst' && hasZstd()) return streamSink(zstdStream(level), handle)
     return programSink(handle, format, level)

@@ -1,7 +1,7 @@
 /** `piimage bake`: nodes → image files, with what other tools need beside them. */
 
 import { existsSync } from 'node:fs'
-import { mkdir, readFile } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { bakedFileName, bakeImage } from '../bake/bake.ts'
 import { type BakeFormat, bakeFormats } from '../bake/compress.ts'
@@ -9,6 +9,7 @@ import { formatOsList, type OsListImage } from '../bake/os-list.ts'
 import type { Cluster, Node } from '../cluster/node.ts'
 import { UsageError } from '../errors.ts'
 import { writeFileAtomically } from '../io/atomic-file.ts'
+import { makeOutputFolder } from '../io/ownership.ts'
 import type { Task } from '../progress.ts'
 import { formatBytes } from '../units.ts'
 import { osListEntry, writeSbom } from '../work/bake-sidecars.ts'
@@ -95,7 +96,7 @@ export const bakeCommand = defineCommand<BakeArgs>({
       throw new UsageError('no node to bake', { hint: 'Name some: --node NAME, or --all' })
     const folder = resolve(world.cwd, args.output)
     await refuseToReplace(project.cluster, nodes, folder, args, context)
-    await mkdir(folder, { recursive: true })
+    await makeOutputFolder(folder)
     const list = join(folder, listName(shard))
     const readList = async () => (existsSync(list) ? readFile(list, 'utf8') : undefined)
     // A list that is none is known before hours of work.

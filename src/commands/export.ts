@@ -4,7 +4,6 @@
  * come from the cluster file alone; that one is asked of the head.
  */
 import { existsSync, readFileSync } from 'node:fs'
-import { mkdir } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { dirname, join, relative, resolve } from 'node:path'
 import type { Cluster } from '../cluster/node.ts'
@@ -18,6 +17,7 @@ import { formatKnownHosts } from '../export/known-hosts.ts'
 import { type KnownAddresses, planReach } from '../export/reach.ts'
 import { formatSshConfig } from '../export/ssh-config.ts'
 import { writeFileAtomically } from '../io/atomic-file.ts'
+import { makeOutputFolder } from '../io/ownership.ts'
 import { expandHome, fromHome } from '../io/portable-path.ts'
 import { fetchKubeconfig, type KubeconfigArgs } from '../work/kubeconfig.ts'
 import { findNode, openProject, type Project } from '../work/project.ts'
@@ -105,7 +105,7 @@ export const exportCommand = defineCommand<ExportArgs>({
       output.printFile(text.replace(/\n$/, ''))
       return { format: args.format, text }
     }
-    await mkdir(dirname(file), { recursive: true })
+    await makeOutputFolder(dirname(file))
     await writeFileAtomically(file, text, args.format === 'kubeconfig' ? 0o600 : 0o644)
     output.note(`made ${args.output}`)
     const notes = {

@@ -187,12 +187,22 @@ const fetchChosen: Action = async (args, context) => {
 }
 
 const verify: Action = async (args, context) => {
-  const { output } = context
-  const checked = await verifyCache(await cacheOf(args, context), taskOf(context))
+  const { output, world } = context
+  const { images } = await readLock(lockPath(args, world))
+  const locked = new Map(
+    [...images.values()].flatMap(({ download, extracted }) =>
+      extracted === null ? [] : [[download.sha256, extracted.sha256] as const],
+    ),
+  )
+  const checked = await verifyCache(await cacheOf(args, context), taskOf(context), locked)
   const damaged = checked.filter(({ ok }) => !ok)
   for (const file of checked) output.event('checked', file)
   for (const { path, expected, actual } of damaged)
-    output.print(`${path}: sha256 is ${actual}, not ${expected}`)
+    output.print(
+      expected === null
+        ? `${path}: neither the lock nor a record of yours says what it should hold; it is unpacked again when it is next used`
+        : `${path}: sha256 is ${actual}, not ${expected}`,
+    )
   output.print(`${checked.length} files checked, ${damaged.length} damaged`)
   if (damaged.length === 0) return { checked: checked.length }
   throw new FetchError(`${damaged.length} of ${checked.length} files in the cache are damaged`, {

@@ -9,14 +9,15 @@
  */
 
 import { existsSync, statSync } from 'node:fs'
-import { mkdir, open, readFile } from 'node:fs/promises'
+import { open, readFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
-import { basename, join, relative, resolve } from 'node:path'
+import { basename, dirname, join, relative, resolve } from 'node:path'
 import { parseCluster, readLocalFile } from '../cluster/cluster-file.ts'
 import { formats } from '../cluster/formats.ts'
 import { MistakesError, UsageError } from '../errors.ts'
 import { features } from '../features/index.ts'
 import { createFileAtomically } from '../io/atomic-file.ts'
+import { giveToPerson, makeOutputFolder } from '../io/ownership.ts'
 import { clearDeadParts } from '../io/parts.ts'
 import { expandHome, fromFolder } from '../io/portable-path.ts'
 import { createClusterKey } from '../secrets/cluster-key.ts'
@@ -93,7 +94,7 @@ export const initCommand = defineCommand<InitArgs>({
       output.note(`${shown('cluster.yaml')} is there already and stays as it is`)
     } else {
       start = await prepare(args, folder, context)
-      await mkdir(folder, { recursive: true })
+      await makeOutputFolder(folder)
       const { passphrase, template } = start
       if (passphrase !== undefined)
         await make(PASSPHRASE_FILE, () => create(join(folder, PASSPHRASE_FILE), `${passphrase}\n`, 0o600))
@@ -279,8 +280,10 @@ async function addLines(path: string, lines: readonly string[]): Promise<boolean
   const text = existsSync(path) ? await readFile(path, 'utf8') : ''
   const missing = lines.filter((line) => !text.split(/\r?\n/).includes(line))
   if (missing.length === 0) return false
+  const isNew = !existsSync(path)
   const handle = await open(path, 'a')
   try {
+    if (isNew) await giveToPerson(handle, dirname(path))
     await handle.writeFile(`${text === '' || text.endsWith('\n') ? '' : '\n'}${missing.join('\n')}\n`)
   } finally {
     await handle.close()

@@ -1,11 +1,11 @@
 /** What is in the cache: list it, check it, throw parts of it away. */
-import { readdir, rm, stat } from 'node:fs/promises'
+import { lstat, readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type EntryLock, lockIfFree } from '../io/entry-lock.ts'
 import type { Task } from '../progress.ts'
 import { type Cache, readImageFacts } from './cache.ts'
 import type { EntryPaths } from './cache-folder.ts'
-import { hashFile } from './hash-file.ts'
+import { hashOwnFile } from './hash-file.ts'
 
 export interface CacheEntry {
   /** sha256 of the download; `url-…` for a first download that was never finished. */
@@ -58,7 +58,7 @@ async function readEntry(cache: Cache, id: string, files: readonly string[]): Pr
 
 async function onDisk(path: string): Promise<{ bytes: number; usedMs: number } | undefined> {
   try {
-    const { blocks, size, mtimeMs } = await stat(path)
+    const { blocks, size, mtimeMs } = await lstat(path)
     // Windows counts no blocks.
     return { bytes: blocks === undefined || blocks === 0 ? size : blocks * 512, usedMs: mtimeMs }
   } catch {
@@ -161,24 +161,34 @@ export interface Checked {
   id: string
   what: 'download' | 'image'
   path: string
-  expected: string
+  /** null: neither the lock nor this user's own record says what it should be; the next use unpacks it again. */
+  expected: string | null
   /** sha256 of what is there now. */
   actual: string
   ok: boolean
 }
 
-/** Hash everything that is whole, again. Reports, removes nothing: the next use refuses what is damaged. */
-export async function verifyCache(cache: Cache, task: Task): Promise<Checked[]> {
+/**
+ * Hash everything that is whole, again. Reports, removes nothing: the next use refuses what is damaged.
+ * @param locked by download, the digest of its image where a lock says it
+ */
+export async function verifyCache(
+  cache: Cache,
+  task: Task,
+  locked: ReadonlyMap<string, string> = new Map(),
+): Promise<Checked[]> {
   const results: Checked[] = []
   for (const { id, downloadBytes } of await listCache(cache)) {
     const paths = cache.entry(id)
     const facts = await readImageFacts(paths)
-    const checks = [
-      ...(downloadBytes === null ? [] : [{ what: 'download' as const, path: paths.download, expected: id }]),
-      ...(facts === undefined ? [] : [{ what: 'image' as const, path: paths.image, expected: facts.sha256 }]),
-    ]
+    const checks: Pick<Checked, 'what' | 'path' | 'expected'>[] = []
+    if (downloadBytes !== null) checks.push({ what: 'download', path: paths.download, expected: id })
+    if (facts !== undefined) {
+      const ours = (await cache.witness.knows(id, facts, facts.code)) ? facts.sha256 : null
+      checks.push({ what: 'image', path: paths.image, expected: locked.get(id) ?? ours })
+    }
     for (const check of checks) {
-      const { sha256 } = await hashFile(check.path, task, `${check.what} ${id.slice(0, 12)}`)
+      const { sha256 } = await hashOwnFile(check.path, task, `${check.what} ${id.slice(0, 12)}`)
       results.push({ id, ...check, actual: sha256, ok: sha256 === check.expected })
     }
   }

@@ -2,15 +2,19 @@
  * The cache: what was downloaded and what was unpacked, by content.
  *
  *   downloads/<sha256>            a download, as published
- *   images/<sha256 of it>.img     the image in it, raw; .json has its size and sha256
+ *   images/<sha256 of it>.img     the image in it, raw; .json has its size and sha256, signed
  *   locks/<sha256>.download       who downloads it, and .image who unpacks it (../io/entry-lock.ts)
  *
  * A final name appears only after the digest matched, by rename; everything
  * else ends in `.part`. Names are digests, so no key or URL ever becomes a path.
  * A digest that once matched is checked again at each use: disks rot.
+ *
+ * The folder is the user's own: one that others may write to is refused, and no
+ * link in it is followed. It is no witness all the same: what an unpacked image
+ * is, the lock says, or this user's own record (./unpack-record.ts).
  */
 import { existsSync } from 'node:fs'
-import { mkdir, open, readFile, rename, rm, stat, utimes } from 'node:fs/promises'
+import { lstat, lutimes, open, rename, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { LockedImage } from '../catalog/locked-image.ts'
@@ -18,9 +22,11 @@ import { DigestError } from '../digest.ts'
 import { FetchError } from '../errors.ts'
 import { createFileAtomically, syncFolder, writeFileAtomically } from '../io/atomic-file.ts'
 import { lockEntry } from '../io/entry-lock.ts'
+import { createOwn, makeFolder, openOwn, strangersIn } from '../io/ownership.ts'
 import type { Task } from '../progress.ts'
 import { type EntryPaths, entryPaths } from './cache-folder.ts'
-import { hashFile } from './hash-file.ts'
+import { hashOwnFile } from './hash-file.ts'
+import { type ImageFacts, openWitness, type Witness } from './unpack-record.ts'
 
 /** An image on this machine. */
 export interface CachedImage {
@@ -32,6 +38,10 @@ export interface CachedImage {
 export interface CacheOptions {
   /** Told once when another process works on the same entry. */
   onWait?: (message: string) => void
+  /** Where this user's key for the records of unpacked images is kept; undefined: only this process's are believed. */
+  stateFolder?: string
+  /** Told once when that key can't be kept. */
+  onTrouble?: (message: string) => void
 }
 
 export interface WithImageOptions {
@@ -41,6 +51,7 @@ export interface WithImageOptions {
 
 export interface Cache {
   readonly folder: string
+  readonly witness: Witness
   entry(id: string): EntryPaths
   /** Do `work` while no other process works on that part of that entry. */
   whileLocked<T>(
@@ -66,13 +77,18 @@ export interface Cache {
   ): Promise<CachedImage>
 }
 
-/** Open the cache at `folder`, made if it isn't there. @throws {FetchError} it can't be made */
-export async function openCache(folder: string, options: CacheOptions = {}): Promise<Cache> {
-  await makeFolders(folder)
+/**
+ * Open the cache at `wanted`, made if it isn't there.
+ * @throws {FetchError} it can't be made, or others may write to it
+ */
+export async function openCache(wanted: string, options: CacheOptions = {}): Promise<Cache> {
+  const folder = await makeFolders(wanted)
+  const witness = openWitness(options.stateFolder, (why) => options.onTrouble?.(why))
   const locals = new Map<string, string>()
 
   const cache: Cache = {
     folder,
+    witness,
     entry: (id) => entryPaths(folder, id),
     async whileLocked(id, part, subject, signal, work) {
       const paths = entryPaths(folder, id)
@@ -90,14 +106,14 @@ export async function openCache(folder: string, options: CacheOptions = {}): Pro
     rememberLocal: (path, identity) => void locals.set(path, identity),
     withImage(image, build, task, { recheck = true } = {}) {
       return cache.whileLocked(image.download.sha256, 'image', image.key, task.signal, async (paths) => {
-        const found = await findImage(paths, image, recheck, task)
+        const found = await findImage(paths, image, recheck, witness, task)
         if (found !== undefined) return found
-        await rm(paths.imagePartial, { force: true })
         try {
+          await (await createOwn(paths.imagePartial, FILE_MODE)).close()
           const built = await build(paths.imagePartial)
           await refuseChangedLocal(image, locals)
           refuseOther(image, built, image.key)
-          await keepImage(paths, built)
+          await keepImage(paths, built, await witness.sign(image.download.sha256, built))
           return { path: paths.image, ...built }
         } catch (error) {
           await rm(paths.imagePartial, { force: true })
@@ -109,20 +125,35 @@ export async function openCache(folder: string, options: CacheOptions = {}): Pro
   return cache
 }
 
-async function makeFolders(folder: string): Promise<void> {
+/** Files in it, whatever the umask is. */
+export const FILE_MODE = 0o600
+
+/** @returns the folder's path without links */
+async function makeFolders(wanted: string): Promise<string> {
   try {
-    for (const name of ['downloads', 'images', 'locks']) await mkdir(join(folder, name), { recursive: true })
+    const folder = await makeFolder(wanted)
+    for (const name of ['.', 'downloads', 'images', 'locks']) {
+      const strangers = await strangersIn(await makeFolder(join(folder, name)))
+      if (strangers !== undefined) throw unsafe(folder, strangers)
+    }
     // Backup programs that know this tag leave the folder out (bford.info/cachedir).
     const tag =
       'Signature: 8a477f597d28d172789f06886806bc55\n# Made by piimage; everything here can be fetched again.\n'
     const tagFile = join(folder, 'CACHEDIR.TAG')
     if (!existsSync(tagFile))
-      await createFileAtomically(tagFile, tag).catch((error) => {
+      await createFileAtomically(tagFile, tag, FILE_MODE).catch((error) => {
         if (error.code !== 'EEXIST') throw error
       })
+    return folder
   } catch (error) {
-    throw unusable(folder, error as NodeJS.ErrnoException)
+    throw error instanceof FetchError ? error : unusable(wanted, error as NodeJS.ErrnoException)
   }
+}
+
+function unsafe(folder: string, strangers: string): FetchError {
+  return new FetchError(`the cache folder ${folder} is not safe to use: ${strangers}`, {
+    hint: 'Take that right away (chmod go-w), or choose a folder of your own with --cache DIR or PIIMAGE_CACHE',
+  })
 }
 
 function unusable(folder: string, cause: NodeJS.ErrnoException): FetchError {
@@ -137,13 +168,16 @@ async function findImage(
   paths: EntryPaths,
   image: LockedImage,
   recheck: boolean,
+  witness: Witness,
   task: Task,
 ): Promise<CachedImage | undefined> {
-  const facts = await readImageFacts(paths)
-  if (facts === undefined) return undefined
+  const said = await readImageFacts(paths)
+  if (said === undefined) return undefined
+  const { code, ...facts } = said
+  if (image.extracted === null && !(await witness.knows(image.download.sha256, facts, code))) return undefined
   try {
-    const whole = (await stat(paths.image)).size === facts.size
-    const found = recheck || !whole ? await hashFile(paths.image, task, image.key) : facts
+    const whole = (await lstat(paths.image)).size === facts.size
+    const found = recheck || !whole ? await hashOwnFile(paths.image, task, image.key) : facts
     if (found.sha256 !== facts.sha256) {
       throw new DigestError(paths.image, facts.sha256, found.sha256, {
         hint: 'It was damaged in the cache and is removed; run again to unpack it afresh',
@@ -158,14 +192,16 @@ async function findImage(
   return { path: paths.image, ...facts }
 }
 
-/** What the image of an entry was when it was made; undefined: there is none. */
+/** What the file beside the image of an entry says of it, and whose word that is; undefined: there is none. */
 export async function readImageFacts(
   paths: EntryPaths,
-): Promise<{ size: number; sha256: string } | undefined> {
+): Promise<(ImageFacts & { code: unknown }) | undefined> {
   try {
-    const { size, sha256 } = JSON.parse(await readFile(paths.imageFacts, 'utf8'))
-    await stat(paths.image)
-    return Number.isSafeInteger(size) && /^[0-9a-f]{64}$/.test(sha256) ? { size, sha256 } : undefined
+    const handle = await openOwn(paths.imageFacts)
+    const text = await handle.readFile('utf8').finally(() => handle.close())
+    const { size, sha256, code } = JSON.parse(text)
+    await (await openOwn(paths.image)).close()
+    return Number.isSafeInteger(size) && /^[0-9a-f]{64}$/.test(sha256) ? { size, sha256, code } : undefined
   } catch {
     return undefined
   }
@@ -181,14 +217,14 @@ function refuseOther(image: LockedImage, built: { size: number; sha256: string }
 }
 
 /** The facts first: without the image they say nothing. */
-async function keepImage(paths: EntryPaths, facts: { size: number; sha256: string }): Promise<void> {
+async function keepImage(paths: EntryPaths, facts: ImageFacts, code: string): Promise<void> {
   const handle = await open(paths.imagePartial, 'r+')
   try {
     await handle.sync()
   } finally {
     await handle.close()
   }
-  await writeFileAtomically(paths.imageFacts, `${JSON.stringify(facts)}\n`)
+  await writeFileAtomically(paths.imageFacts, `${JSON.stringify({ ...facts, code })}\n`, FILE_MODE)
   await rename(paths.imagePartial, paths.image)
   await syncFolder(dirname(paths.image))
 }
@@ -213,5 +249,5 @@ async function refuseChangedLocal(image: LockedImage, locals: Map<string, string
 /** Mark as used now. */
 export async function touch(path: string): Promise<void> {
   const now = new Date()
-  await utimes(path, now, now)
+  await lutimes(path, now, now)
 }

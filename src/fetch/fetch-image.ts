@@ -12,11 +12,12 @@ import type { LockedImage } from '../catalog/locked-image.ts'
 import { DigestError } from '../digest.ts'
 import { FetchError } from '../errors.ts'
 import { syncFolder } from '../io/atomic-file.ts'
+import { openOwn } from '../io/ownership.ts'
 import type { Task } from '../progress.ts'
 import { type Cache, fileIdentity, touch } from './cache.ts'
 import type { EntryPaths } from './cache-folder.ts'
 import { type Downloaded, download } from './download.ts'
-import { hashFile } from './hash-file.ts'
+import { hashFile, hashOwnFile } from './hash-file.ts'
 import { type Http, shownUrl } from './http.ts'
 import { removePartial } from './partial-file.ts'
 import type { RetryPolicy } from './retry.ts'
@@ -124,7 +125,7 @@ async function isCached(
 ): Promise<boolean> {
   if (!(await exists(paths.download))) return false
   onHere?.(paths.download)
-  const found = await hashFile(paths.download, task, subject)
+  const found = await hashOwnFile(paths.download, task, subject)
   if (found.sha256 !== sha256) {
     await rm(paths.download, { force: true })
     throw new DigestError(paths.download, sha256, found.sha256, {
@@ -221,9 +222,10 @@ export async function fetchUnlocked(
   })
 }
 
+/** A plain file: a link is none. */
 async function exists(path: string): Promise<boolean> {
-  return stat(path).then(
-    () => true,
+  return openOwn(path).then(
+    (handle) => handle.close().then(() => true),
     () => false,
   )
 }

@@ -1,43 +1,52 @@
 /** sha256 of a file, read once from start to end. */
 import { createHash, type Hash } from 'node:crypto'
-import { open } from 'node:fs/promises'
+import { type FileHandle, open } from 'node:fs/promises'
+import { openOwn } from '../io/ownership.ts'
 import type { Progress, Task } from '../progress.ts'
 import { MiB } from '../units.ts'
 
-/** Feed the first `length` bytes of `path` (all of it by default) to `hash`; returns how many there were. */
+/** Feed all of a file to `hash`; returns how many bytes there were. */
 export async function hashInto(
   hash: Hash,
-  path: string,
+  handle: FileHandle,
   task: Task,
   about: Pick<Progress, 'phase' | 'subject'>,
-  length = Number.POSITIVE_INFINITY,
 ): Promise<number> {
-  const handle = await open(path, 'r')
+  const totalBytes = (await handle.stat()).size
+  const buffer = Buffer.allocUnsafe(MiB)
+  let done = 0
+  while (done < totalBytes) {
+    task.signal.throwIfAborted()
+    const { bytesRead } = await handle.read(buffer, 0, Math.min(buffer.length, totalBytes - done), done)
+    if (bytesRead === 0) break
+    hash.update(buffer.subarray(0, bytesRead))
+    done += bytesRead
+    task.report({ ...about, bytes: done, totalBytes })
+  }
+  return done
+}
+
+interface Hashed {
+  /** Bytes. */
+  size: number
+  /** Lower-case hex. */
+  sha256: string
+}
+
+async function hashOpen(handle: FileHandle, task: Task, subject: string): Promise<Hashed> {
+  const hash = createHash('sha256')
   try {
-    const totalBytes = Math.min(length, (await handle.stat()).size)
-    const buffer = Buffer.allocUnsafe(MiB)
-    let done = 0
-    while (done < totalBytes) {
-      task.signal.throwIfAborted()
-      const { bytesRead } = await handle.read(buffer, 0, Math.min(buffer.length, totalBytes - done), done)
-      if (bytesRead === 0) break
-      hash.update(buffer.subarray(0, bytesRead))
-      done += bytesRead
-      task.report({ ...about, bytes: done, totalBytes })
-    }
-    return done
+    const size = await hashInto(hash, handle, task, { phase: 'check', subject })
+    return { size, sha256: hash.digest('hex') }
   } finally {
     await handle.close()
   }
 }
 
-/** @returns size in bytes and sha256 in lower-case hex */
-export async function hashFile(
-  path: string,
-  task: Task,
-  subject: string,
-): Promise<{ size: number; sha256: string }> {
-  const hash = createHash('sha256')
-  const size = await hashInto(hash, path, task, { phase: 'check', subject })
-  return { size, sha256: hash.digest('hex') }
-}
+/** A file wherever the user keeps it. */
+export const hashFile = async (path: string, task: Task, subject: string): Promise<Hashed> =>
+  hashOpen(await open(path, 'r'), task, subject)
+
+/** A file of the cache, which is no link. */
+export const hashOwnFile = async (path: string, task: Task, subject: string): Promise<Hashed> =>
+  hashOpen(await openOwn(path), task, subject)

@@ -4,8 +4,9 @@
  * server names that version of the file. Hashes what is written.
  */
 import { createHash, type Hash } from 'node:crypto'
-import { type FileHandle, open, readFile, rm, writeFile } from 'node:fs/promises'
+import { type FileHandle, rm } from 'node:fs/promises'
 import { FetchError } from '../errors.ts'
+import { appendToOwn, createOwn, openOwn } from '../io/ownership.ts'
 import type { Task } from '../progress.ts'
 import { hashInto } from './hash-file.ts'
 
@@ -33,6 +34,9 @@ export interface PartialFile {
   close(): Promise<void>
 }
 
+/** Whatever the umask is. */
+const PARTIAL_MODE = 0o600
+
 /** The file that says of which version `partial` is. */
 const versionFile = (partial: string): string => `${partial}.json`
 
@@ -46,11 +50,11 @@ export async function removePartial(partial: string): Promise<void> {
 export async function openPartialFile(path: string, task: Task, subject: string): Promise<PartialFile> {
   let version = await readVersion(path)
   let hash: Hash = createHash('sha256')
-  const handle = await disk(path, () => open(path, 'a+'))
+  const handle = await disk(path, () => appendToOwn(path, PARTIAL_MODE))
   let size = 0
   try {
     if (version === null) await handle.truncate(0)
-    else size = await hashInto(hash, path, task, { phase: 'download', subject })
+    else size = await hashInto(hash, handle, task, { phase: 'download', subject })
   } catch (error) {
     await handle.close()
     throw error
@@ -72,7 +76,7 @@ export async function openPartialFile(path: string, task: Task, subject: string)
       size = 0
       resumed = false
       version = next
-      await disk(path, () => writeFile(versionFile(path), JSON.stringify(next)))
+      await disk(path, () => writeVersion(path, next))
     },
     async append(bytes) {
       await disk(path, () => writeAll(handle, bytes))
@@ -87,9 +91,16 @@ export async function openPartialFile(path: string, task: Task, subject: string)
   }
 }
 
+async function writeVersion(path: string, version: Version): Promise<void> {
+  const handle = await createOwn(versionFile(path), PARTIAL_MODE)
+  await handle.writeFile(JSON.stringify(version)).finally(() => handle.close())
+}
+
 async function readVersion(path: string): Promise<Version | null> {
   try {
-    const { url, validator, totalBytes } = JSON.parse(await readFile(versionFile(path), 'utf8'))
+    const handle = await openOwn(versionFile(path))
+    const text = await handle.readFile('utf8').finally(() => handle.close())
+    const { url, validator, totalBytes } = JSON.parse(text)
     if (typeof url !== 'string') return null
     return {
       url,

@@ -11,6 +11,7 @@ import { dirname } from 'node:path'
 import { DriveError, UsageError } from '../errors.ts'
 import { syncFolder } from '../io/atomic-file.ts'
 import { tryLockFile } from '../io/file-lock.ts'
+import { giveToPerson } from '../io/ownership.ts'
 import { clearParts, partOf } from '../io/parts.ts'
 import { alignUp, KiB } from '../units.ts'
 import { type DirectFile, openDirectFile } from './direct-file.ts'
@@ -153,6 +154,7 @@ async function openPart(path: string, imageLength: number): Promise<Target> {
   await clearParts(path)
   const partial = partOf(path)
   const file = await openDirectFile(partial, { kind: 'new-file' })
+  await giveToPerson(partial, dirname(path))
   let committed = false
   const close = async () => {
     await file.close()

@@ -1,11 +1,12 @@
 /** Files that are rendered whole and appear whole: written beside their place, flushed, put there under their name. */
 import { link, open, rename, rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
+import { createOwn, giveToPerson } from './ownership.ts'
 import { clearDeadParts, partOf } from './parts.ts'
 
 /**
  * Replace `path` by `content`; after a crash either the old or the new file is there.
- * @param mode permission bits of the new file
+ * @param mode permission bits of the new file, whatever the umask
  */
 export async function writeFileAtomically(
   path: string,
@@ -25,9 +26,7 @@ export async function createFileAtomically(
   content: string | Uint8Array,
   mode = 0o644,
 ): Promise<void> {
-  await place(path, content, mode, async (partial, handle) => {
-    // The umask may have taken bits away; nothing may have added any.
-    await handle.chmod(mode)
+  await place(path, content, mode, async (partial) => {
     try {
       // Unlike rename, it replaces nothing.
       await link(partial, path)
@@ -46,16 +45,17 @@ async function place(
   path: string,
   content: string | Uint8Array,
   mode: number,
-  put: (partial: string, handle: Awaited<ReturnType<typeof open>>) => Promise<void>,
+  put: (partial: string) => Promise<void>,
 ): Promise<void> {
   const partial = partOf(path)
   await clearDeadParts(path)
   try {
-    const handle = await open(partial, 'w', mode)
+    const handle = await createOwn(partial, mode)
     try {
+      await giveToPerson(handle, path)
       await handle.writeFile(content)
       await handle.sync()
-      await put(partial, handle)
+      await put(partial)
     } finally {
       await handle.close()
     }

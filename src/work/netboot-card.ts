@@ -9,7 +9,6 @@
  */
 import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
-import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type Baked, bakedFileName, bakeImage } from '../bake/bake.ts'
 import type { BakeFormat } from '../bake/compress.ts'
@@ -24,6 +23,7 @@ import { formatFat32 } from '../disk/fat/format.ts'
 import { FatVolume } from '../disk/fat/volume.ts'
 import { formatMbr } from '../disk/mbr.ts'
 import { FormatError, UsageError } from '../errors.ts'
+import { makeOutputFolder } from '../io/ownership.ts'
 import type { Task } from '../progress.ts'
 import { MiB, SECTOR_BYTES } from '../units.ts'
 import type { BaseImage, BaseImages } from './base-image.ts'
@@ -68,7 +68,7 @@ export async function bakeNetbootCards(
     .filter((path) => existsSync(path))
   if (there.length > 0 && !replace && !(await world.confirm(`${there.join(', ')} will be replaced. Go on?`)))
     throw new UsageError(`${there[0]} exists, nothing was written`, { hint: '--yes replaces it' })
-  await mkdir(folder, { recursive: true })
+  await makeOutputFolder(folder)
   const task: Task = { report: output.progress, signal: world.signal }
   const all: Baked[] = []
   for (const locked of images) {

@@ -11,7 +11,7 @@ import { type Overlay, readOverlays } from '../customise/overlay.ts'
 import { UsageError } from '../errors.ts'
 import { features } from '../features/index.ts'
 import { type Cache, openCache } from '../fetch/cache.ts'
-import { defaultCacheFolder } from '../fetch/cache-folder.ts'
+import { chooseCacheFolder, chooseStateFolder } from '../fetch/cache-folder.ts'
 import { packageRoot } from '../package-root.ts'
 import { readClusterKey } from '../secrets/cluster-key.ts'
 import type { NodeKeys } from '../secrets/node-keys.ts'
@@ -41,10 +41,14 @@ export function lockPath(args: GlobalArgs, world: { cwd: string }): string {
 }
 
 export const cacheFolder = (args: GlobalArgs, world: World): string =>
-  resolve(world.cwd, args.cache ?? defaultCacheFolder(world.env, world.platform))
+  resolve(world.cwd, args.cache ?? chooseCacheFolder(world.env, world.platform))
 
 export const cacheOf = (args: GlobalArgs, { world, output }: Context): Promise<Cache> =>
-  openCache(cacheFolder(args, world), { onWait: output.note })
+  openCache(cacheFolder(args, world), {
+    onWait: output.note,
+    onTrouble: output.note,
+    stateFolder: chooseStateFolder(world.env, world.platform),
+  })
 
 /** @throws {MistakesError} everything wrong with the cluster file, at once */
 export async function openProject(

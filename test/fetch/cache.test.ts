@@ -17,7 +17,7 @@ import type { LockedImage } from '../../src/catalog/locked-image.ts'
 import { FetchError } from '../../src/errors.ts'
 import { type Cache, openCache } from '../../src/fetch/cache.ts'
 import { listCache, pruneCache, verifyCache } from '../../src/fetch/cache-contents.ts'
-import { defaultCacheFolder, entryPaths } from '../../src/fetch/cache-folder.ts'
+import { chooseCacheFolder, entryPaths } from '../../src/fetch/cache-folder.ts'
 import { fetchImage } from '../../src/fetch/fetch-image.ts'
 import { tempFolder } from '../support/temp.ts'
 import { eager, lockedImage, noise, openTestHttp, quiet, sendFile, serve, sha256 } from './support.ts'
@@ -64,7 +64,7 @@ const folders: { name: string; env: Record<string, string>; platform: NodeJS.Pla
   },
 ]
 for (const { name, env, platform, folder } of folders) {
-  test(`defaultCacheFolder: ${name}`, () => assert.equal(defaultCacheFolder(env, platform), folder))
+  test(`chooseCacheFolder: ${name}`, () => assert.equal(chooseCacheFolder(env, platform), folder))
 }
 
 test('only digests become paths', () => {

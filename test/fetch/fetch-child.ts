@@ -9,7 +9,10 @@ const [folder = '', json = ''] = process.argv.slice(2)
 const image = JSON.parse(json)
 const task = { report() {}, signal: new AbortController().signal }
 const http = openHttp({ env: {} })
-const cache = await openCache(folder, { onWait: (message) => process.stdout.write(`${message}\n`) })
+const cache = await openCache(folder, {
+  onWait: (message) => process.stdout.write(`${message}\n`),
+  stateFolder: `${folder}/state`,
+})
 const built = await cache.withImage(
   image,
   async (partial) => {
