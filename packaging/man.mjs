@@ -37,7 +37,7 @@ const formatGroup = ({ title, flags }) =>
   [`.SH ${roff(title.replace(/:$/, '').toUpperCase())}`, ...flags.map(formatFlag)].join('\n')
 
 function formatStatuses() {
-  const rows = readFileSync(join(root, 'README.md'), 'utf8').matchAll(/^\| (\d+) +\| (.+?) +\|$/gm)
+  const rows = readFileSync(join(root, 'docs/commands.md'), 'utf8').matchAll(/^\| (\d+) +\| (.+?) +\|$/gm)
   return [
     '.SH EXIT STATUS',
     ...[...rows].map(([, status, means]) => `.TP\n${bold(status)}\n${roff(means)}`),

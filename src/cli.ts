@@ -29,7 +29,7 @@ interface Chosen {
 
 /**
  * Run one command line.
- * @returns the exit status; the README lists what each means
+ * @returns the exit status; docs/commands.md lists what each means
  */
 export async function main(argv: readonly string[], world: World): Promise<number> {
   let output: Output = createOutput(world, voice({ json: argv.includes('--json') }))

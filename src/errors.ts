@@ -19,7 +19,7 @@ export interface ErrorOptions {
 const quoteLines = (lines: string | readonly string[]): string => [lines].flat().map(quoteLine).join('\n')
 
 export abstract class PiimageError extends Error {
-  /** Process exit status; the README lists them. */
+  /** Process exit status; docs/commands.md lists them. */
   abstract readonly exitCode: number
   readonly hint: string | undefined
 

@@ -1,8 +1,8 @@
 /**
- * The README's table of promises: what piimage promises, how that is tested,
+ * The table of promises in docs/security.md: what piimage promises, how that is tested,
  * and how much of it the last test run held. `npm run promises`, after a whole
- * `npm test`, fails where the run held less than the README says, or something
- * else; UPDATE=1 writes the README instead.
+ * `npm test`, fails where the run held less than the page says, or something
+ * else; UPDATE=1 writes the page instead.
  *
  * A figure stands in braces: what was counted, then the test files it comes
  * from (a `*` at the end for all that begin so). `cases` are the passed tests
@@ -69,7 +69,7 @@ const rows: Row[] = [
   {
     promise: 'A damaged or hostile image, archive, catalogue or cluster file is an error that says where',
     tested:
-      'each reader with damage at every field; property tests; a coverage-guided fuzzer over every parser (a million inputs for each [at length](test/fuzz/README.md), some in each test run)',
+      'each reader with damage at every field; property tests; a coverage-guided fuzzer over every parser (a million inputs for each [at length](../test/fuzz/README.md), some in each test run)',
     figure:
       '{cases test/unpack/damage.test test/disk/ext4-damage.test test/disk/fat/hostile.test test/catalog/hostile.test test/cluster/bad-files.test test/cluster/any-text.test} cases; {parsers test/fuzz/fuzz.test} parsers, {fuzzed inputs test/fuzz/fuzz.test} inputs',
   },
@@ -167,16 +167,16 @@ function renderTable(lines: readonly Line[]): string {
 const BEGIN = '<!-- promises -->\n'
 const END = '<!-- /promises -->'
 
-/** @returns what is wrong; undefined: the README says what the run held */
+/** @returns what is wrong; undefined: the page says what the run held */
 function compareReadme(): string | undefined {
   const lines = readFigures()
   const failed = lines.filter(({ figure }) => figure === 'failed')
   if (failed.length > 0) return `tests failed in ${[...new Set(failed.map(({ file }) => file))].join(', ')}`
   const table = renderTable(lines)
-  const file = join(packageRoot(), 'README.md')
+  const file = join(packageRoot(), 'docs/security.md')
   const text = readFileSync(file, 'utf8')
   const [begin, end] = [text.indexOf(BEGIN) + BEGIN.length, text.indexOf(END)]
-  if (begin < BEGIN.length || end < begin) return 'README.md lacks the markers of the table'
+  if (begin < BEGIN.length || end < begin) return 'docs/security.md lacks the markers of the table'
   const written = text.slice(begin, end)
   if (written === table) return undefined
   if (process.env.UPDATE === '1') {
@@ -187,7 +187,7 @@ function compareReadme(): string | undefined {
   const before = written.split('\n')
   const stale = before.filter((line, index) => !holds(now[index] ?? '', line))
   if (stale.length === 0 && now.length === before.length) return undefined
-  return `README.md promises what the last run did not hold (UPDATE=1 writes what it held):\n${stale.join('\n')}`
+  return `docs/security.md promises what the last run did not hold (UPDATE=1 writes what it held):\n${stale.join('\n')}`
 }
 
 const NUMBER = /\d+/g

@@ -47,9 +47,8 @@ test('what is shipped has a licence that lets it be shipped', () => {
     )
 })
 
-test('the README says of each package what it is for', () => {
-  const page = read('README.md')
-  const table = page.slice(page.indexOf('## Dependencies'))
+test('the docs say of each package what it is for', () => {
+  const table = read('docs/dependencies.md')
   for (const name of Object.keys({ ...dependencies, ...optionalDependencies }))
     assert.ok(table.includes(`\`${name}\``) || table.includes(`| ${name} `), name)
 })

@@ -1,4 +1,4 @@
-/** `--help` of everything: fits a terminal, loads little, and the README says the same. */
+/** `--help` of everything: fits a terminal, loads little, and the docs say the same. */
 import assert from 'node:assert/strict'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -37,11 +37,11 @@ test('piimage --version says the version of package.json', async () => {
 const BEGIN = '<!-- commands -->\n'
 const END = '<!-- /commands -->'
 
-test("the README's command table is the list (UPDATE=1 writes it)", async () => {
-  const file = join(packageRoot(), 'README.md')
+test('the table of commands in docs is the list (UPDATE=1 writes it)', async () => {
+  const file = join(packageRoot(), 'docs/commands.md')
   const text = readFileSync(file, 'utf8')
   const [begin, end] = [text.indexOf(BEGIN) + BEGIN.length, text.indexOf(END)]
-  assert.ok(begin >= BEGIN.length && end >= begin, 'README.md has both markers')
+  assert.ok(begin >= BEGIN.length && end >= begin, 'docs/commands.md has both markers')
   const rows = await Promise.all(
     commands.map(async ({ describe, load }) => `| \`piimage ${(await load()).command}\` | ${describe} |\n`),
   )
