@@ -5,6 +5,7 @@
 import { basename } from 'node:path'
 import { features } from '../features/index.ts'
 import { artifactRows } from './artifacts.ts'
+import { editKinds } from './edit-kinds.ts'
 import type { Overlay, ParameterSchema } from './overlay.ts'
 import { earlyOrder, networkOrder } from './step-order.ts'
 import { valueRows } from './values.ts'
@@ -146,28 +147,7 @@ out. \`choice:\` lists parameters of which exactly one is given, \`requires:\` a
 
 ${table(
   ['edit', 'does'],
-  [
-    [
-      '`system`',
-      'facts that each system says in its own way: `hostname`, `user`, `ssh`, `network`, `wifi`, `locale`, `host-keys`',
-    ],
-    ['`cmdline`', '`add`, `set`, `remove` tokens of cmdline.txt'],
-    ['`config`', '`lines` of config.txt, under a `filter` (`all` unless given)'],
-    ['`cloud-init`', '`merge` a fragment into user-data, or a `file` beside the cluster file'],
-    [
-      '`file`',
-      'a file on the boot partition, or with `on: root` (and `mode`, `owner`, `group`) on the root file system; `content` inline or `from` a file in the folder',
-    ],
-    ['`materials`', 'texts that piimage makes, by name; see below'],
-    [
-      '`copy`',
-      'a file or a folder of files `from` beside the cluster file `to` a place in the payload; with its digest (`NAME.sha256`, of a folder `SHA256SUMS`)',
-    ],
-    [
-      '`firstboot`',
-      'run `script` once as root: `phase: early` (before there is network) or `network`, `order` 0–99; parameters are in the environment as `PIIMAGE_<OVERLAY>_<PARAMETER>`',
-    ],
-  ],
+  Object.entries(editKinds).map(([name, { does }]) => [`\`${name}\``, does]),
 )}
 
 ### Placeholders

@@ -246,7 +246,8 @@ export function explain(errors: readonly ErrorObject[]): { path: string[]; messa
       message = `${place}must be ${lowerFirst(String(error.parentSchema.description))}`
     } else if (error.keyword === 'oneOf' && unknown.has(error.instancePath)) continue
     else if (error.keyword === 'oneOf' && /\/edits\/\d+$/.test(error.instancePath)) {
-      message = `${place}must have exactly one of system, cmdline, config, cloud-init, file, materials, copy, firstboot`
+      const kinds = (error.schema as { required: string[] }[]).flatMap(({ required }) => required)
+      message = `${place}must have exactly one of ${kinds.join(', ')}`
     } else if (error.keyword === 'required' && error.schemaPath.includes('/oneOf/')) continue
     else if (error.keyword === 'propertyNames' || isOtherChoice(error, errors)) continue
     else

@@ -2,21 +2,8 @@
  * What an overlay can do, and the facts about a node that each system says in
  * its own way.
  *
- * Eight kinds of edits, one key each in overlay.yaml:
- *
- * - `system`: a fact (host name, user, addresses …). The overlay says what; the
- *   OS family (./os/) knows how: cloud-init here, a script or a file there.
- * - `cmdline`: tokens of cmdline.txt.
- * - `config`: lines of config.txt under a model filter.
- * - `cloud-init`: a fragment merged into user-data, for images that have it.
- * - `file`: a file on the boot partition, or on the root file system (put there
- *   by the first boot).
- * - `materials`: texts made from the whole cluster or from its key (./artifacts.ts).
- * - `copy`: files from beside the cluster file, into the payload.
- * - `firstboot`: a script run once on the node, before or after it has network.
- *
  * These are the edits after parameters and placeholders have been filled in;
- * ./overlay.ts reads the raw ones.
+ * src/customise/edit-kinds.ts makes them.
  */
 
 import type { TreeMap } from '../boot/cloud-init.ts'

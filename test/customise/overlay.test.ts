@@ -5,6 +5,7 @@ import { dirname, join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
+import { editKinds } from '../../src/customise/edit-kinds.ts'
 import { compileOverlaySchema, parseOverlay, readOverlays } from '../../src/customise/overlay.ts'
 import { formatOverlayDocs } from '../../src/customise/overlay-docs.ts'
 import { planBoot } from '../../src/customise/plan-boot.ts'
@@ -309,6 +310,20 @@ test('overlays/README.md is what the overlays say', async () => {
     assert.fail(`${path} was written anew`)
   }
   assert.equal(readFileSync(path, 'utf8'), text, `UPDATE=1 rewrites ${path}`)
+})
+
+test('the schema lets an overlay have every kind of edit, and no other', () => {
+  const schema = JSON.parse(readFileSync(join(packageRoot(), 'schema/overlay.v1.json'), 'utf8'))
+  const { properties, oneOf } = schema.definitions.edit
+  const kinds = Object.keys(editKinds)
+  assert.deepEqual(
+    Object.keys(properties).filter((name) => name !== 'when'),
+    kinds,
+  )
+  assert.deepEqual(
+    oneOf.map(({ required }: { required: string[] }) => required),
+    kinds.map((kind) => [kind]),
+  )
 })
 
 test('an overlay that was read and let go leaves nothing in memory', async () => {
