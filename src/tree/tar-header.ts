@@ -47,14 +47,14 @@ export function isZeroBlock(block: Buffer): boolean {
 
 /** @returns undefined for what is no header: a wrong checksum, a number that is none */
 export function readTarHeader(block: Buffer): TarHeader | undefined {
-  if (readNumber(block, CHECKSUM) !== checksum(block)) return undefined
-  const numbers = [MODE, UID, GID, SIZE, MTIME].map((field) => readNumber(block, field))
+  if (readTarNumber(block, CHECKSUM) !== checksum(block)) return undefined
+  const numbers = [MODE, UID, GID, SIZE, MTIME].map((field) => readTarNumber(block, field))
   const [mode, uid, gid, size, mtime] = numbers
   const magic = block.toString('latin1', MAGIC[0], MAGIC[0] + MAGIC[1])
   const posix = magic.startsWith('ustar\0')
   const named = posix || magic === 'ustar  \0'
-  const major = named ? readNumber(block, MAJOR) : 0
-  const minor = named ? readNumber(block, MINOR) : 0
+  const major = named ? readTarNumber(block, MAJOR) : 0
+  const minor = named ? readTarNumber(block, MINOR) : 0
   if (mode === undefined || uid === undefined || gid === undefined || size === undefined) return undefined
   if (mtime === undefined || major === undefined || minor === undefined || size < 0) return undefined
   const prefix = posix ? readText(block, PREFIX) : Buffer.alloc(0)
@@ -80,7 +80,7 @@ function readText(block: Buffer, [offset, length]: Field): Buffer {
 }
 
 /** Octal digits, or, where they don't suffice, a number in base 256 with the top bit set. */
-function readNumber(block: Buffer, [offset, length]: Field): number | undefined {
+export function readTarNumber(block: Buffer, [offset, length]: Field): number | undefined {
   const field = block.subarray(offset, offset + length)
   const first = field[0] as number
   if (first >= 0x80) {

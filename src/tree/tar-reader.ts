@@ -2,7 +2,7 @@
  * A tar → its entries, names and attributes as the bytes that stand there.
  *
  * Read are POSIX and GNU archives: long names in either form, extended
- * attributes, holes as GNU tar writes them in POSIX archives (version 1.0).
+ * attributes, holes (./sparse-map.ts).
  * The package tar-stream would read most of it, but takes attribute values for
  * UTF-8, and a file capability is none.
  *
@@ -15,6 +15,7 @@ import { MiB } from '../units.ts'
 import { ByteFeed } from './byte-feed.ts'
 import { type TreeEntry, textFromBytes } from './manifest.ts'
 import { parseTime } from './manifest-text.ts'
+import { isMapNumber, MAP_RECORD, numberOf, type Records, readSparseMap } from './sparse-map.ts'
 import { isZeroBlock, readTarHeader, TAR_BLOCK_BYTES, type TarHeader } from './tar-header.ts'
 
 export interface ArchiveEntry {
@@ -30,8 +31,6 @@ export interface ArchiveEntry {
 
 /** Names and attributes of one entry. */
 const MAX_RECORDS_BYTES = 64 * MiB
-/** Of a file with holes: lines of its map. */
-const MAX_MAP_BYTES = 16 * MiB
 
 const types: Readonly<Record<string, FileType>> = {
   '0': 'file',
@@ -41,10 +40,9 @@ const types: Readonly<Record<string, FileType>> = {
   '5': 'directory',
   '6': 'fifo',
   '7': 'file',
+  // With holes.
+  S: 'file',
 }
-
-/** By keyword; the values are bytes. */
-type Records = Map<string, Buffer>
 
 /**
  * @param name of the archive, for errors
@@ -56,10 +54,11 @@ export async function* readTar(
 ): AsyncGenerator<ArchiveEntry> {
   const feed = new ByteFeed(chunks, name)
   try {
-    let records: Records = new Map()
+    let records = new Map<string, Buffer>()
     for (;;) {
       const at = feed.offset
-      const block = await feed.read(TAR_BLOCK_BYTES)
+      // A copy: the map of a file's holes stands in it, and is read on behind it.
+      const block = Buffer.from(await feed.read(TAR_BLOCK_BYTES))
       if (isZeroBlock(block)) {
         await readEnd(feed)
         return
@@ -68,7 +67,7 @@ export async function* readTar(
       if (header === undefined) throw damaged(name, at, 'no tar header')
       if (await readRecords(feed, header, records, name, at)) continue
       const size = numberOf(records, 'size') ?? header.size
-      const found = await describe(feed, header, records, size, name, at)
+      const found = await describe(feed, { ...header, block }, records, size, name, at)
       yield found.entry
       for await (const _ of found.entry.body) {
         // What the reader left.
@@ -90,7 +89,7 @@ async function readEnd(feed: ByteFeed): Promise<void> {
 async function readRecords(
   feed: ByteFeed,
   header: TarHeader,
-  records: Records,
+  records: Map<string, Buffer>,
   name: string,
   at: number,
 ): Promise<boolean> {
@@ -104,10 +103,13 @@ async function readRecords(
     records.set(type === 'L' ? 'path' : 'linkpath', Buffer.from(end === -1 ? bytes : bytes.subarray(0, end)))
     return true
   }
+  const map: string[] = []
   for (const [keyword, value] of parsePax(bytes, name, at)) {
-    if (type === 'x') records.set(keyword, value)
+    if (type === 'x' && isMapNumber(keyword)) map.push(value.toString('latin1'))
+    else if (type === 'x') records.set(keyword, value)
     else if (keyword !== 'comment') throw damaged(name, at, `the record '${keyword}' for all entries`)
   }
+  if (map.length > 0) records.set(MAP_RECORD, Buffer.from(map.join(',')))
   return true
 }
 
@@ -129,7 +131,7 @@ function parsePax(bytes: Buffer, name: string, at: number): [string, Buffer][] {
 /** @returns the entry, and how many bytes of the archive its body takes */
 async function describe(
   feed: ByteFeed,
-  header: TarHeader,
+  header: TarHeader & { block: Buffer },
   records: Records,
   size: number,
   name: string,
@@ -161,60 +163,11 @@ async function describe(
   if (xattrs !== undefined) entry.xattrs = xattrs
   if (isLink) return { entry: { entry, linkTo: target, body: feed.pieces(0) }, bytes: 0 }
   if (type !== 'file') return { entry: { entry, body: feed.pieces(0) }, bytes: 0 }
-  if (!records.has('GNU.sparse.major')) {
-    entry.size = size
-    return { entry: { entry, body: feed.pieces(size) }, bytes: size }
-  }
-  const { data, mapBytes } = await readSparseMap(feed, records, size, path, name, at)
-  entry.size = numberOf(records, 'GNU.sparse.realsize') ?? 0
-  return { entry: { entry, data, body: feed.pieces(size - mapBytes) }, bytes: size }
-}
-
-/** As ./pax.ts formats it. */
-async function readSparseMap(
-  feed: ByteFeed,
-  records: Records,
-  size: number,
-  path: string,
-  name: string,
-  at: number,
-): Promise<{ data: Range[]; mapBytes: number }> {
   const bad = (what: string) => damaged(name, at, `${JSON.stringify(path)}: ${what}`)
-  const version = ['major', 'minor'].map((part) => numberOf(records, `GNU.sparse.${part}`) ?? '?').join('.')
-  if (version !== '1.0') throw bad(`holes in the form ${version}, which isn't read`)
-  let text = ''
-  let numbers: number[] = []
-  let mapBytes = 0
-  do {
-    if (mapBytes + TAR_BLOCK_BYTES > Math.min(size, MAX_MAP_BYTES))
-      throw bad('the map of its holes does not end')
-    text += (await feed.read(TAR_BLOCK_BYTES)).toString('latin1')
-    mapBytes += TAR_BLOCK_BYTES
-    const lines = text.split('\n').slice(0, -1)
-    if (!lines.every((line) => /^\d{1,16}$/.test(line))) throw bad('the map of its holes has no numbers')
-    numbers = lines.map(Number)
-  } while (numbers.length === 0 || numbers.length < 1 + (numbers[0] as number) * 2)
-  const [count = 0, ...places] = numbers
-  const data: Range[] = []
-  let end = 0
-  let dataBytes = 0
-  for (let i = 0; i < count; i += 1) {
-    const [offset = -1, length = -1] = places.slice(i * 2, i * 2 + 2)
-    if (!(Number.isSafeInteger(offset) && Number.isSafeInteger(length) && offset >= end && length >= 0))
-      throw bad(`data of ${length} bytes at ${offset}`)
-    end = offset + length
-    dataBytes += length
-    if (length > 0) data.push({ offset, length })
-  }
-  if (end > (numberOf(records, 'GNU.sparse.realsize') ?? 0) || dataBytes !== size - mapBytes)
-    throw bad('its data and the map of its holes differ')
-  return { data, mapBytes }
-}
-
-function numberOf(records: Records, keyword: string): number | undefined {
-  const text = records.get(keyword)?.toString('latin1')
-  if (text === undefined || !/^\d{1,16}$/.test(text)) return undefined
-  return Number(text)
+  const sparse = await readSparseMap(feed, header, records, size, bad)
+  entry.size = sparse?.size ?? size
+  const bytes = size - (sparse?.mapBytes ?? 0)
+  return { entry: { entry, data: sparse?.data, body: feed.pieces(bytes) }, bytes: size }
 }
 
 function timeOf(records: Records): TreeEntry['mtime'] | undefined {
