@@ -9,7 +9,7 @@
  */
 import { crc32, createInflateRaw } from 'node:zlib'
 import yauzl from 'yauzl'
-import { FormatError, UsageError } from '../errors.ts'
+import { FormatError } from '../errors.ts'
 import { brokenFile, type Decoding, type PackedFile, readPieces } from './decoding.ts'
 import { decodeWithZlib, refuseLeftover } from './zlib-stream.ts'
 
@@ -20,20 +20,14 @@ const MAX_MEMBERS = 10_000
 const NAMES_SHOWN = 5
 
 /**
- * @param member the one to take; default: the only one at the top level that ends in `.img`
+ * @param member the one to take, folders included; default: the only one that ends in `.img`, those at the top level first
  * @throws {FormatError} damaged; encrypted; packed by another method; or no such member
- * @throws {UsageError} `member` has folders in its name
  */
 export async function decodeZip(
   file: PackedFile,
   member: string | undefined,
   signal: AbortSignal,
 ): Promise<Decoding> {
-  if (member !== undefined && /[/\\]/.test(member)) {
-    throw new UsageError(`the member ${JSON.stringify(member)} of ${file.path} is in a folder`, {
-      hint: 'Name a member at the top level of the zip file.',
-    })
-  }
   const archive = await readable(file, () =>
     yauzl.openPromise(file.path, { strictFileNames: true, autoClose: false }),
   )
@@ -83,18 +77,26 @@ async function findImage(
     }
   })
   signal.throwIfAborted()
-  const matches = entries.filter(({ fileName }) =>
-    member === undefined ? /^[^/\\]+\.img$/i.test(fileName) : fileName === member,
-  )
+  const matches = member === undefined ? imagesIn(entries) : entries.filter((one) => one.fileName === member)
   const [only] = matches
   if (only !== undefined && matches.length === 1) return only
-  const wanted = member === undefined ? 'one .img at its top level' : `one member ${JSON.stringify(member)}`
+  const wanted = member === undefined ? 'one .img' : `one member ${JSON.stringify(member)}`
   throw new FormatError(`${file.path} should have ${wanted}, but has ${describeNames(entries)}`, {
     hint:
       member === undefined
         ? 'Name the image with `member` in images.lock.json.'
         : 'Correct `member` in images.lock.json.',
   })
+}
+
+/** Those at the top level; where there is none, those in folders. */
+function imagesIn(entries: readonly yauzl.Entry[]): yauzl.Entry[] {
+  // macOS adds a folder of its own, with a few bytes of attributes under each name.
+  const images = entries.filter(
+    ({ fileName }) => /\.img$/i.test(fileName) && !fileName.startsWith('__MACOSX/'),
+  )
+  const top = images.filter(({ fileName }) => !fileName.includes('/'))
+  return top.length > 0 ? top : images
 }
 
 function describeNames(entries: readonly yauzl.Entry[]): string {

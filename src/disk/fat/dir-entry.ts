@@ -9,7 +9,6 @@
  * Times are the local time of nobody: the UTC fields are stored as they are, so
  * bytes don't depend on the time zone. Unit: two seconds, from 1980 to 2107.
  */
-import { FormatError } from '../../errors.ts'
 import { aliasChecksum, isUsableName, readAlias, readLabel } from './names.ts'
 
 export const SLOT_BYTES = 32
@@ -40,22 +39,18 @@ export interface DirContents {
   label: string | undefined
   /** Slots before the end mark: later ones were never used. */
   usedSlots: number
+  /** Slots of entries whose names no file can have: they are there and can't be asked for. */
+  unusable: number[]
 }
 
 /**
  * @param bytes a whole directory
- * @param what its name, for errors
- * @param offsetOf byte of the volume where a slot stands, for errors
- * @throws {FormatError} a name that no file can have
  */
-export function readDirContents(
-  bytes: Uint8Array,
-  what: string,
-  offsetOf: (slot: number) => number,
-): DirContents {
+export function readDirContents(bytes: Uint8Array): DirContents {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   const slots = Math.floor(bytes.length / SLOT_BYTES)
   const entries: DirEntry[] = []
+  const unusable: number[] = []
   let label: string | undefined
   let longName = new LongName()
   let slot = 0
@@ -80,9 +75,8 @@ export function readDirContents(
     const long = pending.match(alias, slot)
     const name = long ?? readAlias(alias, view.getUint8(at + 12))
     if (!isUsableName(name)) {
-      throw new FormatError(
-        `${what} has an entry without a usable name (byte ${offsetOf(slot)} of the volume)`,
-      )
+      unusable.push(slot)
+      continue
     }
     entries.push({
       name,
@@ -95,7 +89,7 @@ export function readDirContents(
       slotCount: long === undefined ? 1 : slot - pending.slot + 1,
     })
   }
-  return { entries, label, usedSlots: slot }
+  return { entries, label, usedSlots: slot, unusable }
 }
 
 /** Collects the slots of one long name, in the order they stand: last part first. */

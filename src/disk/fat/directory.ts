@@ -72,8 +72,15 @@ function describe(
   ranges: Range[],
   bytes: Uint8Array,
 ): Directory {
-  const contents = readDirContents(bytes, describeFolder(path), (slot) => slotOffset({ ranges }, slot))
-  return { path, ownCluster, clusters, ranges, bytes, ...contents }
+  return { path, ownCluster, clusters, ranges, bytes, ...readDirContents(bytes) }
+}
+
+/** What is wrong with a folder that has an entry nobody can ask for; undefined: nothing. */
+export function unusableEntry(directory: Directory): string | undefined {
+  const [slot] = directory.unusable
+  if (slot === undefined) return undefined
+  const at = slotOffset(directory, slot)
+  return `${describeFolder(directory.path)} has an entry without a usable name (byte ${at} of the volume)`
 }
 
 /** For messages. */

@@ -55,8 +55,9 @@ export class FatTable {
     let steps = 0
     let power = 1
     let cluster = first
-    while (clusters.length < limit) {
+    for (;;) {
       clusters.push(cluster)
+      if (clusters.length >= limit) break
       const next = this.#get(this.#cached(cluster) ?? (await this.#load(cluster)), cluster)
       if (next >= this.#mask - 7) break
       if (next < 2 || next > this.#geometry.clusterCount + 1) {
@@ -98,17 +99,29 @@ export class FatTable {
     for (const cluster of clusters) await this.#set(cluster, 0)
   }
 
-  /** Which clusters are free, by reading the whole table. */
+  /**
+   * Which clusters are free, by reading the whole table. One that a chain leads
+   * to is not, whatever its own entry says: it is the end of somebody's file.
+   */
   async readFreeMap(): Promise<FreeMap> {
+    const links: number[] = []
     const map = new FreeMap(this.#geometry.clusterCount)
     const perPiece = Math.floor((PIECE_BYTES * 8) / this.#geometry.kind)
     const end = this.#geometry.clusterCount + 2
+    let ahead = 0
     for (let start = 0; start < end; start += perPiece) {
       const piece = this.#cached(start) ?? (await this.#load(start))
       for (let cluster = Math.max(start, 2); cluster < Math.min(start + perPiece, end); cluster += 1) {
-        if (this.#get(piece, cluster) === 0) map.release(cluster)
+        const next = this.#get(piece, cluster)
+        if (next === 0) {
+          map.release(cluster)
+          if (cluster === ahead) links.push(cluster)
+          // Most clusters lead to the one behind them, which the next turn sees; others are few.
+        } else if (next === cluster + 1) ahead = next
+        else if (next >= 2 && next < end) links.push(next)
       }
     }
+    for (const cluster of links) map.keep(cluster)
     return map
   }
 

@@ -10,6 +10,8 @@ export class FreeMap {
   count = 0
   /** The cluster given out last; 0 before the first. */
   lastTaken = 0
+  /** How many the table calls free and files lay claim to. */
+  kept = 0
   /** One past the highest cluster number. */
   readonly #end: number
   /** A set bit is a cluster in use. Numbers are below 2^28, so bit operators are safe on them. */
@@ -35,6 +37,13 @@ export class FreeMap {
     if (cluster < this.#lowest) this.#lowest = cluster
   }
 
+  /** Not to be given out, although the table calls it free. */
+  keep(cluster: number): void {
+    if (!this.isFree(cluster)) return
+    this.#take(cluster)
+    this.kept += 1
+  }
+
   /**
    * Take `count` clusters, in ascending order.
    * @throws {Error} fewer are free: compare with `count` before
@@ -48,7 +57,7 @@ export class FreeMap {
     for (let cluster = this.#lowest; taken.length < count; cluster += 1) {
       if (this.isFree(cluster)) taken.push(cluster)
     }
-    for (const cluster of taken) this.#take(cluster)
+    for (const cluster of taken) this.#give(cluster)
     return taken
   }
 
@@ -95,14 +104,18 @@ export class FreeMap {
 
   #takeRun(start: number, count: number): number[] {
     const taken = Array.from({ length: count }, (_, i) => start + i)
-    for (const cluster of taken) this.#take(cluster)
+    for (const cluster of taken) this.#give(cluster)
     return taken
+  }
+
+  #give(cluster: number): void {
+    this.#take(cluster)
+    this.lastTaken = cluster
   }
 
   #take(cluster: number): void {
     this.#used[cluster >>> 5] = (this.#used[cluster >>> 5] as number) | (1 << (cluster & 31))
     this.count -= 1
-    this.lastTaken = cluster
     while (this.#lowest < this.#end && !this.isFree(this.#lowest)) this.#lowest += 1
   }
 }

@@ -10,6 +10,7 @@ import {
   findEntry,
   readFolder,
   readRoot,
+  unusableEntry,
 } from './directory.ts'
 import { splitPath } from './names.ts'
 
@@ -64,13 +65,16 @@ export async function enter(
 /**
  * Everything below `top`, each folder before what is in it. A folder's clusters
  * may belong to no other folder, so a tree that contains itself ends in an error.
- * @throws {FormatError} two folders share a cluster, or a folder is damaged
+ * @param options whether an entry without a usable name ends the walk, which is else passed over
+ * @throws {FormatError} two folders share a cluster, a folder is damaged, or something in it has no usable name
  */
 export async function* walkEntries(
   source: DirectorySource,
   top: Directory,
+  { unusable = 'refuse' }: { unusable?: 'refuse' | 'pass' } = {},
 ): AsyncGenerator<{ folder: Directory; entry: DirEntry; inside: Directory | undefined }> {
   const seen = new Set(top.clusters)
+  if (unusable === 'refuse') refuseUnusable(top)
   const pending = [{ folder: top, next: 0 }]
   for (let level = pending.at(-1); level !== undefined; level = pending.at(-1)) {
     const { folder } = level
@@ -91,9 +95,19 @@ export async function* walkEntries(
       }
       seen.add(cluster)
     }
+    if (inside !== undefined && unusable === 'refuse') refuseUnusable(inside)
     yield { folder, entry, inside }
     if (inside !== undefined) pending.push({ folder: inside, next: 0 })
   }
+}
+
+/** Whoever asks for everything would get less, and not know. */
+function refuseUnusable(folder: Directory): void {
+  const problem = unusableEntry(folder)
+  if (problem !== undefined)
+    throw new FormatError(problem, {
+      hint: 'Repair the FAT on a copy of the image: fsck.fat renames the entry.',
+    })
 }
 
 /**

@@ -30,7 +30,7 @@ import type { FreeMap } from './free-map.ts'
 import { updateFsInfo } from './fs-info.ts'
 import { checkName, chooseAlias, isShortName, splitPath } from './names.ts'
 import { addEntry, planEntry } from './new-entry.ts'
-import { collectClusters, enter, isFolder, joinPath, locate } from './tree.ts'
+import { collectClusters, enter, isFolder, joinPath, locate, walkEntries } from './tree.ts'
 
 const MAX_FILE_BYTES = 0xffffffff
 
@@ -61,8 +61,23 @@ export class VolumeEditor {
 
   /** Which clusters are free; counted once and kept up to date. */
   freeMap(): Promise<FreeMap> {
-    this.#freeMap ??= this.#source.table.readFreeMap()
+    this.#freeMap ??= this.#readFreeMap()
     return this.#freeMap
+  }
+
+  /** A cluster that a file begins with is not free, whatever the table says. */
+  async #readFreeMap(): Promise<FreeMap> {
+    const map = await this.#source.table.readFreeMap()
+    try {
+      for await (const { entry } of walkEntries(this.#source, await readRoot(this.#source), {
+        unusable: 'pass',
+      }))
+        if (entry.firstCluster !== 0) map.keep(entry.firstCluster)
+    } catch (error) {
+      // A folder that can't be read to its end: what it says up to there counts.
+      if (!(error instanceof FormatError)) throw error
+    }
+    return map
   }
 
   writeFile(

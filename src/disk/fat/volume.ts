@@ -19,7 +19,7 @@ import type { BlockEditor } from '../changes.ts'
 import { type FatGeometry, type FatKind, readBootSector } from './boot-sector.ts'
 import { ClusterStore } from './cluster-store.ts'
 import { ATTRIBUTE, type DirEntry } from './dir-entry.ts'
-import { type Directory, type DirectorySource, readRoot } from './directory.ts'
+import { type Directory, type DirectorySource, readRoot, unusableEntry } from './directory.ts'
 import { FatTable } from './fat-table.ts'
 import { findFolder, isFolder, joinPath, locate, walkEntries } from './tree.ts'
 import { type FileTimes, VolumeEditor, type WipeOption } from './volume-editor.ts'
@@ -139,6 +139,25 @@ export class FatVolume {
     const clustersEnd = dataOffset + clusterCount * this.clusterBytes
     ranges.push({ offset: clustersEnd, length: this.#length - clustersEnd })
     return mergeRanges(ranges)
+  }
+
+  /** What is wrong with the volume and keeps nobody from reading it, a sentence each; fsck.fat says more. */
+  async doubts(): Promise<string[]> {
+    const doubts: string[] = []
+    const { kept } = await this.#editor.freeMap()
+    if (kept > 0)
+      doubts.push(`${kept} ${kept === 1 ? 'cluster is' : 'clusters are'} part of files and marked as free`)
+    try {
+      const root = await readRoot(this.#source)
+      const folders = [root]
+      for await (const { inside } of walkEntries(this.#source, root, { unusable: 'pass' }))
+        if (inside !== undefined) folders.push(inside)
+      doubts.push(...folders.flatMap((folder) => unusableEntry(folder) ?? []))
+    } catch (error) {
+      if (!(error instanceof FormatError)) throw error
+      doubts.push(error.message)
+    }
+    return doubts
   }
 
   /**

@@ -1,5 +1,7 @@
 /** Volumes that lie: every one ends in a FormatError that says where, none hangs. */
 import assert from 'node:assert/strict'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import fc from 'fast-check'
 import { memoryReader } from '../../../src/disk/blocks.ts'
@@ -9,6 +11,8 @@ import { FatVolume } from '../../../src/disk/fat/volume.ts'
 import { FormatError, PiimageError } from '../../../src/errors.ts'
 import { openFileReader } from '../../../src/io/file-reader.ts'
 import { KiB, MiB } from '../../../src/units.ts'
+import { tempFolder } from '../../support/temp.ts'
+import { run } from '../../support/tools.ts'
 import { makeVolume, needJudges, type Shape } from './judges.ts'
 
 const modified = new Date(Date.UTC(2025, 0, 1))
@@ -152,6 +156,85 @@ for (const { name, damage, act = readAll, message } of broken) {
     assert.equal(changes.sectorCount, 0, 'nothing was changed')
   })
 }
+
+/** Puts the volume into a file for fsck.fat and mtools. */
+function onDisk(t: TestContext, bytes: Uint8Array): string {
+  const path = join(tempFolder(t), 'volume.img')
+  writeFileSync(path, bytes)
+  return path
+}
+
+const impossible = ['/', '\x01', '\0'].entries()
+for (const [index, character] of impossible)
+  test(`one impossible name hides nothing else in its folder (${index})`, async (t) => {
+    if (!needJudges(t)) return
+    const bytes = await makeSmall(t, FAT32)
+    const { view, cluster } = layout(bytes)
+    view.setUint8(cluster(2) + 32 + 1, character.charCodeAt(0))
+    const changes = new Changes(memoryReader(bytes))
+    const volume = await FatVolume.open(changes)
+    assert.deepEqual(
+      (await volume.list('')).map(({ name }) => name),
+      ['folder'],
+    )
+    assert.equal((await volume.readFile('folder/inner/a-long-name')).length, 700)
+    const [doubt = ''] = await volume.doubts()
+    assert.match(doubt, /the root directory has an entry without a usable name \(byte \d+ of the volume\)/)
+    await assert.rejects(readAll(volume), FormatError, 'whoever copies everything is told')
+    await volume.writeFile('new.txt', Buffer.from('new'), { modified })
+    await assert.rejects(volume.remove('FILE.BIN'), FormatError)
+    // The clusters of the entry that nobody can name are not given out.
+    const after = Uint8Array.from(await changes.read(0, changes.length))
+    const judged = run('fsck.fat', ['-n', onDisk(t, after)])
+    assert.doesNotMatch(judged.stdout, /shared|Orphan|[Rr]eclaim/, judged.stdout)
+  })
+
+/** Clusters 3–6 are FILE.BIN's, 9–10 those of a-long-name. */
+const ends: { name: string; free: readonly number[]; file: string; cluster: number }[] = [
+  { name: 'the last of a chain', free: [6], file: 'FILE.BIN', cluster: 6 },
+  { name: 'the only one of a file', free: [9, 10], file: 'folder/inner/a-long-name', cluster: 9 },
+  { name: 'the last of a file in a folder', free: [10], file: 'folder/inner/a-long-name', cluster: 10 },
+]
+for (const { name, free, file, cluster: number } of ends)
+  test(`a cluster that a file leads to is written, though its entry says free: ${name}`, async (t) => {
+    if (!needJudges(t)) return
+    const bytes = await makeSmall(t, FAT32)
+    const { setFat, cluster } = layout(bytes)
+    for (const one of free) setFat(one, 0)
+    const changes = new Changes(memoryReader(bytes))
+    const volume = await FatVolume.open(changes)
+    const at = cluster(number)
+    const used = await volume.usedRanges()
+    assert.ok(
+      used.some(({ offset, length }) => offset <= at && at + 512 <= offset + length),
+      'it is used',
+    )
+    assert.match((await volume.doubts())[0] ?? '', /^\d clusters? (is|are) part of files and marked as free$/)
+    const before = Buffer.from(bytes.subarray(at, at + 512))
+    for (let count = 0; count < 3; count += 1)
+      await volume.writeFile(`new${count}`, new Uint8Array(3000).fill(9), { modified })
+    assert.ok(before.equals(await changes.read(at, 512)), `what ${file} holds is not overwritten`)
+  })
+
+test('a chain that jumps to a free cluster', async (t) => {
+  if (!needJudges(t)) return
+  for (const target of [12, 60, 300]) {
+    const bytes = await makeSmall(t, FAT32)
+    const { setFat, cluster } = layout(bytes)
+    setFat(5, target)
+    const volume = await FatVolume.open(memoryReader(bytes))
+    const at = cluster(target)
+    const used = await volume.usedRanges()
+    assert.ok(used.some(({ offset, length }) => offset <= at && at + 512 <= offset + length))
+    assert.equal((await volume.readFile('FILE.BIN')).length, 2048, 'read to its end, as Linux does')
+  }
+})
+
+test('a healthy volume has no doubts', async (t) => {
+  if (!needJudges(t)) return
+  for (const shape of small)
+    assert.deepEqual(await (await FatVolume.open(memoryReader(await makeSmall(t, shape)))).doubts(), [])
+})
 
 test('long names that hold separators, or belong to another entry, give way to the short one', async (t) => {
   if (!needJudges(t)) return
