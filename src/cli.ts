@@ -20,7 +20,7 @@ import { processWorld, type World } from './world.ts'
 const HELP_COLUMNS = 80
 
 /** Flags that are lists; each command's builder says `array` of them too. */
-const repeatable = new Set(['address', 'node', 'file', 'ssh-key'])
+const repeatable = new Set(['address', 'erase', 'node', 'file', 'ssh-key'])
 
 interface Chosen {
   args: GlobalArgs

@@ -15,7 +15,6 @@ import type { Receipt } from '../customise/receipt.ts'
 import type { BlockReader } from '../disk/blocks.ts'
 import { Changes } from '../disk/changes.ts'
 import type { Drive } from '../drives/drive.ts'
-import { guardDrive } from '../drives/guard.ts'
 import { openCard } from '../drives/open-card.ts'
 import { UsageError } from '../errors.ts'
 import { patchCard } from '../flash/patch.ts'
@@ -23,17 +22,17 @@ import { openDriveTarget, openImageTarget, type Target } from '../flash/target.t
 import { formatBytes } from '../units.ts'
 import { version } from '../version.ts'
 import { lockFileOrRefuse } from '../work/file-lock.ts'
+import { guardCard, leaveCard } from '../work/flash-card.ts'
 import { newestTime, openBootVolume } from '../work/node-image.ts'
 import { imageOfCard, isOneOff, type OneOffArgs, oneOffFlags, openAnyProject } from '../work/one-off.ts'
-import { cacheFolder, findNode, type Project } from '../work/project.ts'
-import { type Context, defineCommand, type GlobalArgs } from './command.ts'
+import { findNode, type Project } from '../work/project.ts'
+import { type Context, defineCommand } from './command.ts'
 import { describeDrive } from './describe-drive.ts'
+import { type DriveArgs, driveFlags } from './drive-flags.ts'
 
-interface CustomiseArgs extends OneOffArgs {
+interface CustomiseArgs extends OneOffArgs, DriveArgs {
   path: string
   node?: string
-  serial?: string
-  unmount: boolean
   'dry-run': boolean
 }
 
@@ -41,19 +40,9 @@ export const customiseCommand = defineCommand<CustomiseArgs>({
   command: 'customise <path>',
   describe: 'Make a card or an image another node, without writing it anew',
   builder: (cli) =>
-    oneOffFlags(cli)
+    driveFlags(oneOffFlags(cli))
       .positional('path', { type: 'string', demandOption: true, describe: 'Whole drive, or raw image file' })
       .option('node', { type: 'string', nargs: 1, describe: 'What it shall be' })
-      .option('serial', {
-        type: 'string',
-        nargs: 1,
-        describe: "The drive's serial: needed for one over 256 GB",
-      })
-      .option('unmount', {
-        type: 'boolean',
-        default: false,
-        describe: 'Unmount what was mounted from the card',
-      })
       .option('dry-run', { type: 'boolean', default: false, describe: 'Show the changes, write nothing' })
       .example('$0 customise /dev/sdX --node carter', 'Another identity for this card')
       .example('$0 customise sgc.img --node oneil', 'Your settings for a released image')
@@ -65,10 +54,10 @@ export const customiseCommand = defineCommand<CustomiseArgs>({
       throw new UsageError('which node?', {
         hint: 'Name one of the cluster file: --node NAME; or make one without a file: --hostname NAME',
       })
-    const drive = args['dry-run'] || isFile(path) ? undefined : await guard(path, args, context)
+    const drive = args['dry-run'] || isFile(path) ? undefined : await guardCard(path, 0, args, context)
     // Nobody else changes it between its reading and its writing.
-    const held = args['dry-run'] ? undefined : await hold(path, args, drive, world.signal)
-    const card = await openCard(path, args.path).catch(async (error) => {
+    const held = args['dry-run'] ? undefined : await hold(path, args, drive, world)
+    const card = await openCard(drive?.path ?? path, args.path).catch(async (error) => {
       await held?.close()
       throw error
     })
@@ -95,6 +84,11 @@ export const customiseCommand = defineCommand<CustomiseArgs>({
         { target: held.target, before: card, after: changes, ranges: changes.ranges() },
         { report: output.progress, signal: world.signal },
       )
+      if (drive !== undefined && world.platform === 'darwin') {
+        await card.close()
+        await held.close()
+        await leaveCard(drive, context)
+      }
       output.event('customised', { ...facts, ...report })
       output.print(
         `${args.path} is ${node.name}: ${formatBytes(report.bytesWritten)} of its boot partition written, read back and equal`,
@@ -118,10 +112,10 @@ async function hold(
   path: string,
   args: CustomiseArgs,
   drive: Drive | undefined,
-  signal: AbortSignal,
+  { platform, signal }: Context['world'],
 ): Promise<Held> {
   if (drive !== undefined) {
-    const target = await openDriveTarget(drive)
+    const target = await openDriveTarget(drive, platform)
     return { target, close: () => target.close() }
   }
   const lock = await lockFileOrRefuse(path, `is changing ${args.path}`, signal)
@@ -153,15 +147,6 @@ function chooseNode({ cluster }: Project, { node }: CustomiseArgs): Node {
 }
 
 const isFile = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isFile() ?? false
-
-/** The refusals of `flash`; whether the partitions fit is judged when the table is read. */
-const guard = (path: string, args: GlobalArgs & CustomiseArgs, { world }: Context): Promise<Drive> =>
-  guardDrive(path, 0, {
-    serial: args.serial,
-    unmount: args.unmount,
-    cachePath: cacheFolder(args, world),
-    platform: world.platform,
-  })
 
 async function planCard(
   card: BlockReader,

@@ -1,5 +1,6 @@
 /** A drive in words a person can tell two apart by. */
 import type { Drive } from '../drives/drive.ts'
+import { listContents } from '../drives/list-contents.ts'
 import { formatBytes } from '../units.ts'
 
 /** `31.9 GB, USB, Generic SD/MMC, serial 2012…; bootfs, rootfs; mounted at /media/me/bootfs` */
@@ -7,9 +8,9 @@ export function describeDrive(drive: Drive): string {
   const what = [formatBytes(drive.size), drive.bus === 'other' ? '' : drive.bus, drive.model ?? '']
   if (drive.serial !== undefined) what.push(`serial ${drive.serial}`)
   if (drive.backingFile !== undefined) what.push(`over ${drive.backingFile}`)
-  const labels = drive.partitions.flatMap((partition) => partition.label ?? partition.fileSystem ?? [])
+  const contents = listContents(drive).map(({ name }) => name)
   const parts = [what.filter((word) => word !== '').join(', ')]
-  if (labels.length > 0) parts.push(`holds ${labels.join(', ')}`)
+  if (contents.length > 0) parts.push(`holds ${contents.join(', ')}`)
   if (drive.mounts.length > 0)
     parts.push(`mounted at ${drive.mounts.map((mount) => mount.target).join(', ')}`)
   return parts.join('; ')

@@ -1,12 +1,14 @@
 /** `piimage drives`: what is plugged in, and what piimage would say to each. */
 
+import { judgeDrive } from '../drives/guard.ts'
 import { listDrives } from '../drives/list.ts'
-import { findRefusal } from '../drives/refusal.ts'
 import { formatTable } from '../report/table.ts'
+import { cacheFolder } from '../work/project.ts'
 import { defineCommand } from './command.ts'
 import { describeDrive } from './describe-drive.ts'
+import { type DriveArgs, driveFlags } from './drive-flags.ts'
 
-interface DrivesArgs {
+interface DrivesArgs extends DriveArgs {
   all: boolean
 }
 
@@ -14,13 +16,16 @@ export const drivesCommand = defineCommand<DrivesArgs>({
   command: 'drives',
   describe: 'List the drives, and which of them piimage would write to',
   builder: (cli) =>
-    cli.option('all', { type: 'boolean', default: false, describe: 'Also drives that would be refused' }),
-  async run(args, { output }) {
-    const drives = await listDrives()
-    const judged = drives.map((drive) => ({
-      drive,
-      refusal: findRefusal(drive, { imageLength: 0, holdsCache: false }),
-    }))
+    driveFlags(cli).option('all', {
+      type: 'boolean',
+      default: false,
+      describe: 'Also drives that would be refused',
+    }),
+  async run(args, { output, world }) {
+    const { serial, unmount } = args
+    const options = { serial, unmount, cachePath: cacheFolder(args, world) }
+    const drives = await listDrives(world.platform, { contents: true })
+    const judged = drives.map((drive) => ({ drive, refusal: judgeDrive(drive, 0, options) }))
     const shown = args.all || output.json ? judged : judged.filter(({ refusal }) => refusal === undefined)
     for (const { drive, refusal } of shown)
       output.event('drive', { ...drive, refused: refusal?.message ?? null })

@@ -9,6 +9,7 @@ import type { Argv } from 'yargs'
 import { UsageError } from '../errors.ts'
 import { formatTable } from '../report/table.ts'
 import { openBases } from '../work/base-image.ts'
+import { requireNamed } from '../work/card-content.ts'
 import {
   type CardArgs,
   type CardTarget,
@@ -22,6 +23,7 @@ import { isOneOff, type OneOffArgs, oneOffFlags, openAnyProject } from '../work/
 import { findNode, openProject, type Project } from '../work/project.ts'
 import { type Context, defineCommand, type GlobalArgs } from './command.ts'
 import { describeDrive } from './describe-drive.ts'
+import { driveFlags } from './drive-flags.ts'
 import { type Pair, pairNodesWithDrives } from './pairs.ts'
 
 interface FlashArgs extends CardArgs, OneOffArgs {
@@ -35,7 +37,7 @@ export const flashCommand = defineCommand<FlashArgs>({
   command: 'flash [drive..]',
   describe: 'Write nodes to their cards, and read the cards back',
   builder: (cli) => {
-    const flags = oneOffFlags(cli)
+    const flags = driveFlags(oneOffFlags(cli))
       .positional('drive', {
         type: 'string',
         array: true,
@@ -85,15 +87,11 @@ export const flashCommand = defineCommand<FlashArgs>({
         default: 0,
         describe: 'How often a range that reads back wrong is written again',
       })
-      .option('serial', {
+      .option('erase', {
         type: 'string',
+        array: true,
         nargs: 1,
-        describe: "The drive's serial: needed for one over 256 GB",
-      })
-      .option('unmount', {
-        type: 'boolean',
-        default: false,
-        describe: 'Unmount what was mounted from the card',
+        describe: 'With --yes: a file system on the drive that may go, by label or type; any: all of them',
       })
       .example('$0 flash --node oneil /dev/disk2', 'One card')
       .example('$0 flash --node oneil=oneil.img', 'The same, into a file')
@@ -123,6 +121,8 @@ async function flashPairs(args: GlobalArgs & FlashArgs, context: Context): Promi
   for (const pair of pairs) targets.push(await findTarget(pair, project, args, context))
   refuseSameDrive(targets)
   describeTargets(targets, context)
+  if (args.yes)
+    for (const { found } of targets) if (found !== undefined) await requireNamed(found, args.erase ?? [])
   const isErasing = ({ found, drive }: CardTarget) =>
     found !== undefined || existsSync(resolve(world.cwd, drive))
   if (targets.some(isErasing) && !args.yes) {
@@ -214,9 +214,11 @@ async function findTarget(
 function refuseSameDrive(targets: readonly CardTarget[]): void {
   const seen = new Map<string, string>()
   for (const { drive, found } of targets) {
-    const other = found === undefined ? undefined : seen.get(found.path)
+    // One file may lie behind two loop devices.
+    const medium = found?.backing ?? found?.path
+    const other = medium === undefined ? undefined : seen.get(medium)
     if (other !== undefined) throw new UsageError(`${other} and ${drive} are the same drive`)
-    if (found !== undefined) seen.set(found.path, drive)
+    if (medium !== undefined) seen.set(medium, drive)
   }
 }
 

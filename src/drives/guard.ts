@@ -4,61 +4,86 @@
  * Paths are judged by what they lead to, never by how they are spelt: links,
  * `..`, other names for the same device (`/dev/disk/by-id/…`, a node made by
  * mknod) all end at one device number. Nothing is opened here; `openDriveTarget`
- * does that later, with O_EXCL as the last line of defence.
+ * does that later, for itself alone, and looks once more.
  */
 import { execFile } from 'node:child_process'
 import { realpathSync, type Stats, statSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
 import { promisify } from 'node:util'
 import { DriveError, type PiimageError, UsageError } from '../errors.ts'
+import { readSignatures } from './contents.ts'
+import { formatDeviceNumber } from './device-number.ts'
+import { unmountDisk } from './diskutil.ts'
 import type { Drive } from './drive.ts'
-import { describeLinuxDrive, type LinuxDevices, readLinuxDevices } from './linux.ts'
+import { type DriveIdentity, requireSameDrive } from './identity.ts'
+import { describeLinuxDrive, type LinuxDevices, readContents, readLinuxDevices } from './linux.ts'
 import { listDrives, noDrivesHere } from './list.ts'
-import { findRefusal, isAutoMount, type RefusalOptions } from './refusal.ts'
+import { findRefusal, isAutoMount, type Refusal } from './refusal.ts'
 import type { BlockDevice } from './sysfs.ts'
 
 const runFile = promisify(execFile)
 
 export interface GuardOptions {
-  /** The drive must have this serial; needed above 256 GB. */
+  /** The drive must have this serial, or this proof where it tells none (./refusal.ts). */
   serial?: string
-  /** Unmount what the desktop mounted by itself. Always done on macOS. */
+  /** Unmount what the desktop mounted by itself. Always done for cards on macOS. */
   unmount?: boolean
   /** piimage's cache folder; it need not exist yet. */
   cachePath: string
   platform?: NodeJS.Platform
+  /** The drive as a person confirmed it: it must still be that one. */
+  confirmed?: DriveIdentity
 }
 
 const LIST_HINT = '`piimage drives` lists the drives of this machine.'
+
+/** What every command thinks of a drive. @returns why it must not be written; undefined: it may */
+export const judgeDrive = (drive: Drive, imageLength: number, options: GuardOptions): Refusal | undefined =>
+  findRefusal(drive, {
+    imageLength,
+    serial: options.serial,
+    unmount: options.unmount,
+    holdsCache: holdsFolder(drive, options.cachePath),
+  })
 
 /**
  * @param path as given: a drive, by any of its names
  * @param imageLength bytes that will be written
  * @returns the drive, by its own path; nothing on it is mounted any more
  * @throws {UsageError} there is nothing at `path`; or drives can't be written on this system
- * @throws {DriveError} it is no whole drive, or must not be written
+ * @throws {DriveError} it is no whole drive, must not be written, or is not the one that was confirmed
  */
 export async function guardDrive(path: string, imageLength: number, options: GuardOptions): Promise<Drive> {
   const platform = options.platform ?? process.platform
   if (platform !== 'linux' && platform !== 'darwin') throw noDrivesHere(platform)
-  const unmount = options.unmount === true || platform === 'darwin'
   const real = checkIsDevice(path, platform)
-  const find = () => (platform === 'linux' ? findLinuxDrive(path, real) : findMacDrive(path, real))
-  const check = async (mayUnmount: boolean): Promise<Drive> => {
-    const drive = await find()
-    const refusal = findRefusal(drive, {
-      imageLength,
-      serial: options.serial,
-      unmount: mayUnmount,
-      holdsCache: holdsFolder(drive, options.cachePath),
-    } satisfies RefusalOptions)
+  const check = async (options: GuardOptions): Promise<Drive> => {
+    const drive = await (platform === 'linux' ? findLinuxDrive(path, real) : findMacDrive(path, real))
+    if (options.confirmed !== undefined) requireSameDrive(options.confirmed, drive)
+    const refusal = judgeDrive(drive, imageLength, options)
     if (refusal !== undefined) throw new DriveError(refusal.message, { hint: refusal.hint })
     return drive
   }
-  const drive = await check(unmount)
-  if (drive.mounts.length === 0) return drive
-  await unmountDrive(drive, platform)
-  return check(false)
+  const drive = await check(options)
+  // A card that was just put in may not be mounted yet on a Mac.
+  if (platform === 'darwin') await unmountDisk(drive.path)
+  else if (drive.mounts.length > 0) await unmountAll(drive)
+  else return drive
+  return check({ ...options, unmount: false, confirmed: drive })
+}
+
+/**
+ * The same drive once more, however little time has gone by.
+ * @returns undefined: there is nothing at its path any more
+ */
+export async function findAgain(
+  { path }: DriveIdentity,
+  platform: NodeJS.Platform,
+): Promise<Drive | undefined> {
+  if (platform === 'darwin') return (await listDrives(platform)).find((drive) => drive.path === path)
+  const devices = readLinuxDevices()
+  const device = [...devices.byName.values()].find((candidate) => candidate.path === path)
+  return device === undefined ? undefined : describeLinuxDrive(devices, device)
 }
 
 /** @returns the path with all links followed */
@@ -103,7 +128,8 @@ async function findLinuxDrive(path: string, real: string): Promise<Drive> {
     throw new DriveError(`${path} has no medium in it`, { hint: `Put a card in. ${LIST_HINT}` })
   const refusal = refuseNotWhole(devices, device, path)
   if (refusal !== undefined) throw refusal
-  return describeLinuxDrive(devices, device)
+  await readContents(devices, device.name)
+  return describeLinuxDrive({ ...devices, proc: '/proc' }, device)
 }
 
 /** A partition, a volume or an array is not a drive. */
@@ -125,13 +151,6 @@ export function refuseNotWhole(
   return undefined
 }
 
-/** Linux packs `major:minor` into 64 bits with the low byte of minor at the bottom: <sys/sysmacros.h>. */
-export function formatDeviceNumber(rdev: bigint): string {
-  const major = ((rdev >> 8n) & 0xfffn) | ((rdev >> 32n) & 0xfffff000n)
-  const minor = (rdev & 0xffn) | ((rdev >> 12n) & 0xffffff00n)
-  return `${major}:${minor}`
-}
-
 async function findMacDrive(path: string, real: string): Promise<Drive> {
   const id = basename(real).replace(/^r(?=disk)/, '')
   const whole = `/dev/${/^disk\d+/.exec(id)?.[0] ?? id}`
@@ -144,7 +163,11 @@ async function findMacDrive(path: string, real: string): Promise<Drive> {
     throw new DriveError(`${path} is an APFS container or has no medium, it is not a drive`, {
       hint: LIST_HINT,
     })
-  return drive
+  // What macOS has no word for: Linux' file systems, encryption and sets on the drive itself.
+  const [found] = drive.fileSystem === undefined ? await readSignatures(drive.path, drive.size) : []
+  return found === undefined || drive.partitions.length > 0
+    ? drive
+    : { ...drive, fileSystem: found.type, label: found.label }
 }
 
 /** Whether a folder (or the nearest one above it that exists) lies on the drive, or the drive is a file in it. */
@@ -164,13 +187,11 @@ function nearestRealFolder(folder: string): string {
   }
 }
 
-async function unmountDrive(drive: Drive, platform: NodeJS.Platform): Promise<void> {
+async function unmountAll(drive: Drive): Promise<void> {
   try {
-    if (platform === 'darwin') await runFile('diskutil', ['unmountDisk', drive.path])
     // The last mounted first: one may lie inside another.
-    else
-      for (const { target } of drive.mounts.filter(isAutoMount).reverse())
-        await runFile('umount', ['--', target])
+    for (const { target } of drive.mounts.filter(isAutoMount).reverse())
+      await runFile('umount', ['--', target])
   } catch (cause) {
     throw new DriveError(`${drive.path} can't be unmounted: ${(cause as Error).message.trim()}`, {
       hint: 'Close what has files on it open (a file manager, a terminal in its folder) and run the command again.',

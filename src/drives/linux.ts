@@ -2,8 +2,10 @@
 import { readFileSync, realpathSync } from 'node:fs'
 import { join } from 'node:path'
 import { type MountEntry, parseMountinfo, parseSwaps } from '../io/mountinfo.ts'
+import { readSignatures } from './contents.ts'
 import type { Drive, Mount } from './drive.ts'
 import { type BlockDevice, readBlockDevices, readBtrfsMembers } from './sysfs.ts'
+import { listWriters } from './writers.ts'
 
 /** The machine's block devices and their use, at one moment. */
 export interface LinuxDevices {
@@ -12,6 +14,8 @@ export interface LinuxDevices {
   /** Kernel names or paths of files. */
   swaps: string[]
   btrfs: string[][]
+  /** Where open files of processes are looked for; undefined: nowhere. */
+  proc?: string
 }
 
 /** @param root where /sys, /proc and /run are; `/` or a recorded tree */
@@ -32,6 +36,30 @@ export function readLinuxDevices(root = '/'): LinuxDevices {
   }
 }
 
+/** Never read: memory, and what a look may spin up or wait for. */
+const NOT_READ = /^(ram|zram|sr|fd|nbd)\d/
+
+/**
+ * Fill in what the devices themselves say lies on them. udev's word stays where they can't be read.
+ * @param name of the drive that matters: others are read only where it is one of a set; undefined: all of them
+ */
+export async function readContents(devices: LinuxDevices, name?: string): Promise<void> {
+  const all = [...devices.byName.values()].filter((device) => !NOT_READ.test(device.name))
+  const ours = all.filter(
+    (device) => name === undefined || device.name === name || device.wholeDrive === name,
+  )
+  const isPartitioned = ({ name }: BlockDevice) => all.some(({ wholeDrive }) => wholeDrive === name)
+  const fill = async (device: BlockDevice) => {
+    // What stood on a drive before it was partitioned may have left marks.
+    const [first] = isPartitioned(device) ? [] : await readSignatures(device.path, device.size)
+    if (first !== undefined)
+      Object.assign(device, { fileSystem: first.type, label: first.label, set: first.set })
+  }
+  await Promise.all(ours.map(fill))
+  if (ours.some(({ set }) => set !== undefined))
+    await Promise.all(all.filter((device) => !ours.includes(device)).map(fill))
+}
+
 /** Devices that are never a card: memory, optical, and what stands on other drives; eMMC boot areas. */
 const NOT_A_DRIVE = /^(ram|zram|sr|fd|dm-|md|drbd|bcache)\d|^mmcblk\d+(boot\d+|rpmb)$/
 
@@ -47,8 +75,9 @@ export function listLinuxDrives(devices: LinuxDevices): Drive[] {
 export function describeLinuxDrive(devices: LinuxDevices, device: BlockDevice): Drive {
   const stack = stackOn(devices, device)
   const mounts = mountsOf(devices, stack)
-  const { path, size, sectorSize, model, serial, bus, removable, readOnly, backingFile } = device
+  const { path, size, sectorSize, model, serial, bus, removable, readOnly } = device
   const partitions = [...devices.byName.values()].filter(({ wholeDrive }) => wholeDrive === device.name)
+  const onDrive = [device, ...partitions]
   return {
     path,
     size,
@@ -57,21 +86,57 @@ export function describeLinuxDrive(devices: LinuxDevices, device: BlockDevice): 
     serial,
     bus,
     removable,
+    // A second disk may be what was meant: it is named by its serial then.
+    internal: false,
+    virtual: false,
+    autoUnmount: false,
+    unknown: [],
     readOnly,
-    partitions: partitions.sort(byName).map(({ path, size, label, fileSystem }) => ({
-      path,
-      size,
-      label,
-      fileSystem,
-    })),
+    label: device.label,
+    fileSystem: device.fileSystem,
+    partitions: partitions
+      .sort(byName)
+      .map(({ path, size, label, fileSystem }) => ({ path, size, label, fileSystem })),
     mounts,
-    holders: stack
-      .filter((member) => member !== device && !partitions.includes(member))
-      .map((member) => member.path),
+    holders: stack.filter((member) => !onDrive.includes(member)).map((member) => member.path),
+    memberOf: onDrive.flatMap((part) => describeSet(devices, part, stack) ?? []),
+    writers:
+      devices.proc === undefined
+        ? []
+        : listWriters(
+            stack.map(({ number }) => number),
+            devices.proc,
+          ),
     swap: devices.swaps.some((swap) => stack.some((member) => names(member, swap))),
     system: mounts.some(({ target }) => isSystemFolder(target)),
-    backingFile,
+    backingFile: device.backingFile,
+    backing: device.backing,
+    number: device.number,
+    sequence: device.sequence,
   }
+}
+
+/** In words, of a member of a set whose other members are here. */
+function describeSet(
+  devices: LinuxDevices,
+  part: BlockDevice,
+  stack: readonly BlockDevice[],
+): string | undefined {
+  if (part.set === undefined) return undefined
+  const others = [...devices.byName.values()].filter(
+    (other) => other.set === part.set && other.fileSystem === part.fileSystem && !stack.includes(other),
+  )
+  if (others.length === 0) return undefined
+  const name = part.label === undefined ? '' : ` "${part.label}"`
+  return `${SETS[part.fileSystem ?? ''] ?? 'a set'}${name}, together with ${others.map(({ path }) => path).join(', ')}`
+}
+
+const SETS: Record<string, string> = {
+  btrfs: 'a btrfs file system',
+  LVM2_member: 'the LVM volume group',
+  linux_raid_member: 'a RAID array',
+  zfs_member: 'the ZFS pool',
+  bcache: 'a bcache set',
 }
 
 const byName = (a: BlockDevice, b: BlockDevice): number =>
@@ -106,7 +171,11 @@ function stackOn({ byName, btrfs }: LinuxDevices, device: BlockDevice): BlockDev
 /** A loop device over this device, or a second one over the same file. */
 function isLoopOver(loop: BlockDevice, member: BlockDevice): boolean {
   if (loop === member || loop.backingFile === undefined) return false
-  return loop.backingFile === member.backingFile || names(member, loop.backingFile)
+  if (loop.backing === member.backing || names(member, loop.backingFile)) return true
+  // A file without a name any more can't be told from another one of its size.
+  const isLost = (device: BlockDevice) =>
+    device.backing !== undefined && device.backing === device.backingFile
+  return (isLost(loop) || isLost(member)) && member.backing !== undefined && loop.size === member.size
 }
 
 function mountsOf({ mounts }: LinuxDevices, stack: readonly BlockDevice[]): Mount[] {

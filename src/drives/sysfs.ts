@@ -8,7 +8,7 @@
  * tree of another machine can be read as well.
  * Source: Linux Documentation/ABI/stable/sysfs-block, Documentation/driver-api/usb (serial).
  */
-import { existsSync, readdirSync, readFileSync, realpathSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, realpathSync, statSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import type { Bus } from './drive.ts'
 
@@ -37,8 +37,14 @@ export interface BlockDevice {
   slaves: string[]
   /** Of a loop device. */
   backingFile?: string
+  /** That file by device and inode number, or by its path where it can't be reached. */
+  backing?: string
+  /** Of a whole drive: the kernel's number of this medium, never given twice (since Linux 5.15). */
+  sequence?: string
   label?: string
   fileSystem?: string
+  /** What the members of a set share that it is one of (./signatures.ts). */
+  set?: string
 }
 
 /** Every block device with a size, by kernel name. */
@@ -60,6 +66,7 @@ function readBlockDevice(root: string, name: string): BlockDevice | undefined {
   const bus = busOf(basename(drive), drive)
   const udev = readUdev(root, number)
   const mapperName = readText(folder, 'dm/name')
+  const backingFile = readText(folder, 'loop/backing_file')
   return {
     name,
     path: mapperName === undefined ? `/dev/${name.replaceAll('!', '/')}` : `/dev/mapper/${mapperName}`,
@@ -70,17 +77,22 @@ function readBlockDevice(root: string, name: string): BlockDevice | undefined {
     bus,
     removable:
       bus === 'usb' || readText(drive, 'removable') === '1' || readText(drive, 'device/type') === 'SD',
-    ...withoutUndefined({
-      model: modelOf(drive),
-      serial: serialOf(drive),
-      wholeDrive: isPartition ? basename(drive) : undefined,
-      backingFile: readText(folder, 'loop/backing_file'),
-      label: udev.get('ID_FS_LABEL'),
-      fileSystem: udev.get('ID_FS_TYPE'),
-    }),
+    model: modelOf(drive),
+    serial: serialOf(drive),
+    wholeDrive: isPartition ? basename(drive) : undefined,
+    backingFile,
+    backing: backingFile === undefined ? undefined : fileBehind(backingFile),
+    sequence: readText(folder, 'diskseq'),
+    label: udev.get('ID_FS_LABEL'),
+    fileSystem: udev.get('ID_FS_TYPE'),
     holders: listFolder(join(folder, 'holders')),
     slaves: listFolder(join(folder, 'slaves')),
   }
+}
+
+function fileBehind(path: string): string {
+  const stats = statSync(path, { throwIfNoEntry: false, bigint: true })
+  return stats === undefined ? path : `${stats.dev}:${stats.ino}`
 }
 
 /** @param folder where the device really is: `…/sys/devices/pci…/usb1/…/block/sda` */
@@ -169,6 +181,3 @@ function realFolder(path: string): string | undefined {
     return undefined
   }
 }
-
-const withoutUndefined = <Value extends object>(value: Value): Value =>
-  Object.fromEntries(Object.entries(value).filter(([, member]) => member !== undefined)) as Value

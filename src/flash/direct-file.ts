@@ -21,8 +21,17 @@ export interface DirectFile {
   read(into: Buffer, offset: number): Promise<void>
   /** All of `bytes`; short writes are continued. @throws errno */
   write(bytes: Buffer, offset: number): Promise<void>
-  /** fsync(2), on macOS F_FULLFSYNC: returns when the drive says it has stored everything. */
+  /**
+   * fsync(2): on Linux it returns when the drive says it has stored everything. On macOS it does
+   * so for files only (F_FULLFSYNC). A raw disk there is a character device, for which the kernel's
+   * fsync does nothing and F_FULLFSYNC is refused; what would reach the drive's own memory is
+   * DKIOCSYNCHRONIZECACHE, an ioctl that Node has no way to. There, the order of requests is the
+   * order in which they were handed to the drive, what was written is read back from it, and
+   * ejecting it in the end is what makes it store everything (../drives/diskutil.ts).
+   */
   flush(): Promise<void>
+  /** `st_rdev` of what is really open, whatever its name leads to by now. */
+  deviceNumber(): Promise<bigint>
   /** Set a regular file's length. */
   truncate(length: number): Promise<void>
   close(): Promise<void>
@@ -30,7 +39,7 @@ export interface DirectFile {
 
 export interface DirectFileOptions {
   /**
-   * `drive`: an existing block device, for nobody else (O_EXCL). `new-file`: a file that must not exist yet.
+   * `drive`: an existing drive, for nobody else (O_EXCL on Linux, O_EXLOCK on macOS). `new-file`: a file that must not exist yet.
    * `file`: an existing one, through the page cache, at any offset.
    */
   kind: 'drive' | 'new-file' | 'file'
@@ -40,12 +49,16 @@ export interface DirectFileOptions {
 /** A new file is a node's card: its keys and passwords are for nobody else on this machine. */
 const OWN_MODE = 0o600
 
-/** @throws errno of open(2): EBUSY where another program holds the drive, EEXIST where the new file exists */
+/** <sys/fcntl.h> of macOS; Node does not name it. Two piimage that ask for it can't both have one drive. */
+const O_EXLOCK = 0x20
+
+/** @throws errno of open(2): EBUSY (macOS, where another piimage has it: EAGAIN) where another program holds the drive, EEXIST where the new file exists */
 export async function openDirectFile(path: string, options: DirectFileOptions): Promise<DirectFile> {
   const platform = options.platform ?? process.platform
   if (options.kind === 'file') return directFile(path, await open(path, constants.O_RDWR), false)
   // Without O_CREAT, O_EXCL means on Linux: fail if the block device is mounted or held.
-  const drive = constants.O_RDWR | (platform === 'linux' ? constants.O_EXCL : 0)
+  const alone = platform === 'darwin' ? O_EXLOCK | constants.O_NONBLOCK : constants.O_EXCL
+  const drive = constants.O_RDWR | alone
   const file = constants.O_RDWR | constants.O_CREAT | constants.O_EXCL
   const flags = options.kind === 'drive' ? drive : file
   const uncached = options.kind === 'drive' && path.startsWith('/dev/rdisk')
@@ -102,6 +115,7 @@ function directFile(path: string, opened: FileHandle, isDirect: boolean, plainFl
         }
       }),
     flush: () => handle.sync(),
+    deviceNumber: async () => (await handle.stat({ bigint: true })).rdev,
     truncate: (length) => handle.truncate(length),
     close: () => handle.close(),
   }

@@ -8,6 +8,11 @@
 import { existsSync } from 'node:fs'
 import { rename, rm, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { formatDeviceNumber } from '../drives/device-number.ts'
+import { unmountDisk } from '../drives/diskutil.ts'
+import { findAgain } from '../drives/guard.ts'
+import { type DriveIdentity, otherDrive, requireSameDrive, watchMedium } from '../drives/identity.ts'
 import { DriveError, UsageError } from '../errors.ts'
 import { syncFolder } from '../io/atomic-file.ts'
 import { tryLockFile } from '../io/file-lock.ts'
@@ -36,36 +41,74 @@ export interface Target {
   close(): Promise<void>
 }
 
+/** Something on a Mac holds a card for a moment after it was put in: so often, and so long apart, it is asked for. */
+const OPEN_TRIES = 5
+const OPEN_PAUSE_MS = 1000
+
 /**
- * Open a drive that passed `guardDrive`, for this process alone.
- * @throws {DriveError} held by another program, or not permitted
+ * Open a drive that passed `guardDrive`, for this process alone. Every write asks
+ * again whether the medium is still the same: what is pulled and put back
+ * meanwhile is another one.
+ * @param drive as a person confirmed it
+ * @throws {DriveError} held by another program, not permitted, or another drive by now
  */
 export async function openDriveTarget(
-  drive: { path: string; size: number },
+  drive: DriveIdentity,
   platform: NodeJS.Platform = process.platform,
 ): Promise<Target> {
-  const raw = platform === 'darwin' ? drive.path.replace(/^\/dev\/disk/, '/dev/rdisk') : drive.path
-  let file: DirectFile
+  // Before it is opened: what changes afterwards is seen.
+  const isSame = platform === 'linux' ? watchMedium(drive) : () => true
+  const file = await openDrive(drive.path, platform)
   try {
-    file = await openDirectFile(raw, { kind: 'drive', platform })
+    if (drive.number !== undefined && formatDeviceNumber(await file.deviceNumber()) !== drive.number)
+      throw otherDrive(drive.path, 'its name leads to another device now')
+    if ('bus' in drive) requireSameDrive(drive, await findAgain(drive, platform))
   } catch (error) {
-    throw openFailure(drive.path, error)
+    await file.close()
+    throw error
+  }
+  const write = async (bytes: Buffer, offset: number) => {
+    if (!isSame()) throw otherDrive(drive.path, 'another medium was put in while it was written')
+    await file.write(bytes, offset)
   }
   return makeTarget('drive', drive.path, drive.size, file, {
     commit: async () => {},
     close: () => file.close(),
+    write,
   })
 }
 
-function openFailure(path: string, cause: unknown): unknown {
+async function openDrive(path: string, platform: NodeJS.Platform): Promise<DirectFile> {
+  const isMac = platform === 'darwin'
+  const raw = isMac ? path.replace(/^\/dev\/disk/, '/dev/rdisk') : path
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await openDirectFile(raw, { kind: 'drive', platform })
+    } catch (error) {
+      const isBusy = (error as NodeJS.ErrnoException).code === 'EBUSY'
+      if (!isMac || !isBusy || tries === OPEN_TRIES) throw openFailure(path, error, isMac)
+    }
+    await sleep(OPEN_PAUSE_MS)
+    await unmountDisk(path)
+  }
+}
+
+function openFailure(path: string, cause: unknown, isMac: boolean): unknown {
   switch ((cause as NodeJS.ErrnoException).code) {
     case 'EBUSY':
+    // The lock that piimage asks for on a Mac.
+    case 'EAGAIN':
       return new DriveError(`${path} is in use: another program has it open or mounted it`, {
         hint: 'Close that program (a second piimage, a file manager, a partition editor) and run the command again.',
         cause,
       })
     case 'EACCES':
     case 'EPERM':
+      if (isMac && process.getuid?.() === 0)
+        return new DriveError(`macOS does not let this terminal write to ${path}, not even as root`, {
+          hint: 'In System Settings, Privacy & Security, allow your terminal program under "Files & Folders: Removable Volumes" or "Full Disk Access", then quit it and run the command again.',
+          cause,
+        })
       return new DriveError(`${path} may not be opened for writing by this user`, {
         hint: 'Run the command with sudo, or join the group that owns the drive (ls -l shows it).',
         cause,
@@ -183,7 +226,7 @@ function makeTarget(
   path: string,
   length: number,
   file: DirectFile,
-  ends: Pick<Target, 'commit' | 'close'>,
+  own: Pick<Target, 'commit' | 'close'> & Partial<Pick<Target, 'write'>>,
 ): Target {
   return {
     kind,
@@ -195,6 +238,6 @@ function makeTarget(
     read: file.read,
     write: file.write,
     flush: file.flush,
-    ...ends,
+    ...own,
   }
 }

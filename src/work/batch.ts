@@ -7,15 +7,12 @@
 import { dirname, join, resolve } from 'node:path'
 import type { Node } from '../cluster/node.ts'
 import { describeDrive } from '../commands/describe-drive.ts'
-import { bootFilesOfVolume } from '../customise/apply-boot-plan.ts'
-import { parseReceipt, RECEIPT_FILE, type Receipt } from '../customise/receipt.ts'
-import { DriveError, FormatError, InterruptedError, type PiimageError, UsageError } from '../errors.ts'
-import { openFileReader } from '../io/file-reader.ts'
+import { DriveError, InterruptedError, type PiimageError, UsageError } from '../errors.ts'
 import { type BatchJournal, JOURNAL_FILE, openJournal } from './batch-journal.ts'
+import { readReceipt, requireNamed } from './card-content.ts'
 import { CardSlots, type InsertedCard } from './card-slots.ts'
 import { lockFileOrRefuse } from './file-lock.ts'
 import { type FlashJob, flashCard, type Outcome, summarise } from './flash-card.ts'
-import { openBootVolume } from './node-image.ts'
 
 export interface BatchRequest {
   nodes: readonly Node[]
@@ -140,6 +137,15 @@ class Batch {
       this.#refuse(slot, `this is the card of ${owner}, which is done`, 'Put in another one.')
       return
     }
+    if (args.yes) {
+      try {
+        await requireNamed(found, args.erase ?? [])
+      } catch (error) {
+        if (!(error instanceof DriveError)) throw error
+        this.#refuse(slot, error.message, error.hint)
+        return
+      }
+    }
     const node = mine ?? (this.#waiting[0] as Node)
     const question = `${slot} (${describeDrive(found)}) is erased and becomes ${node.name}. Go on?`
     if (!args.yes && !(await context.world.confirm(question))) {
@@ -189,21 +195,5 @@ class Batch {
       hint: 'Run the same command again to go on with the others.',
       cause: error,
     })
-  }
-}
-
-/** What a card says it is; undefined: nothing that piimage wrote, or nothing whole. */
-async function readReceipt(drive: { path: string; size: number }): Promise<Receipt | undefined> {
-  const card = await openFileReader(drive.path, drive.size)
-  try {
-    const { volume } = await openBootVolume(card)
-    const bytes = await bootFilesOfVolume(volume).read(RECEIPT_FILE)
-    return bytes === undefined ? undefined : parseReceipt(bytes)
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException
-    if (error instanceof FormatError || code !== undefined) return undefined
-    throw error
-  } finally {
-    await card.close()
   }
 }

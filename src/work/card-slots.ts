@@ -114,5 +114,5 @@ function realPath(path: string): string | undefined {
   }
 }
 
-const describeMedium = ({ path, size, serial, backingFile }: Drive): string =>
-  JSON.stringify([path, size, serial, backingFile])
+const describeMedium = ({ path, size, serial, backing, sequence }: Drive): string =>
+  JSON.stringify([path, size, serial, backing, sequence])

@@ -3,6 +3,7 @@ import { resolve } from 'node:path'
 import type { Node } from '../cluster/node.ts'
 import type { Context, GlobalArgs } from '../commands/command.ts'
 import { type RangeFeed, withRanges } from '../disk/range-feed.ts'
+import { ejectDisk } from '../drives/diskutil.ts'
 import type { Drive } from '../drives/drive.ts'
 import { guardDrive } from '../drives/guard.ts'
 import { InterruptedError, PartialError, PiimageError } from '../errors.ts'
@@ -21,6 +22,8 @@ import { cacheFolder, type Project } from './project.ts'
 export interface CardArgs {
   serial?: string
   unmount: boolean
+  /** What may be erased without being asked for, by label or type. */
+  erase?: string[]
   verify: boolean
   changedOnly: boolean
   full: boolean
@@ -51,18 +54,23 @@ export interface FlashJob {
   cards: number
 }
 
-/** @throws {DriveError} the drive must not be written */
+/**
+ * @param confirmed the drive as the person saw it
+ * @throws {DriveError} the drive must not be written, or is not the one that was confirmed
+ */
 export const guardCard = (
   drive: string,
   imageLength: number,
-  args: GlobalArgs & CardArgs,
+  args: GlobalArgs & Pick<CardArgs, 'serial' | 'unmount'>,
   { world }: Context,
+  confirmed?: Drive,
 ): Promise<Drive> =>
   guardDrive(resolve(world.cwd, drive), imageLength, {
     serial: args.serial,
     unmount: args.unmount,
     cachePath: cacheFolder(args, world),
     platform: world.platform,
+    confirmed,
   })
 
 /**
@@ -79,8 +87,8 @@ export async function flashCard(target: CardTarget, job: FlashJob): Promise<Outc
     const image = await planNodeChanges(project, target.node, base)
     for (const warning of image.plan.warnings) output.warn(`${node}: ${warning}`)
     if (target.found !== undefined) {
-      // The image's size is known now, and the drive may have been mounted meanwhile.
-      await guardCard(target.found.path, base.length, args, context)
+      // The image's size is known now, and the drive may have been mounted or exchanged meanwhile.
+      await guardCard(target.found.path, base.length, args, context, target.found)
     }
     const report = await writeTo(target, image, job)
     output.event('flashed', { node, ...report })
@@ -110,7 +118,7 @@ async function writeTo(target: CardTarget, image: NodeChanges, job: FlashJob): P
   const opened =
     found === undefined
       ? await openFileTarget(path, base.length, { overwrite: true, signal: world.signal })
-      : await openDriveTarget(found)
+      : await openDriveTarget(found, world.platform)
   const request: CardRequest = {
     target: opened,
     image: changes,
@@ -124,11 +132,15 @@ async function writeTo(target: CardTarget, image: NodeChanges, job: FlashJob): P
     requestBytes: requestBytesFor(job.cards, found === undefined ? undefined : readQueueBytes(found.path)),
     node: target.node.name,
   }
-  try {
-    return await writeCard(request, task)
-  } finally {
-    await opened.close()
-  }
+  const report = await writeCard(request, task).finally(() => opened.close())
+  if (found !== undefined && world.platform === 'darwin') await leaveCard(found, context)
+  return report
+}
+
+/** On a Mac, what is left in is mounted and written to by the system: it is ejected. */
+export async function leaveCard({ path }: Drive, { output }: Context): Promise<void> {
+  const stuck = await ejectDisk(path)
+  if (stuck !== undefined) output.warn(`${stuck}; eject it in Finder before you take it out`)
 }
 
 const rangesOf = (used: RangeFeed, { changes }: NodeChanges) => withRanges(used, changes.ranges())

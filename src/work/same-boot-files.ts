@@ -23,9 +23,15 @@ export async function findOtherFile(a: FatVolume, b: FatVolume): Promise<string 
 
 async function contents(volume: FatVolume): Promise<Map<string, { isDirectory: boolean }>> {
   const entries = new Map<string, { isDirectory: boolean }>()
-  for await (const entry of volume.walk()) entries.set(entry.path, entry)
+  for await (const entry of volume.walk()) if (!isHostFile(entry.path)) entries.set(entry.path, entry)
   return entries
 }
+
+/** What macOS, Windows and desktops leave on every card that they mount; nothing a Pi reads. */
+export const isHostFile = (path: string): boolean =>
+  /^(\.fseventsd|\.Spotlight-V100|\.Trashes|\.TemporaryItems|\.DocumentRevisions-V100|\.Trash-\d+|System Volume Information)(\/|$)|(^|\/)(\._[^/]*|\.DS_Store)$/i.test(
+    path,
+  )
 
 /** Whether everything in which the card differs from the image is how the boot partition is laid out. */
 export async function differsInLayoutOnly(

@@ -156,6 +156,10 @@ test('a laptop lists its drives, and not memory, optical or eMMC boot areas', (t
     serial: '4C530001',
     bus: 'usb',
     removable: true,
+    internal: false,
+    virtual: false,
+    autoUnmount: false,
+    unknown: [],
     readOnly: false,
     partitions: [
       { path: '/dev/sda1', size: GiB, label: 'bootfs', fileSystem: 'vfat' },
@@ -163,8 +167,11 @@ test('a laptop lists its drives, and not memory, optical or eMMC boot areas', (t
     ],
     mounts: [{ source: '/dev/sda1', target: '/media/me/my bootfs' }],
     holders: [],
+    memberOf: [],
+    writers: [],
     swap: false,
     system: false,
+    number: '8:0',
   } satisfies Drive)
   const card = drives.get('/dev/mmcblk0')
   assert.deepEqual(
@@ -256,10 +263,16 @@ const spare: Drive = {
   sectorSize: 512,
   bus: 'usb',
   removable: true,
+  internal: false,
+  virtual: false,
+  autoUnmount: false,
+  unknown: [],
   readOnly: false,
   partitions: [],
   mounts: [],
   holders: [],
+  memberOf: [],
+  writers: [],
   swap: false,
   system: false,
 }
@@ -275,6 +288,37 @@ const spareCases: { change: Partial<Drive>; serial?: string; says: string | unde
   { change: { size: 1e12, serial: 'X1' }, says: '/dev/sdz has 1.0 TB, more than cards usually have' },
   { change: { size: 1e12, serial: 'X1' }, serial: 'x1', says: undefined },
   { change: { size: 1e12 }, serial: 'x1', says: '/dev/sdz has no serial, not x1' },
+  { change: { size: 1e12 }, serial: '', says: '/dev/sdz has no serial, not an empty one' },
+  // A drive that tells no serial is named by its model and exact size.
+  { change: { size: 1e12 }, serial: '1000000000000', says: undefined },
+  { change: { size: 1e12, model: 'SSD T7' }, serial: 'ssd t7:1000000000000', says: undefined },
+  { change: { size: 1e12, model: 'SSD T7' }, serial: 'SSD T7', says: '/dev/sdz has no serial, not SSD T7' },
+  // What is built in is somebody's, however small; a card's slot and USB are not built in.
+  { change: { bus: 'sata', removable: false }, says: '/dev/sdz is not a removable drive' },
+  {
+    change: { bus: 'nvme', removable: false, model: 'KXG6', serial: 'A1' },
+    says: '/dev/sdz is not a removable drive (KXG6)',
+  },
+  { change: { bus: 'nvme', removable: false, serial: 'A1' }, serial: 'a1', says: undefined },
+  { change: { bus: 'virtio', removable: false }, says: '/dev/sdz is not a removable drive' },
+  { change: { bus: 'sata', removable: true }, says: undefined },
+  { change: { bus: 'mmc', removable: false }, says: undefined },
+  { change: { bus: 'loop', removable: false, backingFile: '/home/me/card.img' }, says: undefined },
+  {
+    change: { bus: 'loop', removable: false, backingFile: '/var/lib/machines.raw' },
+    says: '/dev/sdz is not a removable drive',
+  },
+  { change: { internal: true, model: 'APPLE SSD' }, says: '/dev/sdz is an internal drive (APPLE SSD)' },
+  { change: { virtual: true }, says: '/dev/sdz is a virtual disk made by this system' },
+  { change: { memberOf: ['a RAID set'] }, says: '/dev/sdz is part of a RAID set' },
+  {
+    change: { unknown: ['Internal'] },
+    says: 'the system does not say enough about /dev/sdz to be sure of it (Internal)',
+  },
+  {
+    change: { writers: ['process 7 (qemu)'] },
+    says: '/dev/sdz is in use: process 7 (qemu) has it open for writing',
+  },
 ]
 for (const { change, serial, says } of spareCases) {
   test(`a spare drive with ${JSON.stringify(change)}: ${says ?? 'may be written'}`, () => {

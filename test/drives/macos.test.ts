@@ -13,7 +13,9 @@ import { known } from '../support/known.ts'
 const fixtures = join(process.cwd(), 'test/drives/fixtures')
 const readPlist = (name: string): PlistValue =>
   parsePlist(readFileSync(join(fixtures, `diskutil-${name}.plist`), 'utf8'))
-const drives = describeMacDrives(readPlist('list'), (id) => readPlist(`info-${id}`))
+const drives = describeMacDrives(readPlist('list'), (id) =>
+  id === '/' ? undefined : readPlist(`info-${id}`),
+)
 
 test('whole disks are listed, an APFS container is not one', () => {
   assert.deepEqual(wholeMacDisks(readPlist('list')), ['disk0', 'disk2', 'disk4'])
@@ -31,6 +33,10 @@ test('a card in the built-in reader', () => {
     model: 'Built In SDXC Reader',
     bus: 'mmc',
     removable: true,
+    internal: false,
+    virtual: false,
+    autoUnmount: true,
+    unknown: [],
     readOnly: true,
     partitions: [
       { path: '/dev/disk2s1', size: 536870912, label: 'bootfs', fileSystem: 'Windows_FAT_32' },
@@ -38,6 +44,8 @@ test('a card in the built-in reader', () => {
     ],
     mounts: [{ source: '/dev/disk2s1', target: '/Volumes/bootfs' }],
     holders: [],
+    memberOf: [],
+    writers: [],
     swap: false,
     system: false,
   })

@@ -38,7 +38,7 @@ export interface Project {
 
 export interface ProjectOptions {
   /** What the person answers to every yes/no question; default: nobody is there. */
-  answer?: boolean
+  answer?: boolean | (() => boolean)
   /** What the person answers to other questions; default: nobody is there. */
   ask?: World['ask']
   signal?: AbortSignal
@@ -97,7 +97,8 @@ export async function runPiimage(cwd: string, args: string[], options: ProjectOp
     cwd,
     platform: process.platform,
     now: () => new Date(),
-    confirm: async () => options.answer ?? false,
+    confirm: async () =>
+      typeof options.answer === 'function' ? options.answer() : (options.answer ?? false),
     ask: options.ask ?? (async () => undefined),
     signal: options.signal ?? new AbortController().signal,
   }
