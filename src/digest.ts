@@ -1,5 +1,10 @@
 /** Digests: sha256 in lower-case hex, and the error for bytes that are not the ones somebody vouched for. */
+import { createHash } from 'node:crypto'
 import { FetchError } from './errors.ts'
+
+/** @returns 64 lower-case hex digits */
+export const sha256 = (content: string | Uint8Array): string =>
+  createHash('sha256').update(content).digest('hex')
 
 export interface DigestFacts {
   /** Who named the expected digest; default: images.lock.json. */

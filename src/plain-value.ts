@@ -43,10 +43,13 @@ export function oneWord(value: string, what: string): string {
   return value
 }
 
+/** One label of a host name as RFC 1123 has it, lower case. */
+export const isHostName = (text: string): boolean => /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/.test(text)
+
 /** Linux interface names: 1–15 characters; what systemd, NetworkManager and dhcpcd all take unquoted. */
 export function interfaceName(value: string): string {
   if (!/^[A-Za-z][A-Za-z0-9._-]{0,14}$/.test(value)) {
-    throw new UsageError(`${showValue(value)} is no name of a network interface`, {
+    throw new UsageError(`${showValue(value)} is not a valid interface name`, {
       hint: 'Names such as eth0, wlan0, usb0 and br0: 1 to 15 letters, digits, dots and dashes.',
     })
   }

@@ -6,7 +6,7 @@
  *
  * Source: CycloneDX 1.5, JSON (bom-1.5.schema.json).
  */
-import { createHash } from 'node:crypto'
+import { uuidOf } from '../uuid.ts'
 
 export interface Sbom {
   /** The baked file: its name, its digest, and the digest of the image in it. */
@@ -104,19 +104,6 @@ function packageComponent({ name, version, license, integrity }: Package): objec
     purl,
     hashes: sha512 && [{ alg: 'SHA-512', content: Buffer.from(sha512, 'base64').toString('hex') }],
   }
-}
-
-/** A version 5-like UUID: a digest, with the bits that say so. */
-function uuidOf(text: string): string {
-  const hex = createHash('sha256').update(text).digest('hex')
-  const variant = '89ab'[Number.parseInt(hex.charAt(16), 16) % 4]
-  return [
-    hex.slice(0, 8),
-    hex.slice(8, 12),
-    `5${hex.slice(13, 16)}`,
-    `${variant}${hex.slice(17, 20)}`,
-    hex.slice(20, 32),
-  ].join('-')
 }
 
 /** The packages that run when piimage runs, from the text of its package-lock.json. */

@@ -11,10 +11,11 @@ import { readFileSync, statSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
+import { isMissing } from '../errno.ts'
 import { type Mistake, MistakesError, PiimageError, UsageError } from '../errors.ts'
 import { readClusterKey } from '../secrets/cluster-key.ts'
 import { openAccounts } from './accounts.ts'
-import { draftNodes } from './draft.ts'
+import { draftNodes, headDraft } from './draft.ts'
 import type { ClusterFile } from './file-shape.ts'
 import { type LocalFile, openJudge, type ParseOptions } from './judge.ts'
 import { lint } from './lint.ts'
@@ -107,7 +108,7 @@ async function parseValues(
   const nodes = drafts
     .map((draft) => resolveNode(draft, accounts, judge))
     .filter((node): node is Node => node !== undefined)
-  const head = drafts.find((draft) => draft.role === 'head')?.name
+  const head = headDraft(drafts)?.name
   return { ...resolveCluster(file, head), file: path, folder: judge.options.folder, nodes }
 }
 
@@ -124,7 +125,7 @@ function decode(bytes: Uint8Array, path: string): string {
 }
 
 function refuse(path: string, error: NodeJS.ErrnoException): never {
-  if (error.code === 'ENOENT')
+  if (isMissing(error))
     throw new UsageError(`there is no cluster file ${path}`, {
       hint: 'Make one with piimage init, or name yours with --cluster FILE.',
       cause: error,

@@ -96,3 +96,7 @@ function parseClusterHat(text: string | undefined): ClusterHat | undefined {
   if (text === 'cnat' || text === 'cbridge') return { role: text }
   return { role: 'slot', slot: Number(text.slice(1)) }
 }
+
+/** The node that the others join, if there is one. */
+export const headDraft = (drafts: readonly Draft[]): Draft | undefined =>
+  drafts.find(({ role }) => role === 'head')

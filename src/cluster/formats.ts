@@ -7,6 +7,7 @@
  */
 
 import { nearest } from '../nearest.ts'
+import { isHostName } from '../plain-value.ts'
 import { formatCidr, networkOf, parseIpv4, parseIpv4WithPrefix } from './ipv4.ts'
 
 export interface Complaint {
@@ -28,7 +29,7 @@ const pattern =
 /** RFC 1123 label, lower case. */
 const hostName: Format = (text) => {
   if (text === 'localhost') return complain("is every machine's name for itself", 'choose another name')
-  if (/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/.test(text)) return undefined
+  if (isHostName(text)) return undefined
   const better = text
     .toLowerCase()
     .replace(/[^a-z0-9]+/g, '-')
@@ -209,11 +210,10 @@ export const formats: Record<string, Format> = {
     'is no locale',
     'language, country and character set: en_US.UTF-8',
   ),
-  domain: pattern(
-    /^(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$/,
-    'is no domain',
-    'labels of a-z, 0-9 and -, with dots between: home.arpa',
-  ),
+  domain: (text) =>
+    text.length <= 253 && text.split('.').every(isHostName)
+      ? undefined
+      : complain('is no domain', 'labels of a-z, 0-9 and -, with dots between: home.arpa'),
   'interface-name': pattern(
     /^[a-z][a-zA-Z0-9_-]{0,14}(\.\d{1,4})?$/,
     'is no interface name',

@@ -3,10 +3,16 @@ import { UsageError } from '../errors.ts'
 import { formatCidr, networkOf, parseIpv4 } from './ipv4.ts'
 import type { Cluster, Node } from './node.ts'
 
+export const findHead = ({ join, nodes }: Cluster): Node | undefined =>
+  nodes.find(({ name }) => name === join.head)
+
+/** Where the other nodes reach it: its first interface's own address. */
+export const fixedIpOf = (node: Node | undefined): string | undefined => node?.interfaces[0]?.address?.ip
+
 /** @throws {UsageError} the cluster has no head, or the head no fixed address */
 export function headOf(cluster: Cluster): { node: Node; ip: string } {
-  const node = cluster.nodes.find(({ name }) => name === cluster.join.head)
-  const ip = node?.interfaces[0]?.address?.ip
+  const node = findHead(cluster)
+  const ip = fixedIpOf(node)
   if (node === undefined || ip === undefined)
     throw new UsageError(`${cluster.file}: the cluster has no head with a fixed address`, {
       hint: 'Say join: { kind: swarm, head: NODE } and give that node an address.',

@@ -38,6 +38,9 @@ export function parseIpv4WithPrefix(text: string): { address: number; prefix: nu
 
 const mask = (prefix: number): number => (prefix === 0 ? 0 : (0xffffffff << (32 - prefix)) >>> 0)
 
+/** 24 → 255.255.255.0 */
+export const netmaskOf = (prefix: number): string => formatIpv4(mask(prefix))
+
 /** The network that an address with a prefix lies in. */
 export function networkOf(address: number, prefix: number): Cidr {
   return { base: (address & mask(prefix)) >>> 0, prefix }

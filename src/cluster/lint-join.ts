@@ -2,12 +2,11 @@
 
 import { suggest } from '../nearest.ts'
 import { boards } from './boards.ts'
-import type { Draft } from './draft.ts'
+import { headDraft } from './draft.ts'
 import { type JoinKind, joinKinds } from './feature.ts'
 import { pick } from './layers.ts'
 import type { LintInput, Rule } from './rule.ts'
 
-const headOf = ({ drafts }: LintInput): Draft | undefined => drafts.find(({ role }) => role === 'head')
 const kindOf = ({ file }: LintInput): string => file.join?.kind ?? 'none'
 const joinOf = (input: LintInput): JoinKind | undefined =>
   input.judge.options.features.find(({ name }) => name === kindOf(input))?.join
@@ -38,7 +37,7 @@ export const oneHead: Rule = (input) => {
 
 /** Workers must know where the head is before anything is switched on. */
 export const headAddress: Rule = (input) => {
-  const head = headOf(input)
+  const head = headDraft(input.drafts)
   if (head === undefined || kindOf(input) === 'none') return
   const [first] = head.interfaces
   if (first !== undefined && first.address === undefined)

@@ -2,6 +2,7 @@
 
 import { suggest } from '../nearest.ts'
 import { boards } from './boards.ts'
+import { headDraft } from './draft.ts'
 import { hasMap, pick, pickField, pickOneOf } from './layers.ts'
 import type { Rule } from './rule.ts'
 
@@ -93,7 +94,7 @@ export const routerPorts: Rule = ({ drafts, judge }) => {
 }
 
 export const netbootPossible: Rule = ({ file, drafts, judge }) => {
-  const server = file.netroot?.server ?? drafts.find(({ role }) => role === 'head')?.name
+  const server = file.netroot?.server ?? headDraft(drafts)?.name
   for (const draft of drafts) {
     const boot = pick(draft, 'boot')
     if (boot?.value !== 'net') continue

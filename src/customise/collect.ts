@@ -11,6 +11,7 @@ import { mergeTrees } from '../boot/cloud-init.ts'
 import type { Locale, Node, NodeInterface, OverlayUse, User, Wifi } from '../cluster/node.ts'
 import { type Mistake, MistakesError, UsageError } from '../errors.ts'
 import type { Edit, SystemFactName, SystemFacts } from '../node/edits.ts'
+import { isHostName } from '../plain-value.ts'
 import type { Secret } from '../secret.ts'
 import type { HostKey } from '../secrets/node-keys.ts'
 import { ARTIFACTS } from './artifacts.ts'
@@ -110,7 +111,7 @@ function setFact(
 }
 
 function checkHostname(value: unknown, overlay: string): string {
-  if (typeof value === 'string' && /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/.test(value)) return value
+  if (typeof value === 'string' && isHostName(value)) return value
   throw new UsageError(`overlay ${overlay}: ${JSON.stringify(value)} is no host name`, {
     hint: 'Lower-case letters, digits and dashes, at most 63, no dash at the ends (RFC 1123).',
   })

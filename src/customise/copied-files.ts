@@ -6,10 +6,10 @@
  * an SD card loses bits, and
  * what is installed as root is checked on the node before it is.
  */
-import { createHash } from 'node:crypto'
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { bytesOf } from '../boot/boot-files.ts'
+import { sha256 } from '../digest.ts'
 import { UsageError } from '../errors.ts'
 import type { Subject } from './values.ts'
 
@@ -21,7 +21,7 @@ export interface RawCopy {
   names?: string
 }
 
-const digestOf = (content: Uint8Array): string => createHash('sha256').update(content).digest('hex')
+const digestOf = (content: Uint8Array): string => sha256(content)
 
 /** Names that a FAT and a shell take without a thought. */
 const plainName = /^[A-Za-z0-9][A-Za-z0-9.+_~%-]*$/

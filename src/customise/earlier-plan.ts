@@ -8,9 +8,9 @@
  * was carter from the start. A file that somebody changed since (the system at
  * its first boot, a person) is not ours to take back: it is planned over as it is.
  */
-import { createHash } from 'node:crypto'
 import { type BootFiles, listTree } from '../boot/boot-files.ts'
 import { PAYLOAD } from '../boot/payload-paths.ts'
+import { sha256 } from '../digest.ts'
 import { findSecrets } from './find-secrets.ts'
 import { type BootPlan, type BootRequest, type FileChange, planBoot } from './plan-boot.ts'
 import { parseReceipt, RECEIPT_FILE, type Receipt, type ReceiptFacts, withReceipt } from './receipt.ts'
@@ -114,7 +114,7 @@ async function unkept(
 }
 
 const digestOf = (bytes: Uint8Array | undefined): string | null =>
-  bytes === undefined ? null : createHash('sha256').update(bytes).digest('hex')
+  bytes === undefined ? null : sha256(bytes)
 
 const sameBytes = (a: Uint8Array | null, b: Uint8Array | null): boolean =>
   a === null || b === null ? a === b : Buffer.compare(a, b) === 0

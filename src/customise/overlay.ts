@@ -11,6 +11,7 @@ import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Ajv, type ErrorObject, type ValidateFunction } from 'ajv'
 import { type Document, isCollection, isMap, isScalar, LineCounter, type Node, parseDocument } from 'yaml'
+import { isMissing } from '../errno.ts'
 import { type Mistake, MistakesError, UsageError } from '../errors.ts'
 import { packageRoot } from '../package-root.ts'
 
@@ -93,7 +94,7 @@ async function listFolders(folder: string): Promise<string[]> {
       .map((entry) => entry.name)
       .sort()
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
+    if (isMissing(error)) return []
     throw new UsageError(`the overlay folder ${folder} cannot be read: ${(error as Error).message}`, {
       hint: 'It has to be a folder of folders, each with an overlay.yaml.',
       cause: error,
@@ -112,8 +113,7 @@ async function readOverlay(
   try {
     text = await readFile(file, 'utf8')
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException
-    if (code === 'ENOENT' || code === 'ENOTDIR') return undefined
+    if (isMissing(error)) return undefined
     throw new UsageError(`${file} cannot be read: ${(error as Error).message}`, { cause: error })
   }
   return parseOverlay(text, { file, folder, name }, validate)

@@ -3,8 +3,8 @@
  * and for `piimage inspect`. No secrets, no clock: the same plan gives the same
  * receipt.
  */
-import { createHash } from 'node:crypto'
 import { PAYLOAD } from '../boot/payload-paths.ts'
+import { sha256 } from '../digest.ts'
 import { KiB } from '../units.ts'
 import { findSecrets } from './find-secrets.ts'
 import type { BootPlan, FileChange } from './plan-boot.ts'
@@ -64,8 +64,7 @@ function stockFile(before: Uint8Array | null): StockFile {
   return same && findSecrets(text).length === 0 ? text : { kept: false }
 }
 
-const digestOf = ({ after }: FileChange): string | null =>
-  after === null ? null : createHash('sha256').update(after).digest('hex')
+const digestOf = ({ after }: FileChange): string | null => (after === null ? null : sha256(after))
 
 /** A digest that stays on the card lets anybody try pass phrases against it. */
 function holdsSecret({ path, after }: FileChange, secrets: readonly string[]): boolean {

@@ -7,7 +7,7 @@
  * that a new release needs no new overlay.
  */
 import type { LockedImage } from '../catalog/locked-image.ts'
-import { lanOf } from '../cluster/head.ts'
+import { findHead, fixedIpOf, lanOf } from '../cluster/head.ts'
 import type { Cluster, Node } from '../cluster/node.ts'
 import { UsageError } from '../errors.ts'
 import type { DetectedOs } from '../node/system.ts'
@@ -27,8 +27,7 @@ export interface ValueRow {
   of: (subject: Subject) => unknown
 }
 
-const headAddress = ({ cluster }: Subject) =>
-  cluster.nodes.find(({ name }) => name === cluster.join.head)?.interfaces[0]?.address?.ip
+const headAddress = ({ cluster }: Subject) => fixedIpOf(findHead(cluster))
 
 const first = (subject: Subject) => subject.node.interfaces[0]
 

@@ -4,12 +4,11 @@
  * A `file:` image is hashed where it lies and not copied; should it change
  * between that and the end of unpacking, `cache.withImage` notices.
  */
-import { createHash } from 'node:crypto'
 import { rename, rm, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { LockedImage } from '../catalog/locked-image.ts'
-import { DigestError } from '../digest.ts'
+import { DigestError, sha256 } from '../digest.ts'
 import { FetchError } from '../errors.ts'
 import { syncFolder } from '../io/atomic-file.ts'
 import { openOwn } from '../io/ownership.ts'
@@ -195,7 +194,7 @@ export async function fetchUnlocked(
 ): Promise<LocalFile> {
   if (url.startsWith('file:')) return hashLocal(url, shownUrl(url), cache, task)
   const subject = shownUrl(url).replace(/^.*\//, '')
-  const id = expected.sha256 ?? `url-${createHash('sha256').update(url).digest('hex')}`
+  const id = expected.sha256 ?? `url-${sha256(url)}`
   return cache.whileLocked(id, 'download', subject, task.signal, async (paths) => {
     if (expected.sha256 !== undefined && (await isCached(paths, subject, expected.sha256, task))) {
       return { path: paths.download, size: (await stat(paths.download)).size, sha256: expected.sha256 }

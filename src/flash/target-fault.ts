@@ -1,5 +1,6 @@
 /** Requests to a target that fail: where, and what that means for the person with the card in hand. */
 import type { Range } from '../disk/blocks.ts'
+import { refusalOf } from '../errno.ts'
 import type { Target } from './target.ts'
 
 /** A request the target did not carry out. Internal to this room: write.ts turns it into a DriveError. */
@@ -40,12 +41,13 @@ async function guarded(action: TargetFault['action'], range: Range | undefined, 
 /** What happened, as a sentence without its end, and what to do. */
 export function describeFault(fault: TargetFault, target: Target, gone: boolean): [string, string] {
   const { action, range, code } = fault
-  if (target.kind === 'file' && (code === 'ENOSPC' || code === 'EDQUOT' || code === 'EFBIG'))
+  const refusal = refusalOf(code)
+  if (target.kind === 'file' && (refusal === 'full' || refusal === 'too-large'))
     return [
       `there is no room for ${target.path} (${code} at offset ${range?.offset ?? 0})`,
       'Free some space, or name a file on another file system.',
     ]
-  if (action === 'write' && (code === 'EPERM' || code === 'EROFS' || code === 'EACCES'))
+  if (action === 'write' && (refusal === 'denied' || refusal === 'read-only'))
     return [
       `${target.path} is write-protected (${code})`,
       'Slide the lock switch of the card or its adapter away from "lock" and put it in again.',

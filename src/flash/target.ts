@@ -13,6 +13,7 @@ import { formatDeviceNumber } from '../drives/device-number.ts'
 import { unmountDisk } from '../drives/diskutil.ts'
 import { findAgain } from '../drives/guard.ts'
 import { type DriveIdentity, otherDrive, requireSameDrive, watchMedium } from '../drives/identity.ts'
+import { refusalOf } from '../errno.ts'
 import { DriveError, UsageError } from '../errors.ts'
 import { syncFolder } from '../io/atomic-file.ts'
 import { tryLockFile } from '../io/file-lock.ts'
@@ -85,7 +86,7 @@ async function openDrive(path: string, platform: NodeJS.Platform): Promise<Direc
     try {
       return await openDirectFile(raw, { kind: 'drive', platform })
     } catch (error) {
-      const isBusy = (error as NodeJS.ErrnoException).code === 'EBUSY'
+      const isBusy = refusalOf(error) === 'busy'
       if (!isMac || !isBusy || tries === OPEN_TRIES) throw openFailure(path, error, isMac)
     }
     await sleep(OPEN_PAUSE_MS)
@@ -94,16 +95,13 @@ async function openDrive(path: string, platform: NodeJS.Platform): Promise<Direc
 }
 
 function openFailure(path: string, cause: unknown, isMac: boolean): unknown {
-  switch ((cause as NodeJS.ErrnoException).code) {
-    case 'EBUSY':
-    // The lock that piimage asks for on a Mac.
-    case 'EAGAIN':
+  switch (refusalOf(cause)) {
+    case 'busy':
       return new DriveError(`${path} is in use: another program has it open or mounted it`, {
         hint: 'Close that program (a second piimage, a file manager, a partition editor) and run the command again.',
         cause,
       })
-    case 'EACCES':
-    case 'EPERM':
+    case 'denied':
       if (isMac && process.getuid?.() === 0)
         return new DriveError(`macOS does not let this terminal write to ${path}, not even as root`, {
           hint: 'In System Settings, Privacy & Security, allow your terminal program under "Files & Folders: Removable Volumes" or "Full Disk Access", then quit it and run the command again.',
@@ -113,15 +111,13 @@ function openFailure(path: string, cause: unknown, isMac: boolean): unknown {
         hint: 'Run the command with sudo, or join the group that owns the drive (ls -l shows it).',
         cause,
       })
-    case 'EROFS':
+    case 'read-only':
       return new DriveError(`${path} is write-protected`, {
         hint: 'Slide the lock switch of the card or its adapter away from "lock".',
         cause,
       })
-    case 'ENOENT':
-    case 'ENXIO':
-    case 'ENODEV':
-    case 'ENOMEDIUM':
+    case 'missing':
+    case 'gone':
       return new DriveError(`${path} is gone`, {
         hint: 'Put the card in again; `piimage drives` shows its path.',
         cause,

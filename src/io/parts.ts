@@ -4,16 +4,16 @@
  * that makes the same file. A process number means something only where it was
  * given: a container that shares the folder has others.
  */
-import { createHash } from 'node:crypto'
 import { lstatSync } from 'node:fs'
 import { readdir, rm } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
+import { sha256 } from '../digest.ts'
 import { isRunning, processPlace, programOf } from './processes.ts'
 
 /** What is a day old and of another place: whoever made it has ended. */
 const LONG_AGO_MS = 24 * 60 * 60_000
 
-const place = (): string => createHash('sha256').update(processPlace()).digest('hex').slice(0, 8)
+const place = (): string => sha256(processPlace()).slice(0, 8)
 
 /** A name that says whose it is: `start` and this process, as `listDead` understands it. */
 export const ownName = (start: string): string => `${start}${process.pid}-${place()}`

@@ -5,6 +5,7 @@
  * and the same one is never made twice.
  */
 import { createHash } from 'node:crypto'
+import { formatUuid } from '../uuid.ts'
 import type { BootTree } from './boot-tree.ts'
 import { editionFolder, generationFolder } from './paths.ts'
 import type { RootEdit } from './root-edit.ts'
@@ -62,12 +63,5 @@ export const exportOf = (folder: string, client: string, writable: boolean): Exp
   folder,
   client,
   writable,
-  fsid: uuidOf(folder),
+  fsid: formatUuid(createHash('sha256').update(folder).digest()),
 })
-
-function uuidOf(text: string): string {
-  const hex = createHash('sha256').update(text).digest('hex')
-  return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20, 32)].join(
-    '-',
-  )
-}

@@ -1,7 +1,7 @@
 /** What piimage itself put into a node's root, by path: so that a diff shows only what the node did. */
-import { createHash } from 'node:crypto'
 import { existsSync, lstatSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { sha256 } from '../digest.ts'
 import type { RootEdit } from './root-edit.ts'
 
 /** Path → digest of a file, target of a link, or `gone`. */
@@ -37,4 +37,4 @@ export function isUntouched(own: OwnFiles, path: string, here: string): boolean 
   return there.isFile() && digestOf(readFileSync(here)) === expected
 }
 
-const digestOf = (content: Uint8Array): string => createHash('sha256').update(content).digest('hex')
+const digestOf = (content: Uint8Array): string => sha256(content)

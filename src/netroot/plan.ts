@@ -5,7 +5,7 @@
  */
 
 import { boards } from '../cluster/boards.ts'
-import { formatIpv4, lastOf } from '../cluster/ipv4.ts'
+import { netmaskOf } from '../cluster/ipv4.ts'
 import type { Cluster, Node } from '../cluster/node.ts'
 import type { BootPlan } from '../customise/plan-boot.ts'
 import { UsageError } from '../errors.ts'
@@ -238,9 +238,6 @@ function volumeOf(node: Node, state: string): NodePlan['volume'] {
   const folder = volumeFolder(state, node.name)
   return { folder, file: `${folder}/${VOLUME_FILE}`, bytes: node.storageBytes }
 }
-
-/** 24 → 255.255.255.0 */
-const netmaskOf = (prefix: number): string => formatIpv4(2 ** 32 - 1 - lastOf({ base: 0, prefix }))
 
 function inFileOrder(cluster: Cluster, nodes: readonly ServedNode[]): ServedNode[] {
   const order = new Map(cluster.nodes.map(({ name }, index) => [name, index]))

@@ -25,7 +25,8 @@ export interface Wire {
   slot?: number
 }
 
-const USB = { device: 'usb0.10', network: '172.19.180', prefix: 24, controller: 254 } as const
+/** ClusterCTRL's private network for Zeros that boot over USB. */
+export const USB = { device: 'usb0.10', network: '172.19.180', prefix: 24, controller: 254 } as const
 
 /** @throws {UsageError} a board that no wire leads to */
 export function wireOf(node: Node, server: ServedCluster['server']): Wire {

@@ -4,6 +4,7 @@
  */
 import { readFile, stat } from 'node:fs/promises'
 import { join, normalize } from 'node:path'
+import { isMissing } from '../errno.ts'
 import type { ServedCluster, ServedNode } from '../netroot/served.ts'
 import type { BootSource } from './boot-source.ts'
 
@@ -27,8 +28,7 @@ export function openBootFolder(folder: string): BootSource {
           return { kind: 'refused', message: `mode ${(file.mode % 0o1000).toString(8)}` }
         return { kind: 'file', bytes: how === 'probe' ? new Uint8Array() : await readFile(placeOf(path)) }
       } catch (error) {
-        const { code } = error as NodeJS.ErrnoException
-        if (code === 'ENOENT' || code === 'ENOTDIR') return { kind: 'missing' }
+        if (isMissing(error)) return { kind: 'missing' }
         return { kind: 'refused', message: (error as Error).message }
       }
     },

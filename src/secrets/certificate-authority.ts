@@ -9,6 +9,7 @@
  * Source: RFC 5280 (certificate), RFC 5480 and RFC 5915 (key), RFC 5758 (signature).
  */
 import { createHash } from 'node:crypto'
+import { sha256 } from '../digest.ts'
 import { Secret } from '../secret.ts'
 import {
   bitString,
@@ -97,7 +98,7 @@ export function makeCertificateAuthority(seed: Uint8Array, commonName: string): 
     certificate,
     privateKey: new Secret(formatPem('EC PRIVATE KEY', key)),
     publicKeyDigest: spkiDigest.toString('hex'),
-    certificateDigest: createHash('sha256').update(certificate).digest('hex'),
+    certificateDigest: sha256(certificate),
   }
 }
 

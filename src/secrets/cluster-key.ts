@@ -7,6 +7,7 @@
  */
 import { randomBytes } from 'node:crypto'
 import { open } from 'node:fs/promises'
+import { isMissing } from '../errno.ts'
 import { UsageError } from '../errors.ts'
 import { createFileAtomically } from '../io/atomic-file.ts'
 
@@ -100,7 +101,7 @@ export async function readClusterKey(path: string): Promise<ClusterKey> {
   try {
     handle = await open(path, 'r')
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT')
+    if (isMissing(error))
       throw new UsageError(`there is no cluster key at ${path}`, {
         hint: 'Make one with piimage init, or restore your copy: nodes made with another key would get new identities.',
         cause: error,

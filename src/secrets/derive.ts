@@ -16,15 +16,13 @@ import type { ClusterKey } from './cluster-key.ts'
 export const purposes = {
   'ssh-host-key': 'node: seed of its ed25519 SSH host key',
   'machine-id': 'node: /etc/machine-id',
-  'instance-id': 'node: instance-id of cloud-init',
-  'connection-uuid': 'node/interface: uuid of a NetworkManager connection',
   'random-seed': 'node: first entropy of a board without a hardware source',
   'password-salt': 'user: salt of a password hashed here',
 } as const satisfies Record<string, string>
 
 /**
  * @param purpose one of `purposes`, or of a feature's
- * @param subject a node's name, `node/interface`, a user's name, or '' for the whole cluster
+ * @param subject a node's name, a user's name, or '' for the whole cluster
  * @param length bytes, 1–8160
  */
 export function derive(key: ClusterKey, purpose: string, subject: string, length: number): Buffer {

@@ -12,13 +12,14 @@
  * TFTP say; `netroot status` reads it.
  */
 import { boards } from '../cluster/boards.ts'
-import { contains, formatIpv4, networkOf, parseIpv4 } from '../cluster/ipv4.ts'
+import { contains, formatIpv4, netmaskOf, networkOf, parseIpv4 } from '../cluster/ipv4.ts'
 import { NetrootError } from '../errors.ts'
 import type { ServedCluster, ServedNode } from '../netroot/served.ts'
+import { interfaceName } from '../plain-value.ts'
 import { ROUTER_FILE, type Router, readRouter } from './dnsmasq-settings.ts'
 import type { Machine } from './machine.ts'
 import { fileText, NETROOT_LOG, RESERVATIONS_FILE } from './server-file.ts'
-import { dnsmasqValue, interfaceWord, plainPath } from './written-value.ts'
+import { dnsmasqValue, plainPath } from './written-value.ts'
 
 /** The others boot over USB, and dnsmasq never hears them. */
 export const isEthernetNode = ({ model }: ServedNode): boolean => boards[model].netboot !== 'usb'
@@ -98,7 +99,7 @@ export function formatDnsmasq(
   { lender, reserved }: DnsmasqPlan,
   machine: Machine,
 ): string {
-  const face = interfaceWord(served.server.interface)
+  const face = interfaceName(served.server.interface)
   const ports = tftpPorts(served)
   const isMacLayout = served.nodes.some((node) => node.tftpNames.some(isMacFolder))
   const slow = served.nodes.filter(({ model, mac }) => boards[model].replyDelay > 0 && mac !== undefined)
@@ -138,7 +139,7 @@ const isMacFolder = (name: string): boolean => /^([0-9a-f]{2}-){5}[0-9a-f]{2}$/.
 function addresses({ server, network, nodes }: ServedCluster, lender: Lender): string[] {
   const subnet = networkOf(parseIpv4(server.ip) ?? 0, server.prefix)
   const base = formatIpv4(subnet.base)
-  const mask = formatIpv4(networkOf(0xffffffff, server.prefix).base)
+  const mask = netmaskOf(server.prefix)
   if (lender === 'router') return [`# Addresses come from ${ROUTER_FILE}.`]
   if (lender === 'proxy')
     return [

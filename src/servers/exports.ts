@@ -12,14 +12,15 @@
 import { formatCidr, networkOf, parseIpv4 } from '../cluster/ipv4.ts'
 import { NetrootError } from '../errors.ts'
 import type { Export, ServedCluster } from '../netroot/served.ts'
+import { USB } from '../netroot/wire.ts'
 import type { Machine } from './machine.ts'
 import { overlaysOf } from './mounts.ts'
 import { fileText } from './server-file.ts'
 import { exportsPath } from './written-value.ts'
 
 /** ClusterCTRL's private network for Zeros that boot over USB, and the controller's address there. */
-export const USB_NETWORK = networkOf(parseIpv4('172.19.180.0') ?? 0, 24)
-const USB_CONTROLLER = '172.19.180.254'
+export const USB_NETWORK = networkOf(parseIpv4(`${USB.network}.0`) ?? 0, USB.prefix)
+const USB_CONTROLLER = `${USB.network}.${USB.controller}`
 
 /** The port that IANA has for mountd; fixed, so that a firewall can name it. */
 export const MOUNTD_PORT = 20048

@@ -5,9 +5,9 @@
  */
 import { formatCidr, networkOf, parseIpv4 } from '../cluster/ipv4.ts'
 import type { ServedCluster } from '../netroot/served.ts'
+import { interfaceName } from '../plain-value.ts'
 import { isEthernetNode, tftpPorts } from './dnsmasq.ts'
 import { MOUNTD_PORT, nfsAddresses, USB_NETWORK } from './exports.ts'
-import { interfaceWord } from './written-value.ts'
 
 /** DHCP, TFTP and the port on which a PXE client asks beside another DHCP server. */
 const BOOT_PORTS = [67, 69, 4011]
@@ -16,7 +16,7 @@ const NFS_PORTS = [111, 2049, MOUNTD_PORT]
 
 /** Commands for a shell, in two blocks: nftables, and iptables. Each is put first, so the last ones win. */
 export function formatFirewallHints(served: ServedCluster): string {
-  const face = interfaceWord(served.server.interface)
+  const face = interfaceName(served.server.interface)
   const own = formatCidr(networkOf(parseIpv4(served.server.ip) ?? 0, served.server.prefix))
   const usb = nfsAddresses(served).length > 1 ? [formatCidr(USB_NETWORK)] : []
   const { first, last } = tftpPorts(served)

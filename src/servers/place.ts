@@ -7,6 +7,7 @@
  */
 import { chmod, lstat, open, readFile, rename, rm } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
+import { isMissing } from '../errno.ts'
 import { NetrootError } from '../errors.ts'
 import { syncFolder } from '../io/atomic-file.ts'
 import { digestOf, type RecordedFile } from './record.ts'
@@ -29,7 +30,7 @@ export async function findFile(path: string): Promise<Found | undefined> {
       })
     return { content: await readFile(path), mode: mode & 0o7777 }
   } catch (error) {
-    if (['ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '')) return undefined
+    if (isMissing(error)) return undefined
     throw error
   }
 }

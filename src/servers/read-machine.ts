@@ -4,6 +4,7 @@
  */
 import { readdir, readFile, statfs } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import { isMissing } from '../errno.ts'
 import { NetrootError } from '../errors.ts'
 import { complaintOf, type RunProgram, runProgram } from '../io/run-program.ts'
 import { isDnsmasqFile, parseDnsmasqSettings } from './dnsmasq-settings.ts'
@@ -38,7 +39,7 @@ async function textOf(path: string): Promise<string> {
   try {
     return await readFile(path, 'utf8')
   } catch (error) {
-    if (['ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '')) return ''
+    if (isMissing(error)) return ''
     throw error
   }
 }
@@ -56,7 +57,7 @@ async function namesIn(
       .sort()
       .map((name) => join(folder, name))
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
+    if (isMissing(error)) return []
     throw error
   }
 }
@@ -137,7 +138,7 @@ async function freeBytesAt(folder: string): Promise<number> {
       const { bavail, bsize } = await statfs(path)
       return bavail * bsize
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ENOENT' || path === dirname(path)) throw error
+      if (!isMissing(error) || path === dirname(path)) throw error
     }
   }
 }

@@ -5,9 +5,10 @@
  * The record is written before the files. A run that is killed therefore leaves
  * files that the next one knows as its own.
  */
-import { createHash } from 'node:crypto'
 import { mkdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { sha256 } from '../digest.ts'
+import { isMissing } from '../errno.ts'
 import { NetrootError } from '../errors.ts'
 import { writeFileAtomically } from '../io/atomic-file.ts'
 
@@ -40,8 +41,7 @@ export const EMPTY_RECORD: ServersRecord = { version: 1, files: [], folders: [],
 export const recordPath = (prefix: string, stateFolder: string): string =>
   join(prefix, stateFolder, 'servers.json')
 
-export const digestOf = (content: string | Uint8Array): string =>
-  createHash('sha256').update(content).digest('hex')
+export const digestOf = (content: string | Uint8Array): string => sha256(content)
 
 /** @throws {NetrootError} it is there and not readable as a record */
 export async function readRecord(path: string): Promise<ServersRecord> {
@@ -49,7 +49,7 @@ export async function readRecord(path: string): Promise<ServersRecord> {
   try {
     text = await readFile(path, 'utf8')
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return EMPTY_RECORD
+    if (isMissing(error)) return EMPTY_RECORD
     throw error
   }
   const record = parseRecord(text)

@@ -7,18 +7,7 @@
  * systemd.unit(5) (specifiers, quotes, escapes of paths in unit names).
  */
 import { UsageError } from '../errors.ts'
-
-// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
-const control = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]|\p{Surrogate}/u
-
-/** @throws {UsageError} control characters, which no format here can carry */
-function oneLine(value: string, what: string): string {
-  if (control.test(value))
-    throw new UsageError(`${what} holds a line end or a control character: ${JSON.stringify(value)}`, {
-      hint: 'Use printable characters.',
-    })
-  return value
-}
+import { oneLine } from '../plain-value.ts'
 
 /** One value of a dnsmasq setting; in quotes when it holds a sign that means something there. */
 export function dnsmasqValue(value: string): string {
@@ -101,16 +90,4 @@ export function plainPath(path: string): string {
       hint: 'Name the folder from / on, without "..", such as /srv/piimage.',
     })
   return path
-}
-
-/**
- * A Linux interface as the servers' files name it.
- * @throws {UsageError} longer than 15 characters, or with a sign (`*` would mean several)
- */
-export function interfaceWord(name: string): string {
-  if (!/^[A-Za-z][A-Za-z0-9._-]{0,14}$/.test(name))
-    throw new UsageError(`${JSON.stringify(name)} is no name of a network interface`, {
-      hint: 'Names such as eth0, usb0.10 and br0: 1 to 15 letters, digits, dots and dashes.',
-    })
-  return name
 }

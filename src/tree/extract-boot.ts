@@ -2,8 +2,8 @@
  * A boot partition as a folder. FAT knows no owners and no modes: everything is
  * root's, and everybody may read it, as a TFTP server must.
  */
-import { createHash } from 'node:crypto'
 import { chmod, chown, mkdir, utimes, writeFile } from 'node:fs/promises'
+import { sha256 } from '../digest.ts'
 import type { FatEntry, FatVolume } from '../disk/fat/volume.ts'
 import { FormatError } from '../errors.ts'
 import type { Task } from '../progress.ts'
@@ -62,7 +62,7 @@ export async function listBoot(volume: FatVolume): Promise<TreeEntry[]> {
 /** Contents of a file of `listBoot`, whose digest is set. */
 export async function readBootFile(volume: FatVolume, entry: TreeEntry): Promise<Uint8Array> {
   const content = await volume.readFile(entry.path)
-  entry.sha256 = createHash('sha256').update(content).digest('hex')
+  entry.sha256 = sha256(content)
   return content
 }
 

@@ -9,6 +9,7 @@ import { lockImage } from '../catalog/lock-image.ts'
 import type { Lock, LockedImage } from '../catalog/locked-image.ts'
 import { parseImageName } from '../catalog/names.ts'
 import type { Context, GlobalArgs } from '../commands/command.ts'
+import { sha256 } from '../digest.ts'
 import { FetchError, UsageError } from '../errors.ts'
 import { openHttp } from '../fetch/http.ts'
 import { openPublisherHttp } from '../fetch/publisher-http.ts'
@@ -128,4 +129,4 @@ const archOf = (name: string): LockedImage['arch'] =>
 
 const keyOf = (name: string, digest: string): string => `file-${archOf(name)}-given@${digest.slice(0, 12)}`
 
-const digestOf = (text: string): string => createHash('sha256').update(text).digest('hex')
+const digestOf = (text: string): string => sha256(text)

@@ -2,7 +2,7 @@
  * A node without a cluster file: flags → a cluster of one, judged by the same
  * rules as a file, so that everything after it is the same work.
  */
-import { createHash, randomBytes } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import type { Argv } from 'yargs'
 import { readLock } from '../catalog/lock.ts'
@@ -13,6 +13,7 @@ import type { Cluster } from '../cluster/node.ts'
 import type { Context, GlobalArgs } from '../commands/command.ts'
 import { OS_FLAG } from '../commands/os-flag.ts'
 import { readOverlays } from '../customise/overlay.ts'
+import { sha256 as digestOf } from '../digest.ts'
 import { UsageError } from '../errors.ts'
 import { features } from '../features/index.ts'
 import { packageRoot } from '../package-root.ts'
@@ -210,7 +211,7 @@ async function askPassphrase(args: OneOffArgs, ask: Context['world']['ask']): Pr
 
 /** Of a card that is there: what it says it was made from, or nothing known. */
 export function imageOfCard(key: string | undefined, sha256 = '0'.repeat(64)): LockedImage {
-  const name = key ?? `unknown-arm64-card@${createHash('sha256').update(sha256).digest('hex').slice(0, 8)}`
+  const name = key ?? `unknown-arm64-card@${digestOf(sha256).slice(0, 8)}`
   const [system = '', version = ''] = name.split('@')
   const part = { size: null, sha256, source: { kind: 'computed' } } as const
   return {

@@ -5,6 +5,7 @@ import {
   formatCidr,
   formatIpv4,
   lastOf,
+  netmaskOf,
   networkOf,
   overlap,
   parseCidr,
@@ -12,6 +13,19 @@ import {
   parseIpv4WithPrefix,
 } from '../../src/cluster/ipv4.ts'
 import { nearest } from '../../src/nearest.ts'
+
+test('the netmask of a prefix', () => {
+  assert.deepEqual([0, 1, 8, 20, 24, 30, 31, 32].map(netmaskOf), [
+    '0.0.0.0',
+    '128.0.0.0',
+    '255.0.0.0',
+    '255.255.240.0',
+    '255.255.255.0',
+    '255.255.255.252',
+    '255.255.255.254',
+    '255.255.255.255',
+  ])
+})
 
 test('addresses, to the ends of the number range', () => {
   for (const [text, value] of [

@@ -309,7 +309,7 @@ const wrong: { name: string; node: Partial<Node>; files?: Files; message: RegExp
   {
     name: 'an interface that is a path',
     node: { interfaces: [{ name: '../eth0', address: { ip: '10.0.0.1', prefix: 24 }, dns: [] }] },
-    message: /no name of a network interface/,
+    message: /not a valid interface name/,
   },
   {
     name: 'a bridge where there is none',

@@ -11,7 +11,7 @@ import { portainerPassword } from '../../src/features/portainer/feature.ts'
 import { joinKey } from '../../src/features/swarm/artifacts.ts'
 import { createClusterKey, parseClusterKey, readClusterKey } from '../../src/secrets/cluster-key.ts'
 import { derive } from '../../src/secrets/derive.ts'
-import { connectionUuid, instanceId, machineId, sshHostKey } from '../../src/secrets/identity.ts'
+import { machineId, sshHostKey } from '../../src/secrets/identity.ts'
 import { nodeKeys } from '../../src/secrets/node-keys.ts'
 import { allPurposes } from '../support/purposes.ts'
 import { tempFolder } from '../support/temp.ts'
@@ -91,8 +91,6 @@ test('derive: HKDF-SHA256 with the documented info, so that it can be done by ha
 
 test('derived values: frozen, because changing one changes every cluster', () => {
   assert.equal(machineId(testKey, 'oneil'), '702c1de6cd064cf38b870323fb08bbe9')
-  assert.equal(instanceId(testKey, 'oneil'), 'piimage-3c8e0dce-3395-470e-aea0-6e6b40b11f00')
-  assert.equal(connectionUuid(testKey, 'oneil', 'eth0'), '8f6f3772-7bc5-45d8-8ffb-409e22860874')
   assert.equal(sshHostKey(testKey, 'oneil').fingerprint, 'SHA256:WNgcJ+u8L7vM5P3F2TkvGj9ay+m0T8oKVTxIpsFAMLc')
   assert.equal(
     joinKey(nodeKeys(testKey), 'oneil').fingerprint,
@@ -104,10 +102,6 @@ test('derived values: frozen, because changing one changes every cluster', () =>
 
 test('derived values: their formats', () => {
   assert.match(machineId(testKey, 'oneil'), /^[0-9a-f]{12}4[0-9a-f]{3}[89ab][0-9a-f]{15}$/)
-  assert.match(
-    connectionUuid(testKey, 'oneil', 'eth0'),
-    /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/,
-  )
   assert.match(kubeadmToken(nodeKeys(testKey)).reveal(), /^[a-z0-9]{6}\.[a-z0-9]{16}$/)
   assert.match(k3sToken(nodeKeys(testKey), 'k3s-token').reveal(), /^[0-9a-f]{64}$/)
 })

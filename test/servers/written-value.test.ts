@@ -2,10 +2,10 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { UsageError } from '../../src/errors.ts'
+import { interfaceName } from '../../src/plain-value.ts'
 import {
   dnsmasqValue,
   exportsPath,
-  interfaceWord,
   mountUnitName,
   overlayPath,
   plainPath,
@@ -54,7 +54,7 @@ const refused: { name: string; write: () => string }[] = [
   })),
   ...['', 'eth*', 'eth0,wlan0', 'eth0 ', 'eth0\nport=53', '0123456789abcdef', '-eth0'].map((value) => ({
     name: `no interface: ${JSON.stringify(value)}`,
-    write: () => interfaceWord(value),
+    write: () => interfaceName(value),
   })),
   { name: 'a line that would go on in the next one', write: () => unitText('/srv/x\\') },
   { name: 'a blank that a unit would lose', write: () => unitText('/srv/x ') },

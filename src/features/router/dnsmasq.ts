@@ -5,7 +5,15 @@
  * Source: dnsmasq(8).
  */
 import { lanOf } from '../../cluster/head.ts'
-import { type Cidr, contains, formatIpv4, lastOf, networkOf, parseIpv4 } from '../../cluster/ipv4.ts'
+import {
+  type Cidr,
+  contains,
+  formatIpv4,
+  lastOf,
+  netmaskOf,
+  networkOf,
+  parseIpv4,
+} from '../../cluster/ipv4.ts'
 import type { Cluster, Node, NodeInterface } from '../../cluster/node.ts'
 import { UsageError } from '../../errors.ts'
 import { showValue } from '../../plain-value.ts'
@@ -84,7 +92,7 @@ export function formatRouterDnsmasq(router: Node, cluster: Cluster): string {
 type Setting = [key: string, ...values: (string | undefined)[]]
 
 function lentRange(subnet: Cidr, router: Node, { network, nodes }: Cluster): Setting {
-  const mask = formatIpv4(networkOf(0xffffffff, subnet.prefix).base)
+  const mask = netmaskOf(subnet.prefix)
   const dhcp = network?.dhcp
   if (dhcp !== undefined && dhcp !== 'proxy') return ['dhcp-range', dhcp.from, dhcp.to, mask, dhcp.lease]
   const inUse = [

@@ -4,7 +4,7 @@
  */
 
 import { boards } from '../../cluster/boards.ts'
-import { formatIpv4 } from '../../cluster/ipv4.ts'
+import { netmaskOf } from '../../cluster/ipv4.ts'
 import type { ServedCluster, ServedNode } from '../../netroot/served.ts'
 import type { Findings } from '../fault.ts'
 import { faultOfBootMenu } from './boot-menu.ts'
@@ -108,7 +108,7 @@ function judgeAddress(served: ServedCluster, node: ServedNode, offer: Offer, fin
       `Its reservation is missing or another's. ${again}`,
     )
   const mask = addressOption(offer, OPTION.subnetMask)
-  const expected = formatIpv4(2 ** 32 - 2 ** (32 - served.server.prefix))
+  const expected = netmaskOf(served.server.prefix)
   if (mask !== expected)
     findings.fault(
       'dhcp',

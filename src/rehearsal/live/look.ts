@@ -1,5 +1,6 @@
 /** One look at all that a server knows of its nodes. */
 import { readFile } from 'node:fs/promises'
+import { isMissing } from '../../errno.ts'
 import { UsageError } from '../../errors.ts'
 import type { ServedCluster, ServedNode } from '../../netroot/served.ts'
 import { runTool } from '../wire/tools.ts'
@@ -57,7 +58,7 @@ const JOURNAL_LINES = '20000'
 async function readLog(log: string | undefined): Promise<string> {
   const path = log ?? SERVER_LOG
   const text = await readFile(path, 'utf8').catch((cause: NodeJS.ErrnoException) => {
-    if (cause.code === 'ENOENT' && log === undefined) return undefined
+    if (isMissing(cause) && log === undefined) return undefined
     throw new UsageError(`dnsmasq's log ${path} can't be read (${cause.code})`, {
       hint: 'Run it on the server, as root; --log names a log that lies elsewhere.',
       cause,

@@ -4,14 +4,19 @@
  * `allow-hotplug` and not `auto`: boot must not wait for a cable.
  * Source: interfaces(5); resolvconf(8) for the `dns-` lines.
  */
-import { checkProfile, type NetworkProfile, netmask } from './profile.ts'
+import { netmaskOf } from '../../cluster/ipv4.ts'
+import { checkProfile, type NetworkProfile } from './profile.ts'
 
 export function formatInterfacesD(profile: NetworkProfile): string {
   const { name, address, dns, domain, wifi } = checkProfile(profile)
   const lines = [`allow-hotplug ${name}`]
   if (address === undefined) lines.push(`iface ${name} inet dhcp`)
   else {
-    lines.push(`iface ${name} inet static`, `  address ${address.ip}`, `  netmask ${netmask(address.prefix)}`)
+    lines.push(
+      `iface ${name} inet static`,
+      `  address ${address.ip}`,
+      `  netmask ${netmaskOf(address.prefix)}`,
+    )
     if (address.gateway !== undefined) lines.push(`  gateway ${address.gateway}`)
   }
   if (dns.length > 0) lines.push(`  dns-nameservers ${dns.join(' ')}`)

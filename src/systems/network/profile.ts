@@ -6,10 +6,10 @@
  * from this one value, and first boot installs the one whose daemon is there.
  * `address: 192.168.2.11/24` must mean the same in all of them.
  */
-import { createHash } from 'node:crypto'
 import { UsageError } from '../../errors.ts'
 import { interfaceName, oneWord, showValue } from '../../plain-value.ts'
 import type { Secret } from '../../secret.ts'
+import { uuidOf } from '../../uuid.ts'
 
 export interface NetworkProfile {
   /** Kernel name. */
@@ -90,19 +90,6 @@ function checkWifi({ ssid, psk, country }: WifiAccess): void {
   }
 }
 
-/** Stable identity of a connection: the same node and interface always get the same one. RFC 9562 version 8. */
-export function connectionUuid(node: string, name: string): string {
-  const hex = createHash('sha256').update(`piimage connection ${node} ${name}`).digest('hex')
-  const variant = '89ab'[Number.parseInt(hex.charAt(16), 16) % 4]
-  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-8${hex.slice(13, 16)}-${variant}${hex.slice(17, 20)}-${hex.slice(20, 32)}`
-}
-
-/** 24 → 255.255.255.0, without bit operators (they wrap). */
-export function netmask(prefix: number): string {
-  const bytes: number[] = []
-  for (let byte = 0; byte < 4; byte += 1) {
-    const bits = Math.min(8, Math.max(0, prefix - 8 * byte))
-    bytes.push(256 - 2 ** (8 - bits))
-  }
-  return bytes.join('.')
-}
+/** Stable identity of a connection: the same node and interface always get the same one. */
+export const connectionUuid = (node: string, name: string): string =>
+  uuidOf(`piimage connection ${node} ${name}`)
