@@ -11,7 +11,7 @@ export function quoteShell(value: string): string {
   return `'${value.replaceAll("'", "'\\''")}'`
 }
 
-/** The part of a variable's name that comes from a name with dashes: `k3s-agent` → `K3S_AGENT`. */
+/** The part of a variable's name that comes from a name with dashes: `address-pool` → `ADDRESS_POOL`. */
 export function envName(name: string): string {
   return name.toUpperCase().replaceAll(/[^A-Z0-9]/g, '_')
 }

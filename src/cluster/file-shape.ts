@@ -6,6 +6,7 @@
  * schema was reported and taken out, and the rest is still judged.
  */
 import type { Model } from './node.ts'
+import type { RootModeWord } from './root-modes.ts'
 
 export interface UserSettings {
   name?: string
@@ -96,7 +97,7 @@ export interface JoinSettings {
 export interface NetrootSettings {
   server?: string
   layout?: 'serial' | 'mac'
-  root?: 'auto' | 'reflink' | 'btrfs' | 'overlay' | 'copy' | 'shared'
+  root?: RootModeWord
 }
 
 export interface ClusterFile extends SharedSettings {

@@ -15,7 +15,7 @@ export function headOf(cluster: Cluster): { node: Node; ip: string } {
   const ip = fixedIpOf(node)
   if (node === undefined || ip === undefined)
     throw new UsageError(`${cluster.file}: the cluster has no head with a fixed address`, {
-      hint: 'Say join: { kind: swarm, head: NODE } and give that node an address.',
+      hint: 'Say join: { kind: …, head: NODE } and give that node an address.',
     })
   return { node, ip }
 }

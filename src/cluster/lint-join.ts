@@ -11,6 +11,10 @@ const kindOf = ({ file }: LintInput): string => file.join?.kind ?? 'none'
 const joinOf = (input: LintInput): JoinKind | undefined =>
   input.judge.options.features.find(({ name }) => name === kindOf(input))?.join
 
+/** The kinds of clusters that have managers besides the head. */
+const withManagers = ({ judge }: LintInput): string[] =>
+  judge.options.features.filter(({ join }) => join?.managers).map(({ name }) => name)
+
 export const oneHead: Rule = (input) => {
   const { file, drafts, judge } = input
   const names = drafts.map(({ name }) => name)
@@ -23,7 +27,7 @@ export const oneHead: Rule = (input) => {
     judge.mistake(
       role?.path ?? ['join', 'head'],
       `two heads: ${heads[0]?.name} and ${head.name}`,
-      'a cluster has one; further swarm managers are role: manager',
+      `a cluster has one; further ${withManagers(input).join(' or ')} managers are role: manager`,
     )
   }
   if (kindOf(input) !== 'none' && heads.length === 0 && !Object.hasOwn(file.join ?? {}, 'head'))
@@ -51,12 +55,11 @@ export const headAddress: Rule = (input) => {
 
 export const managersAllowed: Rule = (input) => {
   if (joinOf(input)?.managers) return
-  const kinds = input.judge.options.features.filter(({ join }) => join?.managers).map(({ name }) => name)
   for (const draft of input.drafts)
     if (draft.role === 'manager')
       input.judge.mistake(
         pick(draft, 'role')?.path ?? draft.path,
-        `${draft.name}: only a ${kinds.join(' or ')} has managers`,
+        `${draft.name}: only a ${withManagers(input).join(' or ')} has managers`,
         'leave the role out: join.head names the head',
       )
 }

@@ -6,6 +6,7 @@
 import type { Mistake } from '../errors.ts'
 import type { Secret } from '../secret.ts'
 import type { Model } from './boards.ts'
+import type { RootModeWord } from './root-modes.ts'
 
 export type { Model }
 export type Arch = 'armhf' | 'arm64'
@@ -90,11 +91,11 @@ export interface Node {
   /** 8 or 16 hex digits, lower case. */
   serial?: string
   role: 'head' | 'worker'
-  /** A further swarm manager; the head is one without saying so. */
+  /** A further manager; the head is one without saying so. */
   manager: boolean
   /** The node routes between these two interfaces and serves DHCP and DNS on `lan`. */
   router?: { uplink: string; lan: string }
-  /** Labels in the swarm or in Kubernetes. */
+  /** In the cluster that the nodes form. */
   labels: Record<string, string>
   /** Bytes of the volume file that holds a diskless node's containers. */
   storageBytes?: number
@@ -128,7 +129,7 @@ export interface Netroot {
   /** Node name; undefined: the machine piimage runs on. */
   server?: string
   layout: 'serial' | 'mac'
-  root: 'auto' | 'reflink' | 'btrfs' | 'overlay' | 'copy' | 'shared'
+  root: RootModeWord
 }
 
 export interface Cluster {

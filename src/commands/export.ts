@@ -83,7 +83,7 @@ export const exportCommand = defineCommand<ExportArgs>({
       .option('ssh-config', { type: 'string', nargs: 1, describe: 'kubeconfig: ssh configuration to use' })
       .example('$0 export known-hosts -o known_hosts', 'Host keys, before the first boot')
       .example('$0 export ssh-config -o ssh_config', 'Then: ssh -F ssh_config oneil')
-      .example('$0 export kubeconfig -o kubeconfig', 'From a head of kubeadm or k3s'),
+      .example('$0 export kubeconfig -o kubeconfig', 'From the head of a Kubernetes cluster'),
   async run(args, context) {
     const { world, output } = context
     const exporter = exporters[args.format]

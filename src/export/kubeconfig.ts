@@ -19,7 +19,7 @@ export interface ApiServer {
 }
 
 /**
- * @param text `admin.conf` of kubeadm or `k3s.yaml`
+ * @param text the administrator's, as the head keeps it
  * @param from where that was, for the message
  * @returns the text of a kubeconfig, ending in a newline; it holds an administrator's private key
  * @throws {FormatError} not a kubeconfig with one way in

@@ -31,9 +31,9 @@ export interface CertificateAuthority {
   certificate: string
   /** PEM, `EC PRIVATE KEY`. */
   privateKey: Secret
-  /** sha256 of the SubjectPublicKeyInfo, hex: what `kubeadm join` is given. */
+  /** sha256 of the SubjectPublicKeyInfo, hex. */
   publicKeyDigest: string
-  /** sha256 of the certificate's PEM file, hex: what a k3s token starts with. */
+  /** sha256 of the certificate's PEM file, hex. */
   certificateDigest: string
 }
 

@@ -12,7 +12,7 @@ export interface NodeStatus {
   firstBoot?: { step: string; state: string; time: string; detail: string }
   /** Version of the Docker daemon. */
   docker?: string
-  /** `active`, `pending` … of the swarm; `joined` or `running` of Kubernetes. */
+  /** What the feature that joins says: `active`, `pending`, `joined` … */
   join?: string
 }
 

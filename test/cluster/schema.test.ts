@@ -3,8 +3,11 @@ import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { boards } from '../../src/cluster/boards.ts'
+import { joinKinds } from '../../src/cluster/feature.ts'
 import type { ClusterFile, NodeSettings } from '../../src/cluster/file-shape.ts'
 import { formats } from '../../src/cluster/formats.ts'
+import { rootModeWords } from '../../src/cluster/root-modes.ts'
+import { features } from '../../src/features/index.ts'
 import { formatMistakes, parse } from './support.ts'
 
 interface Part {
@@ -103,6 +106,14 @@ test('schema and types name the same keys', () => {
 
 test('schema and table name the same models', () => {
   assert.deepEqual(schema.$defs?.model?.enum, Object.keys(boards))
+})
+
+test('schema and features name the same kinds of clusters', () => {
+  assert.deepEqual(schema.properties?.join?.properties?.kind?.enum, [...joinKinds(features), 'none'])
+})
+
+test('schema and table name the same root modes', () => {
+  assert.deepEqual(schema.properties?.netroot?.properties?.root?.enum, rootModeWords)
 })
 
 test('every format of the schema is checked, and every checked format is in the schema', () => {
