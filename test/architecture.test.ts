@@ -51,7 +51,7 @@ const arrows: Record<string, readonly string[]> = {
   root: ['disk'],
   secrets: ['io'],
   servers: ['cluster', 'io', 'netroot'],
-  systems: ['boot', 'cluster', 'customise', 'node'],
+  systems: ['boot', 'cluster', 'disk', 'node'],
   tree: ['disk', 'io', 'unpack'],
   unpack: ['disk', 'io'],
   work: [
@@ -69,6 +69,7 @@ const arrows: Record<string, readonly string[]> = {
     'flash',
     'io',
     'netroot',
+    'node',
     'rehearsal',
     'report',
     'secrets',

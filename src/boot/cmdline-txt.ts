@@ -16,6 +16,7 @@
  */
 import { FormatError, UsageError } from '../errors.ts'
 import { oneLine, showValue } from '../plain-value.ts'
+import { PAYLOAD } from './payload-paths.ts'
 
 /** Old boot loaders and kernels cut longer lines off (COMMAND_LINE_SIZE of 32-bit ARM). */
 const MAX_CMDLINE_BYTES = 1024
@@ -134,6 +135,26 @@ function withoutBootScript(tokens: readonly string[]): string[] {
 export function withInstanceId(tokens: readonly string[], id: string): string[] {
   return editCmdline(tokens, { set: { ds: `nocloud;i=${id}` } })
 }
+
+/** A shell as the first process of one boot; the boots after it have the tokens as they were. */
+export function withInitShell(tokens: readonly string[], bootMount: string): string[] {
+  const commands = [
+    'mount -t proc proc /proc',
+    'mount -t sysfs sys /sys',
+    `mount ${bootMount}`,
+    `source ${bootMount}/${PAYLOAD}/init`,
+  ]
+  return [
+    ...tokens.filter((token) => !token.startsWith('init=')),
+    'init=/bin/bash',
+    '-c',
+    `"${commands.join('; ')}"`,
+  ]
+}
+
+/** Whether these are tokens of `withInitShell`: then the image's own are in SAVED_CMDLINE. */
+export const isInitShell = (tokens: readonly string[]): boolean =>
+  tokens.some((token) => token.startsWith('"') && token.endsWith(`/${PAYLOAD}/init"`))
 
 /** Without whatever an earlier plan put in to start the first boot. */
 export function withoutTrigger(tokens: readonly string[]): string[] {

@@ -1,8 +1,12 @@
-/** Names on the boot partition that several files of this room agree on. */
+/** Names on the boot partition that several rooms agree on. */
 
-/** The folder of everything first boot runs; see ./payload.ts. */
+/** The folder of everything first boot runs; see ../systems/first-boot.ts. */
 export const PAYLOAD = 'piimage'
+/** Folder in it with the artifacts that are not secret. */
+export const ARTIFACTS = 'material'
 /** What each kind of image starts, from the partition's root. */
 export const INSTALL = `${PAYLOAD}/install.sh`
 /** Who this node is, for a later plan over the same partition. */
 export const NODE_RECORD = `${PAYLOAD}/node.json`
+/** The command line of the boots after the first, where a shell is the first process of that one. */
+export const SAVED_CMDLINE = 'cmdline.txt.piimage-orig'

@@ -9,9 +9,8 @@ import type { LockedImage } from '../catalog/locked-image.ts'
 import type { Node } from '../cluster/node.ts'
 import { applyBootPlan, bootFilesOfVolume } from '../customise/apply-boot-plan.ts'
 import { describeBootPlan } from '../customise/describe-boot-plan.ts'
-import { planNode, readReceipt } from '../customise/earlier-plan.ts'
-import type { BootPlan } from '../customise/plan-boot.ts'
-import type { Receipt } from '../customise/receipt.ts'
+import { type BootPlan, planBoot } from '../customise/plan-boot.ts'
+import { type Receipt, readReceipt } from '../customise/receipt.ts'
 import type { BlockReader } from '../disk/blocks.ts'
 import { Changes } from '../disk/changes.ts'
 import type { Drive } from '../drives/drive.ts'
@@ -20,7 +19,6 @@ import { UsageError } from '../errors.ts'
 import { patchCard } from '../flash/patch.ts'
 import { openDriveTarget, openImageTarget, type Target } from '../flash/target.ts'
 import { formatBytes } from '../units.ts'
-import { version } from '../version.ts'
 import { lockFileOrRefuse } from '../work/file-lock.ts'
 import { guardCard, leaveCard } from '../work/flash-card.ts'
 import { newestTime, openBootVolume } from '../work/node-image.ts'
@@ -164,23 +162,16 @@ async function planCard(
       hint: `Give ${node.name} that image in ${project.cluster.file}, or write the card anew: piimage flash --node ${node.name}`,
     })
   }
-  const plan = await planNode(
-    {
-      cluster: project.cluster,
-      node,
-      image,
-      boot,
-      overlays: project.overlays,
-      keys: await project.keys(),
-      extras: project.extras,
-    },
-    {
-      cluster: project.cluster.name,
-      node: node.name,
-      image: earlier?.image,
-      piimage: version(),
-    },
-  )
+  const plan = await planBoot({
+    cluster: project.cluster,
+    node,
+    image,
+    boot,
+    overlays: project.overlays,
+    keys: await project.keys(),
+    extras: project.extras,
+    written: earlier?.image,
+  })
   if (earlier === undefined)
     plan.warnings.push(`${name} has no receipt: it is taken for ${image.key} as published`)
   await applyBootPlan(plan, volume, await newestTime(volume))

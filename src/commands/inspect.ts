@@ -4,7 +4,7 @@
  */
 import { resolve } from 'node:path'
 import { bootFilesOfVolume } from '../customise/apply-boot-plan.ts'
-import { parseReceipt, RECEIPT_FILE, type Receipt } from '../customise/receipt.ts'
+import { RECEIPT_FILE, type Receipt, readEarlier, readReceipt } from '../customise/receipt.ts'
 import { type BlockReader, subReader } from '../disk/blocks.ts'
 import { FatVolume } from '../disk/fat/volume.ts'
 import type { Partition } from '../disk/mbr.ts'
@@ -13,7 +13,7 @@ import { readPartitions } from '../disk/partitions.ts'
 import { openCard } from '../drives/open-card.ts'
 import { FormatError, UsageError } from '../errors.ts'
 import { formatTable } from '../report/table.ts'
-import { detectOs } from '../systems/detect.ts'
+import { detectSystem } from '../systems/detect.ts'
 import { quoteLine } from '../terminal-text.ts'
 import { formatBytes } from '../units.ts'
 import { describePacked, lookIntoPacked, type PackedContent } from '../unpack/packed-file.ts'
@@ -102,14 +102,14 @@ async function look(card: BlockReader, name: string, os: string | undefined): Pr
     if (volume instanceof FatVolume && found.os === undefined) {
       const files = bootFilesOfVolume(volume)
       try {
-        const { family, release, evidence } = await detectOs(files, os)
+        const { system } = await readEarlier(files)
+        const { family, release, evidence } = (await detectSystem(files, os, system)).os
         found.os = { family, release, evidence }
       } catch (error) {
         if (!(error instanceof FormatError)) throw error
         found.unknown = error.message
       }
-      const receipt = await files.read(RECEIPT_FILE)
-      if (receipt !== undefined) found.receipt = parseReceipt(receipt)
+      found.receipt ??= await readReceipt(files)
     }
   }
   if (partitions.length === 0) throw new FormatError(`${name} has a partition table without partitions`)

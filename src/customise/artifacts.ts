@@ -18,9 +18,6 @@ export const artifactRows: readonly ArtifactRow[] = [
   ...new Set(features.flatMap(({ artifacts }) => artifacts ?? [])),
 ]
 
-/** Folder of the payload that holds those that are not secret. */
-export const ARTIFACTS = 'material'
-
 /**
  * @param keys undefined: the image is to be nobody's
  * @throws {UsageError} there is no such artifact, or it is made from the key

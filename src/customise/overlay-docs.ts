@@ -4,10 +4,11 @@
  */
 import { basename } from 'node:path'
 import { features } from '../features/index.ts'
+
+import { earlyOrder, networkOrder } from '../node/step-order.ts'
 import { artifactRows } from './artifacts.ts'
 import { editKinds } from './edit-kinds.ts'
 import type { Overlay, ParameterSchema } from './overlay.ts'
-import { earlyOrder, networkOrder } from './step-order.ts'
 import { valueRows } from './values.ts'
 
 /** @param overlays the shipped ones */

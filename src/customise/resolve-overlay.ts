@@ -2,24 +2,14 @@
  * One overlay as one node uses it: parameters checked and completed,
  * conditions decided, placeholders filled in. Reads the overlay's own files.
  */
-import type { TreeMap } from '../boot/cloud-init.ts'
 import { boards, modelsWith } from '../cluster/boards.ts'
 import type { OverlayUse } from '../cluster/node.ts'
 import { type Mistake, MistakesError, UsageError } from '../errors.ts'
-import type { Edit } from '../node/edits.ts'
+import type { ResolvedOverlay } from '../node/edits.ts'
 import { editKindOf } from './edit-kinds.ts'
 import { explain, type Overlay } from './overlay.ts'
 import { fillTree, type Lookup } from './placeholders.ts'
 import { type LookupUse, lookupIn, type Subject } from './values.ts'
-
-export interface ResolvedOverlay {
-  name: string
-  edits: Edit[]
-  /** Trees that are merged after those of every other overlay. */
-  lastTrees: TreeMap[]
-  /** `PIIMAGE_<OVERLAY>_<PARAM>` of an overlay that runs steps. */
-  environment: Record<string, string>
-}
 
 /**
  * @throws {UsageError} a parameter, a need or a value that does not fit this node

@@ -19,7 +19,7 @@ import {
 } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { NetrootError } from '../errors.ts'
-import type { RootEdit } from './root-edit.ts'
+import type { RootEdit } from '../systems/root/root-edit.ts'
 
 /** @throws {NetrootError} a path leads through something that is no folder */
 export function applyRootEdits(root: string, edits: readonly RootEdit[], modified: Date): void {

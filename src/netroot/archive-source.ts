@@ -5,11 +5,11 @@
 import { type BootFiles, bootFilesOf } from '../boot/boot-files.ts'
 import { FormatError } from '../errors.ts'
 import type { Task } from '../progress.ts'
+import type { RootFiles } from '../systems/root/root-facts.ts'
 import { ArchiveTree } from '../tree/archive-tree.ts'
 import { readArchive } from '../tree/extract-archive.ts'
 import { KiB } from '../units.ts'
 import type { ArchiveSource } from './generation.ts'
-import type { RootFiles } from './root-facts.ts'
 
 /** Texts on boot partitions, and the settings that are looked at, are smaller. */
 const LARGEST_TEXT = 64 * KiB

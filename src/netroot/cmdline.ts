@@ -1,6 +1,6 @@
 /**
- * The kernel command line of a diskless node: what its card would have, with
- * the root on NFS and nothing left of what a card does at its first boot.
+ * The kernel command line of a diskless node: the image's parameters and the
+ * node's, and the root on NFS.
  *
  * - `vers=3`: Debian's initramfs mounts with klibc's nfsmount, which knows
  *   nothing newer and no `proto=`. `nolock`: the root is this node's alone, and
@@ -36,51 +36,17 @@ export interface NetbootTarget {
   cloudInit: boolean
 }
 
-/** Tokens that a card has and a diskless node must not have; a key stands for all its values. */
-const ofTheCard = new Set([
-  'root',
-  'rootfstype',
-  'rootflags',
-  'rootdelay',
-  'rootwait',
-  'ro',
-  'rw',
-  'fsck.repair',
-  'fsck.mode',
-  'init',
-  'resize',
-  'quiet',
-  'splash',
-  'plymouth.ignore-serial-consoles',
-  'elevator',
-  'boot',
-  'ip',
-  'nfsroot',
-  'overlayroot',
-  'net.ifnames',
-  'network-config',
-  STATE_PARAMETER,
-])
-
-/** `reconfig-clusterctrl p3`: the first process has an argument, behind it. */
-const isArgument = (before: string | undefined): boolean =>
-  /^init=.*\/reconfig-clusterctrl$/.test(before ?? '')
-
-const isOfTheCard = (token: string): boolean =>
-  ofTheCard.has(token.split('=', 1)[0] ?? token) ||
-  token.startsWith('systemd.run') ||
-  token === 'systemd.unit=kernel-command-line.target'
+const keyOf = (token: string): string => token.split('=', 1)[0] ?? token
 
 /**
- * @param tokens of the card's cmdline.txt
+ * @param tokens the image's own and the node's
  * @returns the file's one line
  * @throws {FormatError} it is longer than the firmware hands on
  */
 export function netbootCmdline(tokens: readonly string[], target: NetbootTarget): string {
   const { name, ip, netmask, gateway = '', device, serverIp, rootFolder } = target
   const options = 'vers=3,tcp,hard,nolock,rsize=65536,wsize=65536'
-  return formatCmdline([
-    ...tokens.filter((token, index) => !isOfTheCard(token) && !isArgument(tokens[index - 1])),
+  const own = [
     'root=/dev/nfs',
     `nfsroot=${serverIp}:${rootFolder},${options}`,
     target.writable ? 'rw' : 'ro',
@@ -91,5 +57,8 @@ export function netbootCmdline(tokens: readonly string[], target: NetbootTarget)
     'net.ifnames=0',
     ...(target.stateFolder === undefined ? [] : [`${STATE_PARAMETER}=${serverIp}:${target.stateFolder}`]),
     ...(target.cloudInit ? ['network-config=disabled'] : []),
-  ])
+  ]
+  // How the root is found is not for an overlay to say.
+  const keys = new Set([...own.map(keyOf), 'ro', 'rw'])
+  return formatCmdline([...tokens.filter((token) => !keys.has(keyOf(token))), ...own])
 }

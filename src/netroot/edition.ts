@@ -5,10 +5,10 @@
  * and the same one is never made twice.
  */
 import { createHash } from 'node:crypto'
+import type { RootEdit } from '../systems/root/root-edit.ts'
 import { formatUuid } from '../uuid.ts'
 import type { BootTree } from './boot-tree.ts'
 import { editionFolder, generationFolder } from './paths.ts'
-import type { RootEdit } from './root-edit.ts'
 import type { Export, OverlayMount, RootMode } from './served.ts'
 
 /** `edition.json`. */

@@ -2,7 +2,7 @@
 import { existsSync, lstatSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { sha256 } from '../digest.ts'
-import type { RootEdit } from './root-edit.ts'
+import type { RootEdit } from '../systems/root/root-edit.ts'
 
 /** Path → digest of a file, target of a link, or `gone`. */
 export type OwnFiles = Record<string, string>

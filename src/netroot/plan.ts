@@ -7,18 +7,16 @@
 import { boards } from '../cluster/boards.ts'
 import { netmaskOf } from '../cluster/ipv4.ts'
 import type { Cluster, Node } from '../cluster/node.ts'
-import type { BootPlan } from '../customise/plan-boot.ts'
+import type { ServedPlan } from '../customise/plan-served.ts'
 import { UsageError } from '../errors.ts'
+import { firstBootEdits } from '../systems/root/first-boot.ts'
+import type { Identity } from '../systems/root/identity.ts'
+import type { RootEdit } from '../systems/root/root-edit.ts'
+import type { RootFacts } from '../systems/root/root-facts.ts'
 import { type BootTree, netbootConfig, planBootTree } from './boot-tree.ts'
-import { cardHabitEdits } from './card-habits.ts'
 import { netbootCmdline } from './cmdline.ts'
 import { digestOfEdits, type EditionRecord, editionRecord, exportOf } from './edition.ts'
-import { firstBootEdits } from './first-boot.ts'
-import { type Identity, identityEdits } from './identity.ts'
 import { generationFolder, tftpFolder, VOLUME_FILE, volumeFolder } from './paths.ts'
-import type { RootEdit } from './root-edit.ts'
-import type { RootFacts } from './root-facts.ts'
-import { networkEdits } from './root-network.ts'
 import type { RootMode, ServedCluster, ServedNode } from './served.ts'
 import { type TftpNames, tftpNames } from './tftp-names.ts'
 import { volumeEdits } from './volume.ts'
@@ -39,11 +37,7 @@ export interface ImageInput {
 export interface NodeInput {
   node: Node
   image: ImageInput
-  /** What its card would get. */
-  boot: BootPlan
-  /** Tokens of that card's cmdline.txt once it has started, and its config.txt. */
-  cmdline: readonly string[]
-  config: string
+  system: ServedPlan
   identity: Identity
 }
 
@@ -124,7 +118,7 @@ function checkStateFolder(path: string): void {
 }
 
 function planOne(input: NodeInput, request: NetrootRequest): { plan: NodePlan; generation: GenerationPlan } {
-  const { node, image, boot, identity } = input
+  const { node, image, system, identity } = input
   const { cluster, stateFolder, server, rootMode } = request
   const id = `${image.sha256.slice(0, 12)}-${LAYOUT}`
   const folder = generationFolder(stateFolder, id)
@@ -142,19 +136,17 @@ function planOne(input: NodeInput, request: NetrootRequest): { plan: NodePlan; g
     writable: rootMode !== 'shared',
     cloudInit: image.root.has.has('/etc/cloud'),
   }
-  const config = netbootConfig(input.config)
+  const config = netbootConfig(system.config)
   const volume = volumeOf(node, stateFolder)
   const edits = (place: Pick<EditionRecord, 'rootFolder' | 'stateFolder'>) => {
     const { rootFolder, stateFolder } = place
-    const texts = { cmdline: netbootCmdline(input.cmdline, { ...target, rootFolder, stateFolder }), config }
+    const texts = { cmdline: netbootCmdline(system.kernel, { ...target, rootFolder, stateFolder }), config }
     const root = [
-      ...identityEdits(identity, image.root),
-      ...cardHabitEdits(image.root),
-      ...networkEdits({ device, ip, prefix, dns, gateway, domain }, image.root),
+      ...system.image.family.served.root(image.root, identity, { device, ip, prefix, dns, gateway, domain }),
       ...(volume === undefined ? [] : volumeEdits(wire.serverIp, volume.folder)),
-      ...firstBootEdits(boot, texts),
+      ...firstBootEdits(system, texts),
     ]
-    return { boot: planBootTree(boot, texts, { isUsb: wire.slot !== undefined }), root }
+    return { boot: planBootTree(system, texts, { isUsb: wire.slot !== undefined }), root }
   }
   // The root's own path is part of the edits, and an edition's digest part of the path.
   const anywhere = edits({ rootFolder: '/' })
@@ -175,8 +167,8 @@ function planOne(input: NodeInput, request: NetrootRequest): { plan: NodePlan; g
       record,
       ...edits(record),
       volume,
-      secrets: [...boot.secrets, identity.hostKey.privateKey],
-      warnings: [...boot.warnings, ...(warning === undefined ? [] : [warning])],
+      secrets: [...system.secrets, identity.hostKey.privateKey],
+      warnings: [...system.warnings, ...(warning === undefined ? [] : [warning])],
     },
   }
 }

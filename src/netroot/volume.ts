@@ -13,8 +13,8 @@
  */
 import { dirname } from 'node:path'
 import { features } from '../features/index.ts'
+import { dropIn, folder, type RootEdit, unit, wanted } from '../systems/root/root-edit.ts'
 import { VOLUME_FILE } from './paths.ts'
-import { dropIn, folder, type RootEdit, unit, wanted } from './root-edit.ts'
 
 /** By name: a feature that comes in between makes no other edition of a node. */
 const stored = features.toSorted((a, b) => (a.name < b.name ? -1 : 1)).flatMap(({ storage }) => storage ?? [])

@@ -66,3 +66,13 @@ export type Edit =
 
 /** Names in `system:`. */
 export type SystemFactName = 'hostname' | 'user' | 'ssh' | 'network' | 'wifi' | 'locale' | 'host-keys'
+
+/** An overlay as one node uses it: parameters completed, conditions decided, placeholders filled in. */
+export interface ResolvedOverlay {
+  name: string
+  edits: Edit[]
+  /** Trees that are merged after those of every other overlay. */
+  lastTrees: TreeMap[]
+  /** `PIIMAGE_<OVERLAY>_<PARAM>` of an overlay that runs steps. */
+  environment: Record<string, string>
+}

@@ -1,31 +1,11 @@
-/**
- * ClusterCTRL and ClusterHAT images: Raspberry Pi OS whose first process, once,
- * is `reconfig-clusterctrl ROLE`.
- *
- * The role stands behind `init=` on the command line, so one CBRIDGE or CNAT
- * image becomes every node: `cnat`, `cbridge`, or `p1` … `p252`. That first
- * boot names the node after its role, rewrites config.txt and cmdline.txt, puts
- * the image's own resizing `init=` at the end of the line and restarts; our
- * `systemd.run=` waits on the line until after that, and names the node anew.
- * The role goes to the end of the line: the script of 2019 (below /sbin) takes
- * out everything from ` init=` on.
- *
- * The addresses of the internal network (172.19.181.0/24 on usb0 and br0) are
- * set by the image itself, from the role.
- *
- * Source: burtyb/clusterhat-image, `files/usr/sbin/reconfig-clusterctrl`.
- */
-
-import { type BootFiles, readText } from '../boot/boot-files.ts'
-import { NODE_RECORD } from '../boot/payload-paths.ts'
 import type { Node, NodeInterface } from '../cluster/node.ts'
-import type { BootDraft } from '../customise/boot-draft.ts'
 import type { DetectedOs } from '../node/system.ts'
 import type { OsFamily } from './family.ts'
-import { addInitScript } from './init-shell.ts'
 import { startByRelease } from './raspios.ts'
 import { concludeRelease, type Release, readSigns, releaseNamed, releases } from './raspios-release.ts'
-import { radioFacts, scriptFacts } from './scripted-facts.ts'
+import { debianRoot } from './root/debian.ts'
+import { scriptedSettings } from './scripted.ts'
+import { joinSettings } from './settings.ts'
 
 const isReconfig = (token: string): boolean => /^init=(?:\/usr)?\/sbin\/reconfig-clusterctrl$/.test(token)
 const isRole = (token: string | undefined): boolean =>
@@ -43,74 +23,83 @@ const describe = (release: Release, evidence: string[]): DetectedOs => ({
   trigger: release.trigger,
 })
 
-/** A card that has booted shows no role any more; an earlier plan noted what it was. */
-async function readRecord(boot: BootFiles): Promise<Release | undefined> {
-  const system = /"system": "clusterctrl-([a-z]+)"/.exec((await readText(boot, NODE_RECORD)) ?? '')?.[1]
-  return known.find(({ name }) => name === system)
-}
-
 export const clusterctrl: OsFamily = {
   name: 'clusterctrl',
   releases: known.map(({ name }) => name),
 
-  async recognise(boot) {
+  /** A card that has booted shows no role any more; an earlier plan noted what it was. */
+  async recognise(boot, noted) {
     const signs = await readSigns(boot)
     const at = signs.tokens.findIndex(isReconfig)
     if (at !== -1) {
       const { release, evidence } = concludeRelease({ ...signs, seed: false })
       return describe(release, [`cmdline.txt: ${signs.tokens.slice(at, at + 2).join(' ')}`, ...evidence])
     }
-    const noted = await readRecord(boot)
-    return noted === undefined ? undefined : describe(noted, [`${NODE_RECORD}: written by an earlier plan`])
+    const release = known.find(({ name }) => name === noted)
+    return release === undefined ? undefined : describe(release, ['an earlier plan for this card'])
   },
 
   async assume(_boot, release) {
     return describe(releaseNamed(release), ['given by hand'])
   },
 
-  async express(facts, draft, os, node) {
-    setRole(draft, node)
-    if (facts.hostKey !== undefined) draft.early.add('host-keys')
-    radioFacts(facts, draft)
+  async settle(state, { os, kernel }, medium) {
+    const { node, facts } = state
     const network = facts.network?.filter((port) => !isSetByRole(port))
-    scriptFacts({ ...facts, network }, draft, os, node)
+    const settings = scriptedSettings({ ...state, facts: { ...facts, network } }, os)
+    const role = roleOf(node)
+    if (medium === 'net' || role === undefined || kernel.some(isReconfig)) return settings
+    const warning = `the card has booted before: its ClusterCTRL role stays as it is, whatever ${node.name} should be (${role})`
+    return joinSettings(settings, { warnings: [warning] })
   },
 
-  async finish(draft, os) {
-    if (os.trigger === 'init') addInitScript(draft, os)
+  start(os, state) {
+    const start = startByRelease(os, state)
+    const role = roleOf(state.node)
+    return {
+      ...start,
+      card(kernel, identity) {
+        const started = start.card(withRole(kernel, role), identity)
+        return { ...started, kernel: withRoleLast(started.kernel) }
+      },
+    }
   },
 
-  start(draft, os, identity) {
-    startByRelease(draft, os, identity)
-    draft.cmdline = withRoleLast(draft.cmdline)
-  },
+  served: { ...debianRoot, kernel: (tokens) => debianRoot.kernel(withoutRole(tokens)) },
+}
+
+const roleOf = ({ clusterHat }: Node): string | undefined =>
+  clusterHat?.role === 'slot' ? `p${clusterHat.slot}` : clusterHat?.role
+
+/** The tokens before the switch, the switch with its role, and those behind it. */
+function splitAtRole(tokens: readonly string[]): { before: string[]; reconfig: string[]; after: string[] } {
+  const found = tokens.findIndex(isReconfig)
+  const at = found === -1 ? tokens.length : found
+  const length = isRole(tokens[at + 1]) ? 2 : 1
+  return {
+    before: tokens.slice(0, at),
+    reconfig: tokens.slice(at, at + length),
+    after: tokens.slice(at + length),
+  }
+}
+
+/** The script takes the parameter right behind init= back out, together with it. */
+function withRole(tokens: readonly string[], role: string | undefined): string[] {
+  const { before, reconfig, after } = splitAtRole(tokens)
+  const [init] = reconfig
+  return init === undefined || role === undefined ? [...tokens] : [...before, init, role, ...after]
 }
 
 /** What the first images' script does not know how to leave: it cuts the line off from `init=`. */
 function withRoleLast(tokens: readonly string[]): string[] {
-  const at = tokens.findIndex(isReconfig)
-  if (at === -1) return [...tokens]
-  const role = tokens.slice(at, isRole(tokens[at + 1]) ? at + 2 : at + 1)
-  return [...tokens.slice(0, at), ...tokens.slice(at + role.length), ...role]
+  const { before, reconfig, after } = splitAtRole(tokens)
+  return [...before, ...after, ...reconfig]
 }
 
-function isSetByRole({ name, address }: NodeInterface): boolean {
-  return (
-    (name === 'usb0' || name === 'br0') && (address === undefined || address.ip.startsWith('172.19.181.'))
-  )
+function withoutRole(tokens: readonly string[]): string[] {
+  const { before, after } = splitAtRole(tokens)
+  return [...before, ...after]
 }
 
-function setRole(draft: BootDraft, { name, clusterHat }: Node): void {
-  if (clusterHat === undefined) return
-  const role = clusterHat.role === 'slot' ? `p${clusterHat.slot}` : clusterHat.role
-  const at = draft.cmdline.findIndex(isReconfig)
-  if (at === -1) {
-    draft.warnings.push(
-      `the card has booted before: its ClusterCTRL role stays as it is, whatever ${name} should be (${role})`,
-    )
-    return
-  }
-  const rest = draft.cmdline.slice(at + 1)
-  // The script takes the parameter right behind init= back out, together with it.
-  draft.cmdline = [...draft.cmdline.slice(0, at + 1), role, ...(isRole(rest[0]) ? rest.slice(1) : rest)]
-}
+const isSetByRole = ({ name, address }: NodeInterface): boolean =>
+  (name === 'usb0' || name === 'br0') && (address === undefined || address.ip.startsWith('172.19.181.'))

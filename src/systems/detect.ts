@@ -12,17 +12,21 @@ import { hypriotos } from './hypriotos.ts'
 import { raspios } from './raspios.ts'
 
 /** Special ones first: a ClusterCTRL image is a Raspberry Pi OS, too. */
-const families: readonly OsFamily[] = [hypriotos, clusterctrl, raspios]
+export const shippedFamilies: readonly OsFamily[] = [hypriotos, clusterctrl, raspios]
 
-/** The family of a detected system. */
-export function familyOf(os: DetectedOs): OsFamily {
-  const family = families.find(({ name }) => name === os.family)
-  if (family === undefined) throw new Error(`no family ${os.family}`)
-  return family
+/** A family and a release of it, as an earlier plan wrote them down. */
+export interface NotedSystem {
+  family: string
+  release: string
+}
+
+export interface Detected {
+  family: OsFamily
+  os: DetectedOs
 }
 
 /** Names that `--os` takes. */
-export const listOsNames = (): string[] =>
+export const listOsNames = (families = shippedFamilies): string[] =>
   families.flatMap(({ name, releases }) => releases.map((release) => `${name}-${release}`))
 
 /**
@@ -30,11 +34,20 @@ export const listOsNames = (): string[] =>
  * @throws {UsageError} there is no such system
  * @throws {FormatError} no family knows this partition; says what lies on it
  */
-export async function detectOs(boot: BootFiles, override?: string): Promise<DetectedOs> {
-  if (override !== undefined) return assumeOs(boot, override)
+export async function detectSystem(
+  boot: BootFiles,
+  override?: string,
+  noted?: NotedSystem,
+  families = shippedFamilies,
+): Promise<Detected> {
+  const recognise = async (family: OsFamily): Promise<Detected | undefined> => {
+    const os = await family.recognise(boot, noted?.family === family.name ? noted.release : undefined)
+    return os === undefined ? undefined : { family, os }
+  }
+  if (override !== undefined) return assumeOs(boot, override, families, recognise)
   for (const family of families) {
-    const os = await family.recognise(boot)
-    if (os !== undefined) return os
+    const found = await recognise(family)
+    if (found !== undefined) return found
   }
   const names = (await boot.list('')).map(({ name }) => name).sort()
   // Firmware lies on all of them.
@@ -42,22 +55,27 @@ export async function detectOs(boot: BootFiles, override?: string): Promise<Dete
   const some = (telling.length > 0 ? telling : names).slice(0, 12)
   const shown = names.length === 0 ? 'nothing' : some.join(', ') + (names.length > some.length ? ', …' : '')
   throw new FormatError(`no known system lies on this boot partition: it holds ${shown}`, {
-    hint: `Say which it is with --os (or os: in the cluster file): ${listOsNames().join(', ')}.`,
+    hint: `Say which it is with --os (or os: in the cluster file): ${listOsNames(families).join(', ')}.`,
   })
 }
 
-async function assumeOs(boot: BootFiles, name: string): Promise<DetectedOs> {
+async function assumeOs(
+  boot: BootFiles,
+  name: string,
+  families: readonly OsFamily[],
+  recognise: (family: OsFamily) => Promise<Detected | undefined>,
+): Promise<Detected> {
   for (const family of families) {
     const release = family.releases.find((candidate) => `${family.name}-${candidate}` === name)
-    if (release !== undefined) return family.assume(boot, release)
+    if (release !== undefined) return { family, os: await family.assume(boot, release) }
     if (family.name !== name) continue
-    const found = await family.recognise(boot)
+    const found = await recognise(family)
     if (found !== undefined) return found
     throw new UsageError(`this boot partition does not show which release of ${name} it is`, {
       hint: `Say one of ${family.releases.map((candidate) => `${name}-${candidate}`).join(', ')}.`,
     })
   }
   throw new UsageError(`there is no system ${JSON.stringify(name)}`, {
-    hint: `Known are ${listOsNames().join(', ')}.`,
+    hint: `Known are ${listOsNames(families).join(', ')}.`,
   })
 }

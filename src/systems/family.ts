@@ -3,32 +3,62 @@
  * this folder. Nothing outside it asks "which OS is this?".
  *
  * A family recognises its images by what lies on the boot partition (never by
- * a file's name), says where that partition is mounted and how a first boot is
- * started there, and turns facts (host name, user, addresses) into whatever its
- * system reads. A new system is a new file here and a line in ./detect.ts.
+ * a file's name), turns a node's state into whatever its system reads, and says
+ * how a first boot is started. What it says of its images makes the difference
+ * between a card and a root on a server; ./render.ts does both for all of them.
+ * A new system is a new file here and a line in ./detect.ts.
  */
-
 import type { BootFiles } from '../boot/boot-files.ts'
-import type { Node } from '../cluster/node.ts'
-import type { BootDraft } from '../customise/boot-draft.ts'
-import type { SystemFacts } from '../node/edits.ts'
+import type { NodeState } from '../node/state.ts'
 import type { DetectedOs } from '../node/system.ts'
+import type { Identity } from './root/identity.ts'
+import type { RootNetwork } from './root/network.ts'
+import type { RootEdit } from './root/root-edit.ts'
+import type { RootFacts, RootLook } from './root/root-facts.ts'
+import type { Settings } from './settings.ts'
+import type { Start } from './start.ts'
+
+/** An image and its system. */
+export interface SystemImage {
+  family: OsFamily
+  os: DetectedOs
+  /** Its boot partition as it was shipped: what an earlier plan wrote is not in it. */
+  boot: BootFiles
+  /** Its kernel parameters. */
+  kernel: readonly string[]
+  /** YYYY-MM-DD: a day that has passed for sure, whatever the node's clock says; '' when none is known. */
+  pastDay: string
+}
+
+/** A card has a boot partition that the system mounts; a served root's comes over the network, as its address does. */
+export type Medium = 'card' | 'net'
 
 export interface OsFamily {
   name: string
   /** Names that `--os <family>-<release>` takes. */
   releases: readonly string[]
-  /** @returns what the image is, or undefined when it is none of this family */
-  recognise(boot: BootFiles): Promise<DetectedOs | undefined>
+  /**
+   * @param noted the release that an earlier plan wrote down
+   * @returns what the image is, or undefined when it is none of this family
+   */
+  recognise(boot: BootFiles, noted: string | undefined): Promise<DetectedOs | undefined>
   /** The same when a person has said which release it is. */
   assume(boot: BootFiles, release: string): Promise<DetectedOs>
-  /** Turn facts into edits; overlays' own edits come after, and over, these. */
-  express(facts: SystemFacts, draft: BootDraft, os: DetectedOs, node: Node): Promise<void>
-  /** Write the files of the system's own that hold all that was collected (user-data). */
-  finish(draft: BootDraft, os: DetectedOs, node: Node): Promise<void>
-  /**
-   * The last word: start the payload at the next boot.
-   * @param identity changes whenever anything else that is written changes
-   */
-  start(draft: BootDraft, os: DetectedOs, identity: string): void
+  /** The node's facts as this system reads them; overlays' own edits come after, and over, these. */
+  settle(state: NodeState, image: SystemImage, medium: Medium): Promise<Settings>
+  /** How its first boot is started. */
+  start(os: DetectedOs, state: NodeState): Start
+  served: ServedImage
+}
+
+/** What an image of the family brings along for a card, and a root on a server must not have. */
+export interface ServedImage {
+  /** Files of the boot partition for the running system: the firmware reads none of them, and TFTP asks nobody who they are. */
+  systemFiles: readonly string[]
+  /** Its kernel parameters without those about a card. */
+  kernel(tokens: readonly string[]): string[]
+  /** What must be known of its root. */
+  look: RootLook
+  /** What changes in its root. */
+  root(facts: RootFacts, identity: Identity, network: RootNetwork): RootEdit[]
 }

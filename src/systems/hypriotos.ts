@@ -21,20 +21,29 @@
  */
 
 import { type BootFiles, bytesOf, readText } from '../boot/boot-files.ts'
-import { formatYaml, mergeTrees, parseYamlMap, type TreeMap } from '../boot/cloud-init.ts'
-import type { Node, NodeInterface, User } from '../cluster/node.ts'
-import { type BootDraft, reveal } from '../customise/boot-draft.ts'
+import { formatYaml, parseYamlMap, type TreeMap } from '../boot/cloud-init.ts'
+import type { NodeInterface, User } from '../cluster/node.ts'
 import type { SystemFacts } from '../node/edits.ts'
+import type { NodeState } from '../node/state.ts'
 import type { DetectedOs } from '../node/system.ts'
-import { foreignUserData, writeNetworkConfig, writeUserData } from './cloud-facts.ts'
-import type { OsFamily } from './family.ts'
-import { addInitScript, withInitShell } from './init-shell.ts'
+import { cloudLogin, foreignUserData, networkConfig, userData } from './cloud-seed.ts'
+import type { OsFamily, SystemImage } from './family.ts'
 import { formatInterfacesD } from './network/interfaces-d.ts'
 import { networkConfigV1 } from './network/network-config.ts'
 import type { NetworkProfile } from './network/profile.ts'
 import { formatWpaSupplicant } from './network/wpa-supplicant.ts'
 import { profilesOf } from './profiles.ts'
-import { acceptsPasswords, radioFacts, scriptFacts, scriptLocale, scriptNetwork } from './scripted-facts.ts'
+import { debianRoot } from './root/debian.ts'
+import {
+  acceptsPasswords,
+  hostKeySettings,
+  radioSettings,
+  scriptedSettings,
+  scriptLocale,
+  scriptNetwork,
+} from './scripted.ts'
+import { joinSettings, type Settings } from './settings.ts'
+import { startByCloudInit, startByInitShell } from './start.ts'
 
 const CLOCK_FILE = 'fake-hwclock.data'
 
@@ -81,45 +90,48 @@ export const hypriotos: OsFamily = {
     return describe(generation, ['given by hand'])
   },
 
-  async express(facts, draft, os, node) {
-    if (facts.hostKey !== undefined) draft.early.add('host-keys')
-    radioFacts(facts, draft)
+  async settle(state, image, medium) {
+    const { node, facts } = state
+    const { os, boot } = image
     // The Wi-Fi chip shares its lines with the serial port on these kernels.
-    if (facts.wifi !== undefined) draft.config.push({ filter: 'all', key: 'enable_uart', value: '0' })
+    const serial: Partial<Settings> =
+      facts.wifi === undefined ? {} : { config: [{ filter: 'all', key: 'enable_uart', value: '0' }] }
     if (os.release === '1.0') {
-      scriptFacts(facts, draft, os, node)
-      await setDeviceInit(facts, draft)
-      return
+      return joinSettings(serial, scriptedSettings(state, os), await deviceInit(facts, boot))
     }
-    await seedFacts(facts, draft)
-    await setClock(draft)
-    scriptLocale(facts, draft)
     const { wired, radio } = splitNetwork(facts)
-    if (os.release === '1.12.1') await wiredByCloudInit(wired, draft, node)
-    else scriptNetwork({ network: wired }, draft, node)
-    for (const profile of radio) radioByIfupdown(profile, draft)
+    const isByCloudInit = os.release === '1.12.1' && medium === 'card'
+    return joinSettings(
+      serial,
+      hostKeySettings(facts),
+      radioSettings(facts),
+      await clock(image),
+      scriptLocale(facts),
+      isByCloudInit
+        ? await wiredByCloudInit(wired, boot, node.name)
+        : scriptNetwork({ network: wired }, node.name),
+      ...radio.map(radioByIfupdown),
+      userData(state, await seedFacts(state, boot), os),
+    )
   },
 
-  async finish(draft, os, node) {
-    if (os.release === '1.0') addInitScript(draft, os)
-    else writeUserData(draft, os, node)
-  },
+  start: (os, state) =>
+    os.trigger === 'cloud-init' ? startByCloudInit(state, {}, { byCmdline: false }) : startByInitShell(os),
 
-  start(draft, os, identity) {
-    // The seed is found by a link in the image; a ds= on the command line would hide it.
-    if (os.trigger === 'cloud-init')
-      draft.files.set('meta-data', bytesOf(formatYaml({ 'instance-id': identity })))
-    else draft.cmdline = withInitShell(draft, os)
+  served: {
+    ...debianRoot,
+    systemFiles: [...debianRoot.systemFiles, 'device-init.yaml', CLOCK_FILE],
   },
 }
 
-async function seedFacts(facts: SystemFacts, draft: BootDraft): Promise<void> {
+async function seedFacts({ facts, given }: NodeState, boot: BootFiles): Promise<TreeMap> {
   const { hostname, user, ssh } = facts
   const tree: TreeMap = { package_update: false, package_upgrade: false }
   if (hostname !== undefined) Object.assign(tree, { hostname, manage_etc_hosts: 'localhost' })
-  if (user !== undefined) tree.users = [seedUser(user, draft)]
-  else {
-    const { users, chpasswd } = await stockSeed(draft)
+  if (user !== undefined) tree.users = [seedUser(user)]
+  // A user-data that a person brings along has accounts of its own.
+  else if (given.userData?.users === undefined) {
+    const { users, chpasswd } = await stockSeed(boot)
     if (users !== undefined) tree.users = users
     if (chpasswd !== undefined) tree.chpasswd = chpasswd
   }
@@ -127,26 +139,23 @@ async function seedFacts(facts: SystemFacts, draft: BootDraft): Promise<void> {
     tree.ssh_pwauth = acceptsPasswords(facts)
     tree.runcmd = [['systemctl', 'enable', 'ssh']]
   }
-  draft.userData = mergeTrees(draft.userData, tree)
+  return tree
 }
 
 /** Of the image, or of an earlier plan that kept the image's users. */
-async function stockSeed(draft: BootDraft): Promise<TreeMap> {
-  const foreign = await foreignUserData(draft)
+async function stockSeed(boot: BootFiles): Promise<TreeMap> {
+  const foreign = await foreignUserData(boot)
   if (Object.keys(foreign).length > 0) return foreign
-  const text = await readText(draft.boot, 'user-data')
+  const text = await readText(boot, 'user-data')
   return text === undefined ? {} : parseYamlMap(text, 'user-data')
 }
 
 /** `docker` is a group of the image; `users:` gets none by itself. */
-const seedUser = (user: User, draft: BootDraft): TreeMap => ({
+const seedUser = (user: User): TreeMap => ({
   name: user.name,
   groups: 'users,adm,sudo,docker,video,input',
   shell: '/bin/bash',
-  lock_passwd: user.passwordHash === undefined,
-  ...(user.passwordHash === undefined ? {} : { passwd: reveal(draft, user.passwordHash) }),
-  sudo: user.sudoPassword ? 'ALL=(ALL:ALL) ALL' : 'ALL=(ALL:ALL) NOPASSWD:ALL',
-  ...(user.sshKeys.length === 0 ? {} : { ssh_authorized_keys: [...user.sshKeys] }),
+  ...cloudLogin(user),
 })
 
 interface RadioProfile extends NetworkProfile {
@@ -162,46 +171,42 @@ function splitNetwork(facts: SystemFacts): { wired: NodeInterface[]; radio: Radi
 }
 
 /** Since 1.12.1: ifupdown, by cloud-init. */
-async function wiredByCloudInit(wired: NodeInterface[], draft: BootDraft, node: Node): Promise<void> {
+function wiredByCloudInit(wired: NodeInterface[], boot: BootFiles, node: string): Promise<Partial<Settings>> {
   const stock = formatYaml(networkConfigV1([{ name: 'eth0', dns: [] }]))
   const tree = wired.length === 0 ? undefined : networkConfigV1(profilesOf({ network: wired }))
-  await writeNetworkConfig(draft, node, tree, stock)
+  return networkConfig(boot, node, tree, stock)
 }
 
 /** ifupdown has the radio on every version; network-config version 1 cannot say a Wi-Fi network. */
-function radioByIfupdown(profile: RadioProfile, draft: BootDraft): void {
-  const { name, wifi } = profile
-  if (wifi.psk !== undefined) reveal(draft, wifi.psk)
-  draft.secretFiles.set('network/wpa_supplicant.conf', formatWpaSupplicant(profile))
+function radioByIfupdown(profile: RadioProfile): Partial<Settings> {
+  const secret = 'network/wpa_supplicant.conf'
   const root = { owner: 'root', group: 'root' }
-  draft.rootFiles.push(
-    {
-      path: `/etc/network/interfaces.d/${name}`,
-      content: bytesOf(formatInterfacesD(profile)),
-      mode: '0644',
-      ...root,
-    },
-    {
-      path: '/etc/wpa_supplicant/wpa_supplicant.conf',
-      secret: 'network/wpa_supplicant.conf',
-      mode: '0600',
-      ...root,
-    },
-  )
+  return {
+    secretFiles: new Map([[secret, formatWpaSupplicant(profile)]]),
+    rootFiles: [
+      {
+        path: `/etc/network/interfaces.d/${profile.name}`,
+        content: bytesOf(formatInterfacesD(profile)),
+        mode: '0644',
+        ...root,
+      },
+      { path: '/etc/wpa_supplicant/wpa_supplicant.conf', secret, mode: '0600', ...root },
+    ],
+  }
 }
 
 /** Never back; and only where the image looks for it. */
-async function setClock({ boot, files, pastDay }: BootDraft): Promise<void> {
+async function clock({ boot, pastDay }: SystemImage): Promise<Partial<Settings>> {
   const stock = (await readText(boot, CLOCK_FILE))?.trim()
-  if (stock === undefined || pastDay === '') return
+  if (stock === undefined || pastDay === '') return {}
   const earliest = `${pastDay} 00:00:00`
-  files.set(CLOCK_FILE, bytesOf(`${stock > earliest ? stock : earliest}\n`))
+  return { seed: new Map([[CLOCK_FILE, bytesOf(`${stock > earliest ? stock : earliest}\n`)]]) }
 }
 
 /** The host name only: device-init sets it again at every boot. */
-async function setDeviceInit({ hostname }: SystemFacts, draft: BootDraft): Promise<void> {
-  if (hostname === undefined) return
-  const text = await readText(draft.boot, 'device-init.yaml')
+async function deviceInit({ hostname }: SystemFacts, boot: BootFiles): Promise<Partial<Settings>> {
+  if (hostname === undefined) return {}
+  const text = await readText(boot, 'device-init.yaml')
   const tree = text === undefined ? {} : parseYamlMap(text, 'device-init.yaml')
-  draft.files.set('device-init.yaml', bytesOf(formatYaml({ ...tree, hostname })))
+  return { seed: new Map([['device-init.yaml', bytesOf(formatYaml({ ...tree, hostname }))]]) }
 }

@@ -4,7 +4,6 @@
  */
 
 import { bytesOf } from '../boot/boot-files.ts'
-import { type BootDraft, reveal } from '../customise/boot-draft.ts'
 import type { SystemFacts } from '../node/edits.ts'
 import { formatDhcpcdConf } from './network/dhcpcd.ts'
 import { formatInterfacesD } from './network/interfaces-d.ts'
@@ -12,6 +11,7 @@ import { formatNetworkdUnit } from './network/networkd.ts'
 import { formatNmKeyfile } from './network/nm-keyfile.ts'
 import type { NetworkProfile } from './network/profile.ts'
 import { formatWpaSupplicant } from './network/wpa-supplicant.ts'
+import type { Settings } from './settings.ts'
 
 /** Wi-Fi belongs to the interface named wl…, which is added as wlan0 on DHCP when nobody spoke of one. */
 export function profilesOf({ network = [], wifi }: Pick<SystemFacts, 'network' | 'wifi'>): NetworkProfile[] {
@@ -29,28 +29,28 @@ export function profilesOf({ network = [], wifi }: Pick<SystemFacts, 'network' |
 }
 
 /**
- * Put a candidate for each network daemon into the payload; the early step
- * `network` installs those of the daemon that the image runs. Keys of Wi-Fi go
- * to the secrets.
+ * A candidate for each network daemon; the early step `network` installs those
+ * of the daemon that the image runs. Keys of Wi-Fi are among the secrets.
  */
-export function addNetworkCandidates(
-  draft: BootDraft,
+export function networkCandidates(
   profiles: readonly NetworkProfile[],
   node: string,
-): void {
+): Pick<Settings, 'payload' | 'secretFiles'> {
+  const payload = new Map<string, Uint8Array>()
+  const secretFiles = new Map<string, string>()
   for (const profile of profiles) {
     const { name, wifi } = profile
-    draft.payload.set(`network/${name}.network`, bytesOf(formatNetworkdUnit(profile)))
-    draft.payload.set(`network/${name}.interfaces`, bytesOf(formatInterfacesD(profile)))
+    payload.set(`network/${name}.network`, bytesOf(formatNetworkdUnit(profile)))
+    payload.set(`network/${name}.interfaces`, bytesOf(formatInterfacesD(profile)))
     const keyfile = formatNmKeyfile(profile, node)
     if (wifi === undefined) {
-      draft.payload.set(`network/${name}.nmconnection`, bytesOf(keyfile))
+      payload.set(`network/${name}.nmconnection`, bytesOf(keyfile))
       continue
     }
-    if (wifi.psk !== undefined) reveal(draft, wifi.psk)
-    draft.secretFiles.set(`network/${name}.nmconnection`, keyfile)
-    draft.secretFiles.set('network/wpa_supplicant.conf', formatWpaSupplicant({ ...profile, wifi }))
+    secretFiles.set(`network/${name}.nmconnection`, keyfile)
+    secretFiles.set('network/wpa_supplicant.conf', formatWpaSupplicant({ ...profile, wifi }))
   }
   const dhcpcd = formatDhcpcdConf(profiles)
-  if (dhcpcd !== '') draft.payload.set('network/dhcpcd.conf', bytesOf(dhcpcd))
+  if (dhcpcd !== '') payload.set('network/dhcpcd.conf', bytesOf(dhcpcd))
+  return { payload, secretFiles }
 }

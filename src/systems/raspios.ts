@@ -15,17 +15,10 @@
  * systemd-run-generator(8).
  */
 
-import { bytesOf } from '../boot/boot-files.ts'
-import { formatYaml } from '../boot/cloud-init.ts'
-import { withBootScript, withInstanceId } from '../boot/cmdline-txt.ts'
-import { INSTALL } from '../boot/payload-paths.ts'
-import type { Node } from '../cluster/node.ts'
-import type { BootDraft } from '../customise/boot-draft.ts'
-import type { SystemFacts } from '../node/edits.ts'
+import type { NodeState } from '../node/state.ts'
 import type { DetectedOs } from '../node/system.ts'
-import { cloudFacts, finishUserData, writeNetworkConfig } from './cloud-facts.ts'
-import type { OsFamily } from './family.ts'
-import { addInitScript, withInitShell } from './init-shell.ts'
+import { cloudFacts, networkConfig, replacedUserData, userData } from './cloud-seed.ts'
+import type { Medium, OsFamily, SystemImage } from './family.ts'
 import { networkConfigV2 } from './network/network-config.ts'
 import { profilesOf } from './profiles.ts'
 import {
@@ -36,7 +29,10 @@ import {
   releaseNamed,
   releases,
 } from './raspios-release.ts'
-import { radioFacts, scriptFacts } from './scripted-facts.ts'
+import { debianRoot } from './root/debian.ts'
+import { hostKeySettings, radioSettings, scriptedSettings, scriptNetwork } from './scripted.ts'
+import { joinSettings, type Settings } from './settings.ts'
+import { type Start, startByCloudInit, startByInitShell, startBySystemdRun } from './start.ts'
 
 function describe(release: Release, seed: boolean, evidence: string[]): DetectedOs {
   const cloudInit = seed && release.name === 'trixie'
@@ -66,35 +62,35 @@ export const raspios: OsFamily = {
     return describe(releaseNamed(release), seed, ['given by hand'])
   },
 
-  async express(facts, draft, os, node) {
-    if (facts.hostKey !== undefined) draft.early.add('host-keys')
-    radioFacts(facts, draft)
-    if (os.trigger === 'cloud-init') await expressByCloudInit(facts, draft, node)
-    else scriptFacts(facts, draft, os, node)
-  },
-
-  async finish(draft, os, node) {
-    if (os.trigger === 'init') addInitScript(draft, os)
-    if (os.trigger === 'cloud-init') await finishUserData(draft, os, node)
-  },
+  settle: (state, image, medium) =>
+    image.os.trigger === 'cloud-init'
+      ? settleByCloudInit(state, image, medium)
+      : Promise.resolve(scriptedSettings(state, image.os)),
 
   start: startByRelease,
+  served: debianRoot,
 }
 
 /** Start the payload the way the release can; for systems built on Raspberry Pi OS as well. */
-export function startByRelease(draft: BootDraft, os: DetectedOs, identity: string): void {
-  if (os.trigger === 'cloud-init') {
-    draft.files.set('meta-data', bytesOf(formatYaml({ 'instance-id': identity, dsmode: 'local' })))
-    // Without this cloud-init takes every boot for that of a new machine.
-    draft.cmdline = withInstanceId(draft.cmdline, identity)
-  } else if (os.trigger === 'systemd.run')
-    draft.cmdline = withBootScript(draft.cmdline, `${os.bootMount}/${INSTALL}`)
-  else draft.cmdline = withInitShell(draft, os)
+export function startByRelease(os: DetectedOs, state: NodeState): Start {
+  if (os.trigger === 'cloud-init') return startByCloudInit(state, { dsmode: 'local' }, { byCmdline: true })
+  return os.trigger === 'systemd.run' ? startBySystemdRun(os) : startByInitShell(os)
 }
 
-async function expressByCloudInit(facts: SystemFacts, draft: BootDraft, node: Node): Promise<void> {
-  cloudFacts(facts, draft, node)
+async function settleByCloudInit(
+  state: NodeState,
+  { os, boot }: SystemImage,
+  medium: Medium,
+): Promise<Settings> {
+  const { node, facts } = state
   const profiles = profilesOf(facts)
-  if (facts.wifi?.psk !== undefined) draft.secrets.add(facts.wifi.psk.reveal())
-  await writeNetworkConfig(draft, node, profiles.length === 0 ? undefined : networkConfigV2(profiles), '')
+  const network = profiles.length === 0 ? undefined : networkConfigV2(profiles)
+  return joinSettings(
+    hostKeySettings(facts),
+    radioSettings(facts),
+    // cloud-init keeps off the network of a root that came over it.
+    medium === 'net' ? scriptNetwork(facts, node.name) : await networkConfig(boot, node.name, network, ''),
+    userData(state, cloudFacts(state), os),
+    await replacedUserData(boot),
+  )
 }

@@ -4,8 +4,9 @@ import { basename, resolve } from 'node:path'
 import type { Argv } from 'yargs'
 import type { Context, GlobalArgs } from '../commands/command.ts'
 import { bootPath } from '../customise/edit-kinds.ts'
-import { type BootExtras, decodeText, type GivenText, readExtras } from '../customise/extras.ts'
+import { decodeText, type GivenText, readExtras } from '../customise/extras.ts'
 import { UsageError } from '../errors.ts'
+import type { GivenFiles } from '../node/state.ts'
 import { formatBytes, MiB } from '../units.ts'
 import { cacheOf } from './project.ts'
 
@@ -40,7 +41,7 @@ export const extraFlags = <T>(cli: Argv<T>) =>
 export async function readExtraArgs(
   args: GlobalArgs & ExtraArgs,
   context: Context,
-): Promise<BootExtras | undefined> {
+): Promise<GivenFiles | undefined> {
   const { userdata, metadata, bootconf, file = [] } = args
   if (userdata === undefined && metadata === undefined && bootconf === undefined && file.length === 0)
     return undefined

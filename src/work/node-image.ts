@@ -1,8 +1,7 @@
 /** A base image and a node → that node's image: the base with its changes laid over. */
 import type { Node } from '../cluster/node.ts'
 import { applyBootPlan, bootFilesOfVolume } from '../customise/apply-boot-plan.ts'
-import { planNode } from '../customise/earlier-plan.ts'
-import type { BootPlan } from '../customise/plan-boot.ts'
+import { type BootPlan, planBoot } from '../customise/plan-boot.ts'
 import type { BlockReader, Range } from '../disk/blocks.ts'
 import { mergeRanges } from '../disk/blocks.ts'
 import { type BlockEditor, Changes } from '../disk/changes.ts'
@@ -10,7 +9,6 @@ import { FatVolume } from '../disk/fat/volume.ts'
 import type { Partition } from '../disk/mbr.ts'
 import { readPartitions } from '../disk/partitions.ts'
 import { FormatError } from '../errors.ts'
-import { version } from '../version.ts'
 import type { BaseImage } from './base-image.ts'
 import type { Project } from './project.ts'
 
@@ -38,23 +36,16 @@ export async function planNodeChanges(project: Project, node: Node, base: BaseIm
   const changes = new Changes(base.reader)
   const { volume } = await openBootVolume(changes)
   const image = project.imageOf(node)
-  const plan = await planNode(
-    {
-      cluster: project.cluster,
-      node,
-      image,
-      boot: bootFilesOfVolume(volume),
-      overlays: project.overlays,
-      keys: project.release === true ? undefined : await project.keys(),
-      extras: project.extras,
-    },
-    {
-      cluster: project.cluster.name,
-      node: node.name,
-      image: { key: image.key, extractedSha256: base.sha256, extractedSize: base.length },
-      piimage: version(),
-    },
-  )
+  const plan = await planBoot({
+    cluster: project.cluster,
+    node,
+    image,
+    boot: bootFilesOfVolume(volume),
+    overlays: project.overlays,
+    keys: project.release === true ? undefined : await project.keys(),
+    extras: project.extras,
+    written: { key: image.key, extractedSha256: base.sha256, extractedSize: base.length },
+  })
   await applyBootPlan(plan, volume, await newestTime(volume))
   return { node, base, plan, changes }
 }

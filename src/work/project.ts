@@ -6,12 +6,12 @@ import type { Lock, LockedImage } from '../catalog/locked-image.ts'
 import { type ReadOptions, readCluster } from '../cluster/cluster-file.ts'
 import type { Cluster, Node } from '../cluster/node.ts'
 import type { Context, GlobalArgs } from '../commands/command.ts'
-import type { BootExtras } from '../customise/extras.ts'
 import { type Overlay, readOverlays } from '../customise/overlay.ts'
 import { UsageError } from '../errors.ts'
 import { features } from '../features/index.ts'
 import { type Cache, openCache } from '../fetch/cache.ts'
 import { chooseCacheFolder, chooseStateFolder } from '../fetch/cache-folder.ts'
+import type { GivenFiles } from '../node/state.ts'
 import { packageRoot } from '../package-root.ts'
 import { readClusterKey } from '../secrets/cluster-key.ts'
 import type { NodeKeys } from '../secrets/node-keys.ts'
@@ -30,7 +30,7 @@ export interface Project {
   /** Its cards are for everybody: nothing derived from a key is on them. */
   release?: true
   /** Files given on the command line. */
-  extras?: BootExtras
+  extras?: GivenFiles
 }
 
 /** The lock in force: `--lock`, else the one beside the cluster file, else the one shipped. */

@@ -12,7 +12,7 @@ import { FormatError } from '../../src/errors.ts'
 import { features } from '../../src/features/index.ts'
 import { packageRoot } from '../../src/package-root.ts'
 import { makeEd25519Key } from '../../src/secrets/ed25519-key.ts'
-import { detectOs } from '../../src/systems/detect.ts'
+import { detectSystem } from '../../src/systems/detect.ts'
 import { stock, stockBoot } from '../customise/stock.ts'
 import { DEMO_LAYOUT, runPiimage, type Said } from '../support/project.ts'
 import { tempFolder } from '../support/temp.ts'
@@ -65,7 +65,7 @@ export async function missingFor(cluster: Cluster, { boot, family }: Example): P
   const used = new Set(cluster.nodes.flatMap((node) => node.overlays.map((overlay) => overlay.name)))
   const missing = [...used].filter((name) => !overlays.has(name)).map((name) => `overlay ${name}`)
   try {
-    if (stock[boot] === undefined || (await detectOs(stockBoot(boot))).family !== family)
+    if (stock[boot] === undefined || (await detectSystem(stockBoot(boot))).family.name !== family)
       missing.push(`system ${family}`)
   } catch (error) {
     if (!(error instanceof FormatError)) throw error

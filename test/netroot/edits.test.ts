@@ -13,8 +13,8 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { NetrootError } from '../../src/errors.ts'
 import { applyRootEdits } from '../../src/netroot/apply-root-edits.ts'
-import { file, folder, link, type RootEdit, remove } from '../../src/netroot/root-edit.ts'
 import { scanTftpTree } from '../../src/netroot/scan-tftp.ts'
+import { file, folder, link, type RootEdit, remove } from '../../src/systems/root/root-edit.ts'
 import { tempFolder } from '../support/temp.ts'
 
 const when = new Date('2025-01-01T00:00:00Z')

@@ -1,7 +1,7 @@
 /** A node's edits as the upper folder of its overlay, in an archive. */
 import { lstatSync } from 'node:fs'
 import { join } from 'node:path'
-import type { RootEdit } from '../root-edit.ts'
+import type { RootEdit } from '../../systems/root/root-edit.ts'
 import { type CpioEntry, FILE, FOLDER, formatCpio, LINK, WHITEOUT } from './cpio.ts'
 
 /**

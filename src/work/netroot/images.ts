@@ -11,8 +11,9 @@ import { FormatError } from '../../errors.ts'
 import { lookThroughArchive } from '../../netroot/archive-source.ts'
 import type { GenerationSource } from '../../netroot/generation.ts'
 import type { ImageInput } from '../../netroot/plan.ts'
-import { readRootFacts, rootFilesOf } from '../../netroot/root-facts.ts'
 import type { Task } from '../../progress.ts'
+import { shippedFamilies } from '../../systems/detect.ts'
+import { type RootFacts, type RootFiles, readRootFacts, rootFilesOf } from '../../systems/root/root-facts.ts'
 import type { BaseImage, BaseImages } from '../base-image.ts'
 import { newestTime, openBootVolume } from '../node-image.ts'
 
@@ -67,7 +68,7 @@ async function openArchive(
   const { source, boot, root } = await lookThroughArchive(await fetch(image), task)
   const { sha256 } = image.download
   return {
-    input: { key: image.key, sha256, root: await readRootFacts(root) },
+    input: { key: image.key, sha256, root: await rootFacts(root) },
     boot,
     source,
     verified: async () => {},
@@ -79,7 +80,7 @@ async function openImage(bases: BaseImages, image: LockedImage): Promise<Netroot
   const { volume: boot } = await openBootVolume(base.reader)
   const root = await openRoot(base)
   return {
-    input: { key: base.key, sha256: base.sha256, root: await readRootFacts(rootFilesOf(root)) },
+    input: { key: base.key, sha256: base.sha256, root: await rootFacts(rootFilesOf(root)) },
     boot: bootFilesOfVolume(boot),
     source: { boot, root, modified: await newestTime(boot) },
     verified: (task) => base.verified(task),
@@ -97,3 +98,9 @@ async function openRoot({ key, reader }: BaseImage): Promise<Ext4Volume> {
     hint: 'Diskless nodes take their root from an image of Raspberry Pi OS or one laid out like it.',
   })
 }
+
+const rootFacts = (root: RootFiles): Promise<RootFacts> =>
+  readRootFacts(
+    root,
+    shippedFamilies.map(({ served }) => served.look),
+  )

@@ -6,11 +6,30 @@
  * Source: pi-gen, raspberrypi-sys-mods, rpi-swap; apt_preferences(5); fstab(5).
  */
 import { dropIn, file, masked, type RootEdit, unit, wanted } from './root-edit.ts'
-import { cardUnits, hasUnit, type RootFacts } from './root-facts.ts'
+import type { RootFacts, RootLook } from './root-facts.ts'
+import { hasUnit, unitPaths } from './units.ts'
 
-export function cardHabitEdits(facts: RootFacts): RootEdit[] {
+/** Units that make sense on a card only. */
+const cardUnits = [
+  'rpi-resize.service',
+  'systemd-growfs-root.service',
+  'systemd-growfs@.service',
+  'resize2fs_once.service',
+  'dphys-swapfile.service',
+  'rpi-resize-swap-file.service',
+  'regenerate_ssh_host_keys.service',
+  'sshd-keygen.service',
+]
+
+export const adjustLook: RootLook = {
+  paths: ['/etc/network/interfaces', '/etc/cloud', '/etc/rpi/swap.conf', ...cardUnits.flatMap(unitPaths)],
+  texts: ['/etc/fstab'],
+  links: [],
+}
+
+export function adjustRoot(facts: RootFacts): RootEdit[] {
   return [
-    file('/etc/fstab', withoutCard(facts.fstab)),
+    file('/etc/fstab', withoutCard(facts.text('/etc/fstab'))),
     ...cardUnits.filter((name) => hasUnit(facts, name)).map(masked),
     ...(facts.has.has('/etc/rpi/swap.conf') || hasUnit(facts, 'rpi-resize-swap-file.service')
       ? [file('/etc/rpi/swap.conf.d/90-piimage.conf', '[Main]\nMechanism=zram\n')]

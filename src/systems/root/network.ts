@@ -10,7 +10,7 @@
  * interfaces(5), resolved.conf(5).
  */
 import { file, type RootEdit } from './root-edit.ts'
-import type { RootFacts } from './root-facts.ts'
+import type { RootFacts, RootLook } from './root-facts.ts'
 
 export interface RootNetwork {
   device: string
@@ -21,20 +21,24 @@ export interface RootNetwork {
   domain?: string
 }
 
-export function networkEdits(
-  network: RootNetwork,
-  { has, resolvLink, dhcpcd: stock }: RootFacts,
-): RootEdit[] {
+export const networkLook: RootLook = {
+  paths: ['/etc/NetworkManager', '/etc/systemd/network', '/etc/dhcpcd.conf', '/etc/network/interfaces'],
+  texts: ['/etc/dhcpcd.conf'],
+  links: ['/etc/resolv.conf'],
+}
+
+export function networkEdits(network: RootNetwork, { has, text, target }: RootFacts): RootEdit[] {
   const { device, dns, domain } = network
   const edits: RootEdit[] = []
   if (has.has('/etc/NetworkManager'))
     edits.push(file('/etc/NetworkManager/conf.d/90-piimage-netroot.conf', networkManager(device)))
   if (has.has('/etc/systemd/network'))
     edits.push(file(`/etc/systemd/network/00-piimage-${device}.network`, networkd(network)))
-  if (has.has('/etc/dhcpcd.conf')) edits.push(file('/etc/dhcpcd.conf', dhcpcd(stock, device)))
+  if (has.has('/etc/dhcpcd.conf'))
+    edits.push(file('/etc/dhcpcd.conf', dhcpcd(text('/etc/dhcpcd.conf'), device)))
   if (has.has('/etc/network/interfaces'))
     edits.push(file(`/etc/network/interfaces.d/piimage-${device}`, `iface ${device} inet manual\n`))
-  const resolved = /systemd\/resolve\//.test(resolvLink)
+  const resolved = /systemd\/resolve\//.test(target('/etc/resolv.conf'))
   if (resolved && dns.length > 0)
     edits.push(file('/etc/systemd/resolved.conf.d/90-piimage.conf', resolvedConf(dns, domain)))
   if (!resolved) edits.push(file('/etc/resolv.conf', resolvConf(dns, domain)))

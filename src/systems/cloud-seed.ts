@@ -1,0 +1,113 @@
+/**
+ * Facts as cloud-config: user-data and network-config of Raspberry Pi OS
+ * Trixie and other systems with a current cloud-init.
+ *
+ * Traps this avoids: `users:` without the default user gives an account without
+ * groups (so `user:`); `manage_etc_hosts: true` rewrites /etc/hosts at each
+ * boot (so `localhost`); `enable_ssh` does not exist and is ignored (so
+ * runcmd); the private host key would stay readable (so it is not here at all).
+ *
+ * Source: cloud-init documentation, "Module reference".
+ */
+import { type BootFiles, bytesOf, readText } from '../boot/boot-files.ts'
+import { formatUserData, formatYaml, mergeTrees, parseUserData, type TreeMap } from '../boot/cloud-init.ts'
+import { INSTALL } from '../boot/payload-paths.ts'
+import type { User } from '../cluster/node.ts'
+import { FormatError } from '../errors.ts'
+import type { NodeState } from '../node/state.ts'
+import type { DetectedOs } from '../node/system.ts'
+import { acceptsPasswords } from './scripted.ts'
+import type { Settings } from './settings.ts'
+
+const writtenByUs = 'Written by piimage'
+
+/** A node's facts as cloud-config. */
+export function cloudFacts({ node, facts }: NodeState): TreeMap {
+  const { hostname, user, ssh, locale } = facts
+  const tree: TreeMap = { manage_resolv_conf: false }
+  if (hostname !== undefined) {
+    tree.hostname = hostname
+    const domain = node.interfaces[0]?.domain
+    if (domain !== undefined) tree.fqdn = `${hostname}.${domain}`
+    tree.manage_etc_hosts = 'localhost'
+  }
+  if (user !== undefined) tree.user = cloudUser(user)
+  if (locale?.timezone !== undefined) tree.timezone = locale.timezone
+  if (locale?.locale !== undefined) tree.locale = locale.locale
+  if (locale?.keymap !== undefined) tree.keyboard = { layout: locale.keymap, model: 'pc105' }
+  if (ssh !== undefined) {
+    tree.ssh_pwauth = acceptsPasswords(facts)
+    tree.runcmd = [['systemctl', 'enable', '--now', 'ssh']]
+  }
+  return tree
+}
+
+const cloudUser = (user: User): TreeMap => ({
+  name: user.name,
+  shell: '/bin/bash',
+  ...cloudLogin(user),
+})
+
+/** What is said of an account in `user:` and in `users:` alike. */
+export function cloudLogin({ passwordHash, sudoPassword, sshKeys }: User): TreeMap {
+  const tree: TreeMap = { lock_passwd: passwordHash === undefined }
+  if (passwordHash !== undefined) tree.passwd = passwordHash.reveal()
+  // Without this key the image's default user passes on its own rule, which asks for no password.
+  tree.sudo = sudoPassword ? 'ALL=(ALL:ALL) ALL' : 'ALL=(ALL:ALL) NOPASSWD:ALL'
+  if (sshKeys.length > 0) tree.ssh_authorized_keys = [...sshKeys]
+  return tree
+}
+
+/**
+ * user-data: the facts, what overlays say over them, what a person brought
+ * along beneath; and as the last of runcmd what starts the payload.
+ */
+export function userData(state: NodeState, facts: TreeMap, os: DetectedOs): Partial<Settings> {
+  const { node, cloudConfig, given } = state
+  const merged = cloudConfig.reduce((tree, fragment) => mergeTrees(tree, fragment), facts)
+  const runcmd = Array.isArray(merged.runcmd) ? merged.runcmd : []
+  const ours = { ...merged, runcmd: [...runcmd, ['sh', `${os.bootMount}/${INSTALL}`]] }
+  const tree = given.userData === undefined ? ours : mergeTrees(given.userData, ours)
+  return {
+    seed: new Map([['user-data', bytesOf(formatUserData(tree, `${writtenByUs} for node ${node.name}`))]]),
+  }
+}
+
+/**
+ * network-config. Without settings one that an earlier plan wrote must not
+ * stay: it would give this node the other one's address.
+ *
+ * @param stock what the image says by itself, as YAML or a comment
+ */
+export async function networkConfig(
+  boot: BootFiles,
+  node: string,
+  tree: TreeMap | undefined,
+  stock: string,
+): Promise<Partial<Settings>> {
+  const earlier = await readText(boot, 'network-config')
+  if (tree === undefined && !earlier?.includes(writtenByUs)) return {}
+  const text = tree === undefined ? stock : formatYaml(tree)
+  const comment =
+    tree === undefined ? `${writtenByUs}: as the image does by itself` : `${writtenByUs} for node ${node}`
+  return { seed: new Map([['network-config', bytesOf(`# ${comment}\n${text}`)]]) }
+}
+
+/** What the image itself says in its user-data is lost; say so. */
+export async function replacedUserData(boot: BootFiles): Promise<Partial<Settings>> {
+  const lost = Object.keys(await foreignUserData(boot))
+  if (lost.length === 0) return {}
+  return { warnings: [`the image's own user-data is replaced (${lost.join(', ')})`] }
+}
+
+/** Settings in the partition's user-data that are not from an earlier plan. */
+export async function foreignUserData(boot: BootFiles): Promise<TreeMap> {
+  const text = await readText(boot, 'user-data')
+  if (text === undefined || text.trim() === '' || text.includes(writtenByUs)) return {}
+  try {
+    return parseUserData(text, 'user-data')
+  } catch (error) {
+    if (!(error instanceof FormatError)) throw error
+    return { 'something that is no cloud-config': true }
+  }
+}
