@@ -30,6 +30,8 @@ export type ReadOptions = Pick<ParseOptions, 'features' | 'imageKeys' | 'archOf'
   home?: string
   /** In place of reading the files it names from the disk. */
   readLocal?: ParseOptions['readLocal']
+  /** What a relative path starts from; the process' own folder unless given. */
+  cwd?: string
 }
 
 export interface ParsedCluster {
@@ -48,8 +50,18 @@ export interface ParsedCluster {
  * @throws {UsageError} the file is missing, unreadable or no UTF-8 text
  */
 export async function readCluster(path: string, options: ReadOptions): Promise<Cluster> {
-  const text = decode(await readFile(path).catch((error) => refuse(path, error)), path)
-  const folder = dirname(resolve(path))
+  const file = resolve(options.cwd ?? '', path)
+  const text = decode(await readFile(file).catch((error) => refuse(path, error)), path)
+  return readClusterText(text, path, options)
+}
+
+/** The same of a text that may not be in its file yet. @throws {MistakesError} every mistake in it */
+export async function readClusterText(
+  text: string,
+  path: string,
+  { cwd = '', ...options }: ReadOptions,
+): Promise<Cluster> {
+  const folder = dirname(resolve(cwd, path))
   const parsed = await parseCluster(text, path, {
     ...options,
     folder,

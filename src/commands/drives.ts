@@ -1,9 +1,8 @@
 /** `piimage drives`: what is plugged in, and what piimage would say to each. */
 
-import { judgeDrive } from '../drives/guard.ts'
-import { listDrives } from '../drives/list.ts'
 import { formatTable } from '../report/table.ts'
-import { cacheFolder } from '../work/project.ts'
+import { drives } from '../work/drives.ts'
+import { callerOf } from './caller.ts'
 import { defineCommand } from './command.ts'
 import { describeDrive } from './describe-drive.ts'
 import { type DriveArgs, driveFlags } from './drive-flags.ts'
@@ -21,11 +20,10 @@ export const drivesCommand = defineCommand<DrivesArgs>({
       default: false,
       describe: 'Also drives that would be refused',
     }),
-  async run(args, { output, world }) {
-    const { serial, unmount } = args
-    const options = { serial, unmount, cachePath: cacheFolder(args, world) }
-    const drives = await listDrives(world.platform, { contents: true })
-    const judged = drives.map((drive) => ({ drive, refusal: judgeDrive(drive, 0, options) }))
+  async run(args, context) {
+    const { output } = context
+    const { cache, serial, unmount } = args
+    const judged = await drives({ cache, serial, unmount }, callerOf(args, context))
     const shown = args.all || output.json ? judged : judged.filter(({ refusal }) => refusal === undefined)
     for (const { drive, refusal } of shown)
       output.event('drive', { ...drive, refused: refusal?.message ?? null })

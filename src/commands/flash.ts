@@ -1,36 +1,30 @@
-/**
- * `piimage flash`: write each node's image to its card and read it back, all
- * cards at once. Turns words into pairs of node and drive, shows them, asks,
- * and hands each node's image to src/flash. Knows no format and opens no drive.
- */
-import { existsSync } from 'node:fs'
-import { resolve } from 'node:path'
+/** `piimage flash`: words → pairs of node and drive; what became of each card → text. */
 import type { Argv } from 'yargs'
-import { UsageError } from '../errors.ts'
+import { InterruptedError, PiimageError, UsageError } from '../errors.ts'
 import { formatTable } from '../report/table.ts'
-import { openBases } from '../work/base-image.ts'
-import { requireNamed } from '../work/card-content.ts'
-import {
-  type CardArgs,
-  type CardTarget,
-  type FlashJob,
-  flashCard,
-  guardCard,
-  type Outcome,
-  summarise,
-} from '../work/flash-card.ts'
-import { isOneOff, type OneOffArgs, oneOffFlags, openAnyProject } from '../work/one-off.ts'
-import { findNode, openProject, type Project } from '../work/project.ts'
+import { formatBytes } from '../units.ts'
+import { flashBatch } from '../work/batch.ts'
+import type { CardEvent } from '../work/events.ts'
+import { flash } from '../work/flash.ts'
+import type { CardOptions } from '../work/flash-card.ts'
+import { callerOf, common, type Tellers } from './caller.ts'
 import { type Context, defineCommand, type GlobalArgs } from './command.ts'
 import { describeDrive } from './describe-drive.ts'
-import { driveFlags } from './drive-flags.ts'
-import { type Pair, pairNodesWithDrives } from './pairs.ts'
+import { type DriveArgs, driveFlags } from './drive-flags.ts'
+import { isOneOff, nodesRequest, type OneOffArgs, oneOffFlags } from './one-off-flags.ts'
+import { pairNodesWithDrives } from './pairs.ts'
 
-interface FlashArgs extends CardArgs, OneOffArgs {
+interface FlashArgs extends OneOffArgs, DriveArgs {
   drive: string[]
   node?: string[]
   all: boolean
   again: boolean
+  erase?: string[]
+  verify: boolean
+  changedOnly: boolean
+  full: boolean
+  probe: boolean
+  retries: number
 }
 
 export const flashCommand = defineCommand<FlashArgs>({
@@ -102,67 +96,138 @@ export const flashCommand = defineCommand<FlashArgs>({
   },
   async run(args, context) {
     checkArgs(args)
-    return args.all ? flashBatch(args, context) : flashPairs(args, context)
+    return args.all ? flashAll(args, context) : flashPairs(args, context)
   },
 })
 
+const cardOptions = (args: GlobalArgs & FlashArgs): CardOptions => {
+  const { serial, unmount, erase, verify, changedOnly, full, probe, retries } = args
+  return { serial, unmount, unseen: args.yes, erase, verify, changedOnly, full, probe, retries }
+}
+
 /** The nodes and drives that were named, all at once. */
 async function flashPairs(args: GlobalArgs & FlashArgs, context: Context): Promise<object> {
-  const { world } = context
-  if (args.node !== undefined) pairNodesWithDrives(args.node, args.drive)
-  else if (args.drive.length > 1)
+  const { output } = context
+  if (args.node === undefined && args.drive.length > 1)
     throw new UsageError(`a node without a cluster file goes on one drive, not ${args.drive.length}`, {
       hint: 'Describe several in a cluster file: piimage init',
     })
-  const project = await openAnyProject(args, context)
-  const pairs = pairNodesWithDrives(args.node ?? project.cluster.nodes.map(({ name }) => name), args.drive)
-  await project.keys()
-  const targets: CardTarget[] = []
-  for (const pair of pairs) targets.push(await findTarget(pair, project, args, context))
-  refuseSameDrive(targets)
-  describeTargets(targets, context)
-  if (args.yes)
-    for (const { found } of targets) if (found !== undefined) await requireNamed(found, args.erase ?? [])
-  const isErasing = ({ found, drive }: CardTarget) =>
-    found !== undefined || existsSync(resolve(world.cwd, drive))
-  if (targets.some(isErasing) && !args.yes) {
-    if (!(await world.confirm('Everything on them is erased. Go on?'))) {
-      throw new UsageError('not confirmed, nothing was written', { hint: '--yes answers for you' })
-    }
-  }
-  const bases = await openBases(args, context)
-  try {
-    const outcomes = await flashAll(targets, { project, bases, args, context, cards: targets.length })
-    return summarise(outcomes, context)
-  } finally {
-    await bases.close()
-  }
+  const pairs = args.node === undefined ? undefined : pairNodesWithDrives(args.node, args.drive)
+  const request = await nodesRequest(args, context.world)
+  const targets = pairs ?? pairNodesWithDrives([request.oneOff?.hostname ?? ''], args.drive)
+  const rows: string[][] = []
+  const cards = new Cards(args, context, targets.length > 1)
+  return cards.tell(
+    flash(
+      { ...request, ...cardOptions(args), targets },
+      callerOf(args, context, {
+        ...cards.tellers,
+        target(event) {
+          cards.tellers.target?.(event)
+          const { node, image, drive, found } = event
+          rows.push([node, image, drive, found === undefined ? 'image file' : describeDrive(found)])
+          if (rows.length === targets.length)
+            output.noteText(formatTable(['NODE', 'IMAGE', 'DRIVE', ''], rows))
+        },
+      }),
+    ),
+  )
 }
 
 /** Every node, as cards are put in. */
-async function flashBatch(args: GlobalArgs & FlashArgs, context: Context): Promise<object> {
-  const { runBatch } = await import('../work/batch.ts')
-  const project = await openProject(args, context)
-  await project.keys()
-  const nodes =
-    args.node?.map((name) => findNode(project.cluster, name)) ??
-    project.cluster.nodes.filter(({ boot }) => boot === 'card')
-  const bases = await openBases(args, context)
-  try {
-    const cards = args.drive.length || MOST_READERS
-    const { drive: drives, again } = args
-    return await runBatch({ nodes, drives, again }, { project, bases, args, context, cards })
-  } finally {
-    await bases.close()
+async function flashAll(args: GlobalArgs & FlashArgs, context: Context): Promise<object> {
+  const { world, output } = context
+  const attended = world.stderr.isTTY === true
+  if (!attended && (args.drive.length === 0 || !args.yes))
+    throw new UsageError('--all without a terminal needs the readers by name, and --yes', {
+      hint: 'For example: piimage flash --all --yes /dev/sda /dev/sdb',
+    })
+  const { drive: drives, again, node: nodes } = args
+  const cards = new Cards(args, context, drives.length !== 1)
+  return cards.tell(
+    flashBatch(
+      { ...common(args), ...cardOptions(args), nodes, drives, again, attended },
+      callerOf(args, context, {
+        ...cards.tellers,
+        target(event) {
+          cards.tellers.target?.(event)
+          output.note(`${event.drive}: becomes ${event.node}`)
+        },
+        batch({ nodes, done }) {
+          if (done > 0) output.note(`${done} of ${nodes} nodes have their card already (--again starts over)`)
+        },
+        waiting: ({ node, left, nodes }) =>
+          output.note(`Put in a card for ${node} (${left} of ${nodes} to go)`),
+        refused: ({ drive, reason, hint }) =>
+          output.note(`${drive}: ${reason}${hint === undefined ? '' : ` (${hint})`}`),
+        done: ({ node, drive }) => output.note(`${drive}: take out the card and write "${node}" on it`),
+      }),
+    ),
+  )
+}
+
+/** What became of the cards, one by one, and in a table when there was more than one. */
+class Cards {
+  readonly #args: FlashArgs
+  readonly #output: Context['output']
+  readonly #drives = new Map<string, string>()
+  readonly #results = new Map<string, string>()
+  readonly #isOneOfMany: boolean
+
+  constructor(args: FlashArgs, { output }: Context, isOneOfMany: boolean) {
+    this.#args = args
+    this.#output = output
+    this.#isOneOfMany = isOneOfMany
+  }
+
+  readonly tellers: Tellers = {
+    target: ({ node, drive }) => this.#drives.set(node, drive),
+    flashed: (event) => {
+      const { node, bytesWritten, seconds } = event
+      this.#results.set(node, `done: ${formatBytes(bytesWritten)} in ${seconds.total.toFixed(0)} s`)
+      this.#output.note(`${node}: ${this.#describe(this.#drives.get(node) ?? event.drive, event)}`)
+    },
+    failed: ({ node, error }) => {
+      this.#results.set(node, `failed: ${error.message}`)
+      if (this.#isOneOfMany) this.#output.note(`${node}: failed: ${error.message}`)
+    },
+  }
+
+  async tell<T>(work: Promise<T>): Promise<T> {
+    try {
+      const result = await work
+      this.#printTable()
+      return result
+    } catch (error) {
+      if (error instanceof PiimageError && !(error instanceof InterruptedError)) this.#printTable()
+      throw error
+    }
+  }
+
+  #printTable(): void {
+    if (this.#results.size < 2) return
+    const rows = [...this.#drives].flatMap(([node, drive]) => {
+      const result = this.#results.get(node)
+      return result === undefined ? [] : [[node, drive, result]]
+    })
+    this.#output.noteText(formatTable(['NODE', 'DRIVE', 'RESULT'], rows))
+  }
+
+  #describe(drive: string, report: Extract<CardEvent, { event: 'flashed' }>): string {
+    const { changedOnly, verify, probe } = this.#args
+    const { bytesWritten, bytesCompared, bytesFoundZero } = report
+    if (changedOnly && bytesWritten === 0)
+      return `${drive} holds it already: ${formatBytes(bytesCompared)} compared, nothing written`
+    const checked = verify ? 'read back and equal' : 'not read back (--no-verify)'
+    const found = bytesFoundZero === 0 ? '' : ` (${formatBytes(bytesFoundZero)} of zeroes were there already)`
+    const probed = probe ? 'it holds what it announces, ' : ''
+    return `${formatBytes(bytesWritten)} written to ${drive}${found}, ${probed}${checked}`
   }
 }
 
-/** Readers that memory is kept for, where none are named. */
-const MOST_READERS = 8
-
 /** @throws {UsageError} flags that contradict each other */
 function checkArgs(args: FlashArgs): void {
-  const { retries, changedOnly, probe, all, node = [], drive } = args
+  const { all, node = [] } = args
   if (!all && node.length === 0 && !isOneOff(args))
     throw new UsageError('which node?', {
       hint: 'Name one of the cluster file: --node NAME; or --all, card after card; or make one without a file: --image IMAGE --hostname NAME',
@@ -176,68 +241,4 @@ function checkArgs(args: FlashArgs): void {
     throw new UsageError(`--all gives cards to nodes as they are put in, and ${paired} names both`, {
       hint: 'Leave --all out, or name the node alone.',
     })
-  if (!Number.isSafeInteger(retries) || retries < 0)
-    throw new UsageError(`--retries ${retries} is no number of times`, { hint: 'For example --retries 2' })
-  const file = [...node.map((word) => word.replace(/^[^=]*=/, '')), ...drive].find(isImagePath)
-  if (all && file !== undefined)
-    throw new UsageError(`--all is for cards; ${file} is a file`, { hint: 'piimage bake --all makes files.' })
-  if (changedOnly && file !== undefined)
-    throw new UsageError(`--changed-only is for cards; ${file} is a file, which is always made anew`, {
-      hint: 'Leave --changed-only out, or name a drive.',
-    })
-  if (probe && changedOnly)
-    throw new UsageError('--probe writes all over the card, and --changed-only keeps what is there', {
-      hint: 'Leave one of them out.',
-    })
-  if (probe && file !== undefined)
-    throw new UsageError(`--probe is for cards; ${file} is a file, which is as large as it says`, {
-      hint: 'Leave --probe out, or name a drive.',
-    })
-}
-
-const isImagePath = (path: string): boolean => path.endsWith('.img')
-
-/** Refuse what must not be written to before anything is fetched or asked. */
-async function findTarget(
-  { node: name, drive }: Pair,
-  project: Project,
-  args: GlobalArgs & FlashArgs,
-  context: Context,
-): Promise<CardTarget> {
-  const node = findNode(project.cluster, name)
-  const imageLength = project.imageOf(node).extracted?.size ?? 0
-  const found = isImagePath(drive) ? undefined : await guardCard(drive, imageLength, args, context)
-  return { node, drive, found }
-}
-
-/** One drive has many names (`/dev/disk/by-id/…`). */
-function refuseSameDrive(targets: readonly CardTarget[]): void {
-  const seen = new Map<string, string>()
-  for (const { drive, found } of targets) {
-    // One file may lie behind two loop devices.
-    const medium = found?.backing ?? found?.path
-    const other = medium === undefined ? undefined : seen.get(medium)
-    if (other !== undefined) throw new UsageError(`${other} and ${drive} are the same drive`)
-    if (medium !== undefined) seen.set(medium, drive)
-  }
-}
-
-function describeTargets(targets: readonly CardTarget[], { output }: Context): void {
-  for (const { node, drive } of targets) output.event('target', { node: node.name, drive, image: node.image })
-  const rows = targets.map(({ node, drive, found }) => [
-    node.name,
-    node.image,
-    drive,
-    found === undefined ? 'image file' : describeDrive(found),
-  ])
-  output.noteText(formatTable(['NODE', 'IMAGE', 'DRIVE', ''], rows))
-}
-
-/** All cards at once. Each ends by itself, whatever becomes of the others. */
-async function flashAll(targets: readonly CardTarget[], job: FlashJob): Promise<Outcome[]> {
-  const ended = await Promise.allSettled(targets.map((target) => flashCard(target, job)))
-  return ended.map((one) => {
-    if (one.status === 'rejected') throw one.reason
-    return one.value
-  })
 }

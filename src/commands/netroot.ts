@@ -1,21 +1,234 @@
 /** `piimage netroot`: nodes without cards; their trees, who serves them, and whether they would boot. */
-import { modelNames } from '../cluster/boards.ts'
+import { Writable } from 'node:stream'
+import { type Model, modelNames } from '../cluster/boards.ts'
 import { UsageError } from '../errors.ts'
-import { onTrees } from '../netroot/disk-error.ts'
 import { rootModes } from '../netroot/root-mode.ts'
-import type { NetrootAction, NetrootArgs } from '../work/netroot/args.ts'
-import { defineCommand } from './command.ts'
+import type { RootMode } from '../netroot/served.ts'
+import type { UnknownBoard } from '../rehearsal/live/node-state.ts'
+import { formatTable } from '../report/table.ts'
+import { quoteLine } from '../terminal-text.ts'
+import { formatBytes } from '../units.ts'
+import { callerOf, common, type Tellers } from './caller.ts'
+import { type Context, defineCommand, type GlobalArgs } from './command.ts'
 
-/** Each loaded when it is asked for: looking at a boot needs nothing of what lays trees out. */
-const actions: Record<string, () => Promise<NetrootAction>> = {
-  'lay-out': async () => (await import('../work/netroot/lay-out.ts')).layOutAction,
-  diff: async () => (await import('../work/netroot/diff.ts')).diffAction,
-  rollback: async () => (await import('../work/netroot/rollback.ts')).rollbackAction,
-  prune: async () => (await import('../work/netroot/prune.ts')).pruneAction,
-  remove: async () => (await import('../work/netroot/remove.ts')).removeAction,
-  verify: async () => (await import('../work/netroot/verify.ts')).verifyAction,
-  status: async () => (await import('../work/netroot/status.ts')).statusAction,
-  adopt: async () => (await import('../work/netroot/adopt.ts')).adoptAction,
+interface NetrootArgs {
+  action: string
+  more: string[]
+  node?: string[]
+  'dry-run': boolean
+  apply: boolean
+  install: boolean
+  prefix?: string
+  state?: string
+  'root-mode'?: RootMode | 'auto'
+  tar?: string
+  keep: number
+  watch: boolean
+  as?: Model
+  log?: string
+}
+
+/** Each loads its use case when it is asked for: looking at a boot needs nothing of what lays trees out. */
+type Action = (args: GlobalArgs & NetrootArgs, context: Context) => Promise<object>
+
+/** What most actions start from. */
+const siteOf = (args: GlobalArgs & NetrootArgs) => {
+  const { prefix, state, node: nodes } = args
+  return { ...common(args), prefix, state, nodes }
+}
+
+/** What the servers' files became, wherever they are written. */
+const servers = ({ output }: Context): Tellers => ({
+  servers({ apply, nodes, interface: name, written, taken, kept, checks, notStarted }) {
+    for (const path of written) output.note(`wrote ${path}`)
+    for (const path of taken) output.note(`removed ${path}`)
+    for (const path of kept) output.warn(`${path} was changed by hand, so it stays`)
+    for (const { checker, skipped } of checks)
+      if (skipped !== undefined) output.warn(`not checked by ${checker}: ${skipped}`)
+    if (notStarted !== undefined) output.warn(`nothing was started: ${notStarted}`)
+    else if (apply) output.print(`serving ${nodes} nodes on ${name}`)
+    else output.note('Nothing was started: --apply starts the servers')
+  },
+})
+
+const layOut: Action = async (args, context) => {
+  const { output, world } = context
+  const { layOutNetroot, planLayOut, archiveNode } = await import('../work/netroot/lay-out.ts')
+  const { apply, install, 'root-mode': rootMode, tar } = args
+  const request = { ...siteOf(args), apply, install, rootMode }
+  if (tar !== undefined && !args['dry-run']) {
+    if (tar === '-' && output.json)
+      throw new UsageError('stdout cannot hold an archive and --json', { hint: 'Name a file: --tar FILE' })
+    const stream = world.stdout instanceof Writable ? world.stdout : undefined
+    if (tar === '-' && stream === undefined) throw new Error('stdout is no stream')
+    const to = tar === '-' && stream !== undefined ? stream : tar
+    const made = await archiveNode({ ...request, to }, callerOf(args, context))
+    if (made.tar === undefined) return { node: made.node }
+    output.print(`${made.tar}: the trees of ${made.node}; root/ holds its secrets`)
+    output.note(
+      `Unpack as root: root/ to ${made.rootFolder}, where its command line looks for it, exported to ${made.ip};`,
+    )
+    output.note(`boot/ to the TFTP server's folder ${made.tftpNames[0] ?? 'for its serial number'}.`)
+    return { node: made.node, tar: made.tar }
+  }
+  if (args['dry-run']) {
+    const { formatFirewallHints } = await import('../servers/firewall.ts')
+    const asTar = tar === undefined ? request : { ...request, rootMode: 'copy' as const }
+    const planned = await planLayOut(
+      asTar,
+      callerOf(args, context, {
+        plan: (event) => 'description' in event && output.printText(event.description),
+        'server-file': ({ kind, path, diff }) =>
+          output.printText(kind === 'same' ? `= ${path}` : diff.trimEnd()),
+      }),
+    )
+    output.noteText(`What a firewall must let through:\n${formatFirewallHints(planned.served)}`)
+    return planned
+  }
+  const laid = await layOutNetroot(
+    request,
+    callerOf(args, context, {
+      ...servers(context),
+      'laid-out': ({ state, nodes, rootMode: mode }) =>
+        output.print(
+          nodes.length === 0
+            ? `${state}: everything is laid out already`
+            : `${state}: laid out ${nodes.join(', ')} (roots by ${mode})`,
+        ),
+    }),
+  )
+  if (laid.served.nodes.some(({ usbSlot }) => usbSlot !== undefined))
+    output.note('Zeros boot after: sudo clusterctrl init, then clusterctrl on')
+  return laid
+}
+
+const diff: Action = async (args, context) => {
+  const { diffNetroot } = await import('../work/netroot/editions.ts')
+  const nodes = [...args.more, ...(args.node ?? [])]
+  const result = await diffNetroot({ ...siteOf(args), nodes }, callerOf(args, context))
+  for (const [name, found] of Object.entries(result.changes)) {
+    for (const { kind, path } of found)
+      context.output.print(`${name} ${{ new: '+', changed: '~', gone: '-' }[kind]} ${path}`)
+    if (found.length === 0) context.output.print(`${name}: its root is its generation's`)
+  }
+  return result
+}
+
+const rollback: Action = async (args, context) => {
+  const { rollBackNetroot } = await import('../work/netroot/editions.ts')
+  const caller = callerOf(args, context, {
+    ...servers(context),
+    'rolled-back': ({ node, from, to }) => context.output.print(`${node}: ${from} → ${to} at its next boot`),
+  })
+  return rollBackNetroot(siteOf(args), caller)
+}
+
+const prune: Action = async (args, context) => {
+  const { output } = context
+  const { pruneNetroot } = await import('../work/netroot/editions.ts')
+  const caller = callerOf(args, context, {
+    ...servers(context),
+    pruning({ dryRun, editions, nodes, generations }) {
+      const gone = [
+        ...editions.map(({ node, edition }) => `edition ${edition} of ${node}`),
+        ...nodes.map((node) => `the folder of ${node}`),
+        ...generations.map((id) => `generation ${id}`),
+      ]
+      for (const what of gone) output.print(`${dryRun ? 'would remove' : 'removes'} ${what}`)
+      if (gone.length === 0) output.print('there is nothing to remove')
+    },
+  })
+  return pruneNetroot({ ...siteOf(args), keep: args.keep, dryRun: args['dry-run'] }, caller)
+}
+
+const remove: Action = async (args, context) => {
+  const { output } = context
+  const { removeNetroot } = await import('../work/netroot/editions.ts')
+  const request = { ...siteOf(args), dryRun: args['dry-run'] }
+  const { folder, ...result } = await removeNetroot(request, callerOf(args, context))
+  if (args['dry-run']) {
+    output.print(`would remove ${folder}, with every root and every volume in it, and the servers' files`)
+    return result
+  }
+  const { removed = [], kept = [] } = result
+  for (const path of kept) output.warn(`${path} was changed by hand, so it stays`)
+  output.print(`removed ${[...removed, folder].join(', ')}`)
+  return result
+}
+
+const verify: Action = async (args, context) => {
+  const { output } = context
+  const { verifyNetroot } = await import('../work/netroot/verify.ts')
+  const caller = callerOf(args, context, {
+    node(event) {
+      if (!('faults' in event)) return
+      const { node, model, requests, bytes, faults, notes } = event
+      const verdict =
+        faults.length === 0 ? 'ok' : `${faults.length} ${faults.length === 1 ? 'fault' : 'faults'}`
+      output.print(`${node} ${model} ${verdict}, ${requests} requests, ${formatBytes(bytes)}`)
+      for (const { step, place, problem, mend } of faults) {
+        output.print(`  ${step}: ${place}: ${problem}`)
+        output.print(`    ${mend}`)
+      }
+      for (const { place, text } of notes) output.print(`  note: ${place}: ${text}`)
+    },
+  })
+  return { ...(await verifyNetroot({ ...siteOf(args), as: args.as }, caller)), faults: 0 }
+}
+
+const status: Action = async (args, context) => {
+  const { output, world } = context
+  const { netrootStatus } = await import('../work/netroot/status.ts')
+  const { describeBoard } = await import('../rehearsal/live/node-state.ts')
+  const describeUnknown = (board: UnknownBoard): string =>
+    `not in the cluster file: ${quoteLine(describeBoard(board))}\n  piimage netroot adopt ${board.serial ?? board.mac} NODE`
+  const time = () => world.now().toTimeString().slice(0, 8)
+  // The first look is shown as a table, what changes after it line by line.
+  let isFirst = true
+  const caller = callerOf(args, context, {
+    node: (event) =>
+      !isFirst &&
+      'stage' in event &&
+      output.print(
+        `${time()} ${event.node} ${event.stage}${event.detail === undefined ? '' : `: ${event.detail}`}`,
+      ),
+    board: (board) => !isFirst && output.printText(`${time()} ${describeUnknown(board)}`),
+  })
+  const { watch, log } = args
+  const request = { ...siteOf(args), watch, log }
+  const last = await netrootStatus(request, caller, ({ nodes, unknown }) => {
+    const rows = nodes.map(({ node, stage, detail }) => [node, stage, detail ?? ''])
+    const table = formatTable(['NODE', 'STAGE', ''], rows)
+    output.printText([table, ...unknown.map(describeUnknown)].join('\n'))
+    isFirst = false
+  })
+  return {
+    up: last.nodes.filter(({ stage }) => stage === 'up').length,
+    nodes: last.nodes.length,
+    unknown: last.unknown.length,
+  }
+}
+
+const adoptBoard: Action = async (args, context) => {
+  const { adopt } = await import('../work/netroot/adopt.ts')
+  const [board = '', node = '', mac] = args.more
+  const request = { ...common(args), board, node, mac, log: args.log }
+  const adopted = await adopt(request, callerOf(args, context))
+  context.output.print(
+    `${adopted.node} is the board with serial ${adopted.serial}, ${adopted.mac}; piimage netroot --apply serves it`,
+  )
+  return adopted
+}
+
+const actions: Record<string, Action> = {
+  'lay-out': layOut,
+  diff,
+  rollback,
+  prune,
+  remove,
+  verify,
+  status,
+  adopt: adoptBoard,
 }
 
 export const netrootCommand = defineCommand<NetrootArgs>({
@@ -54,9 +267,8 @@ export const netrootCommand = defineCommand<NetrootArgs>({
       .example('sudo $0 netroot --apply', 'Lay out every diskless node, and serve it')
       .example('sudo $0 netroot verify', 'Play every node’s boot: would it come up?'),
   async run(args, context) {
-    const load = actions[args.action]
-    if (load === undefined) throw new UsageError(`netroot can't ${args.action}`)
-    const action = await load()
-    return onTrees(() => action(args, context))
+    const action = actions[args.action]
+    if (action === undefined) throw new UsageError(`netroot can't ${args.action}`)
+    return action(args, context)
   },
 })

@@ -1,16 +1,15 @@
-/** `piimage status`: asks every node over ssh how far it is: first boot, Docker, cluster. */
+/** `piimage status`: how far every node is, as a table. */
 import { formatTable } from '../report/table.ts'
-import { openNodeSsh, type SshArgs, sshFlags } from '../work/node-ssh.ts'
-import { askNode, hasFinished, type NodeStatus } from '../work/node-status.ts'
-import { findNode, openProject } from '../work/project.ts'
+import type { NodeStatus } from '../work/events.ts'
+import { hasFinished } from '../work/node-status.ts'
+import { status } from '../work/status.ts'
+import { callerOf, common } from './caller.ts'
 import { defineCommand } from './command.ts'
+import { type SshArgs, sshFlags, sshOptions } from './ssh-flags.ts'
 
 interface StatusArgs extends SshArgs {
   node?: string[]
 }
-
-/** At once, so that a large cluster neither takes an hour nor opens a hundred connections through its head. */
-const AT_ONCE = 8
 
 export const statusCommand = defineCommand<StatusArgs>({
   command: 'status',
@@ -23,25 +22,12 @@ export const statusCommand = defineCommand<StatusArgs>({
       describe: 'Nodes to ask (default: all)',
     }),
   async run(args, context) {
-    const { world, output } = context
-    const project = await openProject(args, context)
-    const { cluster } = project
-    const names = (args.node ?? cluster.nodes.map(({ name }) => name)).map(
-      (name) => findNode(cluster, name).name,
+    const request = { ...common(args), ...sshOptions(args), nodes: args.node }
+    const nodes = await status(request, callerOf(args, context))
+    context.output.printText(
+      formatTable(['NODE', 'FIRST BOOT', 'DOCKER', 'CLUSTER', ''], nodes.map(describe)),
     )
-    const ssh = await openNodeSsh(cluster, await project.keys(), args, world)
-    try {
-      const statuses: NodeStatus[] = []
-      for (let first = 0; first < names.length; first += AT_ONCE)
-        statuses.push(
-          ...(await Promise.all(names.slice(first, first + AT_ONCE).map((name) => askNode(ssh, name)))),
-        )
-      for (const status of statuses) output.event('node', status)
-      output.printText(formatTable(['NODE', 'FIRST BOOT', 'DOCKER', 'CLUSTER', ''], statuses.map(describe)))
-      return { reached: statuses.filter(({ reached }) => reached).length, nodes: statuses.length }
-    } finally {
-      await ssh.close()
-    }
+    return { reached: nodes.filter(({ reached }) => reached).length, nodes: nodes.length }
   },
 })
 

@@ -3,7 +3,7 @@ import { homedir } from 'node:os'
 import { posix, win32 } from 'node:path'
 import { UsageError } from '../errors.ts'
 
-type Environment = Record<string, string | undefined>
+type Environment = Readonly<Record<string, string | undefined>>
 
 /** The folder for what can be fetched again: PIIMAGE_CACHE, else the platform's. `env` and `platform` as of World. */
 export const chooseCacheFolder = (env: Environment, platform: NodeJS.Platform): string =>

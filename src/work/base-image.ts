@@ -12,7 +12,6 @@
  */
 import { rm, stat } from 'node:fs/promises'
 import type { ImageFormat, LockedImage } from '../catalog/locked-image.ts'
-import type { Context, GlobalArgs } from '../commands/command.ts'
 import { DigestError } from '../digest.ts'
 import type { BlockReader } from '../disk/blocks.ts'
 import { RangeFeed } from '../disk/range-feed.ts'
@@ -25,8 +24,9 @@ import { type GrowingFile, openGrowingFile } from '../io/growing-file.ts'
 import { Mark } from '../io/mark.ts'
 import type { Task } from '../progress.ts'
 import type { UnpackRequest } from '../unpack/unpack.ts'
-import type { World } from '../world.ts'
+import { type Caller, taskOf } from './caller.ts'
 import { cacheOf } from './project.ts'
+import type { ClusterRequest } from './request.ts'
 
 export interface BaseImage {
   key: string
@@ -58,16 +58,15 @@ export interface BaseImages {
 }
 
 interface NetworkOptions {
-  env: World['env']
+  env: Caller['env']
   offline: boolean
 }
 
-/** The cache and the network as this command line and this machine give them. */
-export async function openBases(args: GlobalArgs, context: Context): Promise<BaseImages> {
-  const { world, output } = context
-  const cache = await cacheOf(args, context)
-  const options = { env: world.env, offline: args.offline }
-  const task: Task = { report: output.progress, signal: world.signal }
+/** From the cache and the network, as the request and this machine give them. */
+export async function openBases(request: ClusterRequest, caller: Caller): Promise<BaseImages> {
+  const cache = await cacheOf(request, caller)
+  const options = { env: caller.env, offline: request.offline ?? false }
+  const task = taskOf(caller)
   const opened = new Map<string, Promise<BaseImage>>()
   const once = (image: LockedImage, open: typeof openBase): Promise<BaseImage> => {
     const base = opened.get(image.key) ?? open(image, cache, options, task)

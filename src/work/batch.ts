@@ -4,47 +4,68 @@
  * written in this batch is refused, one of a node that still waits is given to
  * that node. What is done stands in the journal, so an interrupted batch goes on.
  */
-import { dirname, join, resolve } from 'node:path'
+import { join } from 'node:path'
 import type { Node } from '../cluster/node.ts'
-import { describeDrive } from '../commands/describe-drive.ts'
 import { DriveError, InterruptedError, type PiimageError, UsageError } from '../errors.ts'
+import { openBases } from './base-image.ts'
 import { type BatchJournal, JOURNAL_FILE, openJournal } from './batch-journal.ts'
+import type { Caller } from './caller.ts'
 import { readReceipt, requireNamed } from './card-content.ts'
 import { CardSlots, type InsertedCard } from './card-slots.ts'
 import { lockFileOrRefuse } from './file-lock.ts'
-import { type FlashJob, flashCard, type Outcome, summarise } from './flash-card.ts'
+import { checkOptions, isImagePath } from './flash.ts'
+import {
+  type CardOptions,
+  type Flashed,
+  type FlashJob,
+  flashCard,
+  type Outcome,
+  summarise,
+} from './flash-card.ts'
+import { findNode, openProject } from './project.ts'
+import { type ClusterRequest, clusterFolder } from './request.ts'
 
-export interface BatchRequest {
-  nodes: readonly Node[]
+export interface BatchRequest extends ClusterRequest, CardOptions {
+  /** Default: every node that boots from a card. */
+  nodes?: readonly string[]
   /** Readers as the person named them; none: any card that is put in. */
-  drives: readonly string[]
+  drives?: readonly string[]
   /** Start over, whatever the journal says. */
-  again: boolean
+  again?: boolean
+  /** Somebody is there to put in another card for one that failed. Default false. */
+  attended?: boolean
 }
 
+/** Readers that memory is kept for, where none are named. */
+const MOST_READERS = 8
+
 /**
- * @returns what the last `--json` line says
- * @throws {UsageError} nobody is at the terminal, and no readers are named or `--yes` is missing;
- *   or another batch of this cluster is under way
+ * @throws {UsageError} another batch of this cluster is under way
  * @throws {PartialError} cards failed, and nobody is there to put in others
  * @throws {InterruptedError} stopped; the journal says what is done
  */
-export async function runBatch(request: BatchRequest, job: FlashJob): Promise<object> {
-  const { context, args, project } = job
-  const isAttended = context.world.stderr.isTTY === true
-  if (!isAttended && (request.drives.length === 0 || !args.yes))
-    throw new UsageError('--all without a terminal needs the readers by name, and --yes', {
-      hint: 'For example: piimage flash --all --yes /dev/sda /dev/sdb',
-    })
-  const path = join(dirname(resolve(context.world.cwd, args.cluster)), JOURNAL_FILE)
-  const lock = await lockFileOrRefuse(
-    path,
-    `writes the cards of ${project.cluster.name}`,
-    context.world.signal,
-  )
+export async function flashBatch(request: BatchRequest, caller: Caller): Promise<Flashed> {
+  const { drives = [] } = request
+  const file = drives.find(isImagePath)
+  if (file !== undefined)
+    throw new UsageError(`--all is for cards; ${file} is a file`, { hint: 'piimage bake --all makes files.' })
+  checkOptions(request, drives)
+  const project = await openProject(request, caller)
+  await project.keys()
+  const nodes =
+    request.nodes?.map((name) => findNode(project.cluster, name)) ??
+    project.cluster.nodes.filter(({ boot }) => boot === 'card')
+  const path = join(clusterFolder(request, caller), JOURNAL_FILE)
+  const lock = await lockFileOrRefuse(path, `writes the cards of ${project.cluster.name}`, caller.signal)
   try {
-    const journal = await openJournal(path, project.cluster.name, request.again)
-    return await new Batch(request, job, journal, isAttended).run()
+    const journal = await openJournal(path, project.cluster.name, request.again ?? false)
+    const bases = await openBases(request, caller)
+    try {
+      const job = { project, bases, request, caller, cards: drives.length || MOST_READERS }
+      return await new Batch({ ...request, drives, nodes }, job, journal).run()
+    } finally {
+      await bases.close()
+    }
   } finally {
     lock.release()
   }
@@ -64,31 +85,36 @@ class Batch {
   readonly #outcomes: Outcome[] = []
   /** Something other than a card went wrong. */
   #failure: { error: unknown } | undefined
-  #asked = ''
+  #awaited = ''
 
-  constructor(request: BatchRequest, job: FlashJob, journal: BatchJournal, isAttended: boolean) {
+  constructor(
+    {
+      nodes,
+      drives,
+      attended = false,
+    }: Omit<BatchRequest, 'nodes'> & { nodes: readonly Node[]; drives: readonly string[] },
+    job: FlashJob,
+    journal: BatchJournal,
+  ) {
     this.#job = job
     this.#journal = journal
-    this.#isAttended = isAttended
-    this.#nodes = request.nodes
-    this.#readers = request.drives.length
-    this.#waiting = request.nodes.filter((node) => !this.#isDone(node))
+    this.#isAttended = attended
+    this.#nodes = nodes
+    this.#readers = drives.length
+    this.#waiting = nodes.filter((node) => !this.#isDone(node))
     const onRefused = (slot: string, error: PiimageError) => this.#refuse(slot, error.message, error.hint)
-    this.#slots = new CardSlots({ named: request.drives, onRefused }, job.args, job.context)
+    this.#slots = new CardSlots({ named: drives, onRefused }, job.request, job.caller)
   }
 
-  async run(): Promise<object> {
-    const { output } = this.#job.context
+  async run(): Promise<Flashed> {
     const done = this.#nodes.length - this.#waiting.length
-    output.event('batch', { nodes: this.#nodes.length, done })
-    if (done > 0)
-      output.note(`${done} of ${this.#nodes.length} nodes have their card already (--again starts over)`)
+    this.#job.caller.onEvent({ event: 'batch', nodes: this.#nodes.length, done })
     try {
       while (this.#failure === undefined && (this.#waiting.length > 0 || this.#busy.size > 0)) {
         for (const card of await this.#slots.look()) await this.#take(card)
         if (this.#waiting.length === 0) await Promise.race(this.#busy.values())
         else if (this.#failure === undefined) {
-          this.#ask()
+          this.#await()
           await this.#slots.wait()
         }
       }
@@ -98,7 +124,7 @@ class Batch {
     // Cards that are being written end by themselves: done, or made safe.
     await Promise.all(this.#busy.values())
     if (this.#failure !== undefined) throw this.#explain(this.#failure.error)
-    return this.#outcomes.length === 0 ? { flashed: [] } : summarise(this.#outcomes, this.#job.context)
+    return summarise(this.#outcomes)
   }
 
   #isDone(node: Node): boolean {
@@ -109,27 +135,25 @@ class Batch {
   }
 
   /** Say once what is waited for. */
-  #ask(): void {
+  #await(): void {
     // Every reader that was named is busy: there is nowhere to put one.
     if (this.#readers > 0 && this.#busy.size >= this.#readers) return
-    const next = this.#waiting[0]
-    const text = `Put in a card for ${next?.name} (${this.#waiting.length} of ${this.#nodes.length} to go)`
-    if (this.#asked === text) return
-    this.#asked = text
-    this.#job.context.output.event('waiting', { node: next?.name, left: this.#waiting.length })
-    this.#job.context.output.note(text)
+    const [next] = this.#waiting
+    const left = this.#waiting.length
+    if (next === undefined || this.#awaited === `${next.name} ${left}`) return
+    this.#awaited = `${next.name} ${left}`
+    this.#job.caller.onEvent({ event: 'waiting', node: next.name, left, nodes: this.#nodes.length })
   }
 
   #refuse(slot: string, reason: string, hint?: string): void {
-    const { output } = this.#job.context
-    output.event('refused', { drive: slot, reason })
-    output.note(`${slot}: ${reason}${hint === undefined ? '' : ` (${hint})`}`)
+    this.#job.caller.onEvent({ event: 'refused', drive: slot, reason, hint })
   }
 
   /** Start on a card, unless it is done, or nobody wants it erased. */
   async #take({ slot, found }: InsertedCard): Promise<void> {
     if (this.#waiting.length === 0 || this.#busy.has(slot)) return
-    const { context, args, project } = this.#job
+    const { caller, project } = this.#job
+    const { unseen = false, erase = [] } = this.#job.request
     const receipt = await readReceipt(found)
     const owner = receipt?.cluster === project.cluster.name ? receipt.node : undefined
     const mine = this.#waiting.find(({ name }) => name === owner)
@@ -137,25 +161,23 @@ class Batch {
       this.#refuse(slot, `this is the card of ${owner}, which is done`, 'Put in another one.')
       return
     }
-    if (args.yes) {
+    const node = mine ?? (this.#waiting[0] as Node)
+    if (unseen) {
       try {
-        await requireNamed(found, args.erase ?? [])
+        await requireNamed(found, erase)
       } catch (error) {
         if (!(error instanceof DriveError)) throw error
         this.#refuse(slot, error.message, error.hint)
         return
       }
     }
-    const node = mine ?? (this.#waiting[0] as Node)
-    const question = `${slot} (${describeDrive(found)}) is erased and becomes ${node.name}. Go on?`
-    if (!args.yes && !(await context.world.confirm(question))) {
-      context.world.signal.throwIfAborted()
+    if (!(await caller.confirm({ about: 'card', node: node.name, drive: slot, found }))) {
+      caller.signal.throwIfAborted()
       this.#refuse(slot, 'left as it is')
       return
     }
     this.#waiting.splice(this.#waiting.indexOf(node), 1)
-    context.output.event('target', { node: node.name, drive: slot, image: node.image })
-    context.output.note(`${slot}: becomes ${node.name}`)
+    caller.onEvent({ event: 'target', node: node.name, drive: slot, image: node.image, found })
     this.#busy.set(
       slot,
       this.#write(node, { slot, found })
@@ -167,12 +189,12 @@ class Batch {
   }
 
   async #write(node: Node, { slot, found }: InsertedCard): Promise<void> {
-    const { context, project } = this.#job
+    const { caller, project } = this.#job
     const outcome = await flashCard({ node, drive: found.path, found }, this.#job)
     // Another card helps where the card was at fault; where the image was, it doesn't.
     if ('error' in outcome && outcome.error instanceof DriveError && this.#isAttended) {
       this.#waiting.unshift(node)
-      this.#asked = ''
+      this.#awaited = ''
       return
     }
     this.#outcomes.push(outcome)
@@ -183,9 +205,9 @@ class Batch {
       sha256: outcome.sha256,
       drive: found.path,
       serial: found.serial,
-      at: context.world.now().toISOString(),
+      at: caller.now().toISOString(),
     })
-    context.output.note(`${slot}: take out the card and write "${node.name}" on it`)
+    caller.onEvent({ event: 'done', node: node.name, drive: slot })
   }
 
   #explain(error: unknown): unknown {

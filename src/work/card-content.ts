@@ -1,13 +1,13 @@
 /** What a card holds before it is erased: what piimage wrote there, or what somebody else may miss. */
 import { bootFilesOfVolume } from '../customise/apply-boot-plan.ts'
 import { parseReceipt, RECEIPT_FILE, type Receipt } from '../customise/receipt.ts'
+import { openBootVolume } from '../disk/boot-volume.ts'
 import { FatVolume } from '../disk/fat/volume.ts'
 import { openVolume } from '../disk/open-volume.ts'
 import type { Drive } from '../drives/drive.ts'
 import { listContents } from '../drives/list-contents.ts'
 import { DriveError, FormatError } from '../errors.ts'
 import { openFileReader } from '../io/file-reader.ts'
-import { openBootVolume } from './node-image.ts'
 import { isHostFile } from './same-boot-files.ts'
 
 /** Names everything, for `--erase`. */

@@ -6,11 +6,11 @@
 import { realpathSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Context, GlobalArgs } from '../commands/command.ts'
 import type { Drive } from '../drives/drive.ts'
 import { listDrives } from '../drives/list.ts'
 import { PiimageError } from '../errors.ts'
-import { type CardArgs, guardCard } from './flash-card.ts'
+import type { Caller } from './caller.ts'
+import { guardCard } from './flash-card.ts'
 
 /** A card that is in, and may be written. */
 export interface InsertedCard {
@@ -37,15 +37,15 @@ interface Seen {
 
 export class CardSlots {
   readonly #options: SlotOptions
-  readonly #args: GlobalArgs & CardArgs
-  readonly #context: Context
+  readonly #request: Parameters<typeof guardCard>[2]
+  readonly #caller: Caller
   readonly #seen = new Map<string, Seen>()
   #isFirst = true
 
-  constructor(options: SlotOptions, args: GlobalArgs & CardArgs, context: Context) {
+  constructor(options: SlotOptions, request: Parameters<typeof guardCard>[2], caller: Caller) {
     this.#options = options
-    this.#args = args
-    this.#context = context
+    this.#request = request
+    this.#caller = caller
   }
 
   /** Cards that came since the last time. */
@@ -70,14 +70,14 @@ export class CardSlots {
 
   /** @throws the reason of the task's signal */
   async wait(): Promise<void> {
-    const { signal } = this.#context.world
+    const { signal } = this.#caller
     await sleep(POLL_MS, undefined, { signal }).catch(() => signal.throwIfAborted())
   }
 
   /** What is in each slot now, judged by nothing but that it is there. */
   async #present(): Promise<Map<string, Drive>> {
     const { named } = this.#options
-    const { platform, cwd } = this.#context.world
+    const { platform, cwd } = this.#caller
     const drives = await listDrives(platform)
     if (named.length === 0) return new Map(drives.filter(isCard).map((drive) => [drive.path, drive]))
     const present = new Map<string, Drive>()
@@ -92,7 +92,7 @@ export class CardSlots {
   /** The drive in a slot, if it may be written. */
   async #guard(slot: string, isTold: boolean): Promise<Drive | undefined> {
     try {
-      return await guardCard(slot, 0, this.#args, this.#context)
+      return await guardCard(slot, 0, this.#request, this.#caller)
     } catch (error) {
       if (!(error instanceof PiimageError)) throw error
       if (!isTold) this.#options.onRefused(slot, error)

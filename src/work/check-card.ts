@@ -1,54 +1,47 @@
-/** `inspect --check`: a card against the plan of a node, every byte that flash writes. */
-
-import type { Context, GlobalArgs } from '../commands/command.ts'
+/** `inspect` with `check`: a card against the plan of a node, every byte that flash writes. */
 import type { BlockReader } from '../disk/blocks.ts'
 import { DriveError } from '../errors.ts'
 import { listDifferences } from '../flash/compare.ts'
-import type { Task } from '../progress.ts'
 import { openBases } from './base-image.ts'
+import { type Caller, taskOf } from './caller.ts'
 import { buildNodeImage } from './node-image.ts'
 import { findNode, openProject, withOs } from './project.ts'
+import type { ClusterRequest } from './request.ts'
 import { differsInLayoutOnly } from './same-boot-files.ts'
 
-export interface CheckedCard {
-  /** As the person wrote its path. */
-  name: string
+export interface CheckRequest extends ClusterRequest {
+  /** As the person wrote it, for messages. */
+  path: string
   node: string
-  /** What `--os` says. */
+  /** The system, where it is not recognised. */
   os?: string
 }
 
-/** @throws {DriveError} it differs */
+/**
+ * @returns `files`: the boot partition holds the same files, laid out otherwise, as `customise` leaves them
+ * @throws {DriveError} it differs
+ */
 export async function checkCard(
   card: BlockReader,
-  { name, node: nodeName, os }: CheckedCard,
-  args: GlobalArgs,
-  context: Context,
-): Promise<void> {
-  const { world, output } = context
-  const project = withOs(await openProject(args, context), os)
-  const node = findNode(project.cluster, nodeName)
-  const task: Task = { report: output.progress, signal: world.signal }
-  const bases = await openBases(args, context)
+  request: CheckRequest,
+  caller: Caller,
+): Promise<'bytes' | 'files'> {
+  const { path, node: name, os } = request
+  const project = withOs(await openProject(request, caller), os)
+  const node = findNode(project.cluster, name)
+  const bases = await openBases(request, caller)
   try {
     const base = await bases.open(project.imageOf(node))
     const image = await buildNodeImage(project, node, base)
-    const differences = await listDifferences(card, image.changes, image.ranges, name, task)
-    for (const { offset, length } of differences) output.event('difference', { offset, length })
+    const differences = await listDifferences(card, image.changes, image.ranges, path, taskOf(caller))
+    for (const { offset, length } of differences) caller.onEvent({ event: 'difference', offset, length })
     const [first] = differences
-    if (first !== undefined && (await differsInLayoutOnly(card, image.changes, differences))) {
-      output.print(
-        `equal to the plan for ${nodeName}: every file, though customise laid them out otherwise than flash`,
-      )
-      return
-    }
-    if (first !== undefined) {
-      throw new DriveError(
-        `${name} differs from the plan for ${nodeName} in ${differences.length} places, first in ${first.length} bytes at ${first.offset}`,
-        { hint: 'A card that was booted always differs; a fresh one should not: flash it again' },
-      )
-    }
-    output.print(`equal to the plan for ${nodeName}, every byte that flash writes`)
+    if (first === undefined) return 'bytes'
+    if (await differsInLayoutOnly(card, image.changes, differences)) return 'files'
+    throw new DriveError(
+      `${path} differs from the plan for ${name} in ${differences.length} places, first in ${first.length} bytes at ${first.offset}`,
+      { hint: 'A card that was booted always differs; a fresh one should not: flash it again' },
+    )
   } finally {
     await bases.close()
   }

@@ -1,18 +1,14 @@
-/** Commands that change a file which another piimage may be changing. */
+/** Changes to a file which another piimage may be changing. */
 
-import type { Context } from '../commands/command.ts'
 import { UsageError } from '../errors.ts'
 import { type EntryLock, lockEntry } from '../io/entry-lock.ts'
 import { lockOf, tryLockFile } from '../io/file-lock.ts'
+import { type Caller, note } from './caller.ts'
 
 /** For changes that take a moment: wait for the other, saying so. @throws the signal's reason */
-export async function whileFileLocked<T>(
-  path: string,
-  { world, output }: Context,
-  work: () => Promise<T>,
-): Promise<T> {
-  const lock = await lockEntry(lockOf(path), world.signal, (pid) =>
-    output.note(`waiting for process ${pid}, which works on ${path}`),
+export async function whileFileLocked<T>(path: string, caller: Caller, work: () => Promise<T>): Promise<T> {
+  const lock = await lockEntry(lockOf(path), caller.signal, (pid) =>
+    note(caller, `waiting for process ${pid}, which works on ${path}`),
   )
   try {
     return await work()

@@ -1,34 +1,41 @@
 /** One node onto one card: from the shared base to the engine, and what became of it. */
 import { resolve } from 'node:path'
 import type { Node } from '../cluster/node.ts'
-import type { Context, GlobalArgs } from '../commands/command.ts'
-import { type RangeFeed, withRanges } from '../disk/range-feed.ts'
+import { withRanges } from '../disk/range-feed.ts'
 import { ejectDisk } from '../drives/diskutil.ts'
 import type { Drive } from '../drives/drive.ts'
 import { guardDrive } from '../drives/guard.ts'
 import { InterruptedError, PartialError, PiimageError } from '../errors.ts'
-import { type CardReport, type CardRequest, requestBytesFor } from '../flash/card.ts'
+import { type CardReport, requestBytesFor } from '../flash/card.ts'
 import { readQueueBytes } from '../flash/queue-limits.ts'
 import { openDriveTarget, openFileTarget } from '../flash/target.ts'
 import { writeCard } from '../flash/write.ts'
-import type { Task } from '../progress.ts'
-import { formatTable } from '../report/table.ts'
-import { formatBytes } from '../units.ts'
 import type { BaseImages } from './base-image.ts'
+import { type Caller, taskOf } from './caller.ts'
 import { type NodeChanges, planNodeChanges } from './node-image.ts'
-import { cacheFolder, type Project } from './project.ts'
+import type { Project } from './project.ts'
+import { type ClusterRequest, cacheFolder } from './request.ts'
 
-/** Flags that say how every card is written. */
-export interface CardArgs {
+/** How every card of a request is written. */
+export interface CardOptions {
+  /** The drive must have this serial: needed for one over 256 GB. */
   serial?: string
-  unmount: boolean
-  /** What may be erased without being asked for, by label or type. */
-  erase?: string[]
-  verify: boolean
-  changedOnly: boolean
-  full: boolean
-  probe: boolean
-  retries: number
+  /** Unmount what was mounted from the card. */
+  unmount?: boolean
+  /** Nobody looks at what is erased: what is neither ours nor empty must be named in `erase`. */
+  unseen?: boolean
+  /** File systems that may go, by label or type; `any`: all of them. */
+  erase?: readonly string[]
+  /** Read back what was written. Default true. */
+  verify?: boolean
+  /** Read the card first, and write only what differs. */
+  changedOnly?: boolean
+  /** Write free space as well, as the image has it. */
+  full?: boolean
+  /** First find out whether the card holds what it announces. */
+  probe?: boolean
+  /** How often a range that reads back wrong is written again. Default 0: a card that does so is worn or lying. */
+  retries?: number
 }
 
 /** A node, where it goes, and the drive there (undefined: an .img file). */
@@ -44,12 +51,12 @@ export type Outcome = { node: string; drive: string } & (
   | { error: PiimageError }
 )
 
-/** What all cards of one command share. */
+/** What all cards of one request share. */
 export interface FlashJob {
   project: Project
   bases: BaseImages
-  args: GlobalArgs & CardArgs
-  context: Context
+  request: ClusterRequest & CardOptions
+  caller: Caller
   /** How many cards are written side by side, at most: they share the memory. */
   cards: number
 }
@@ -61,15 +68,15 @@ export interface FlashJob {
 export const guardCard = (
   drive: string,
   imageLength: number,
-  args: GlobalArgs & Pick<CardArgs, 'serial' | 'unmount'>,
-  { world }: Context,
+  request: ClusterRequest & Pick<CardOptions, 'serial' | 'unmount'>,
+  caller: Caller,
   confirmed?: Drive,
 ): Promise<Drive> =>
-  guardDrive(resolve(world.cwd, drive), imageLength, {
-    serial: args.serial,
-    unmount: args.unmount,
-    cachePath: cacheFolder(args, world),
-    platform: world.platform,
+  guardDrive(resolve(caller.cwd, drive), imageLength, {
+    serial: request.serial,
+    unmount: request.unmount,
+    cachePath: cacheFolder(request, caller),
+    platform: caller.platform,
     confirmed,
   })
 
@@ -78,91 +85,85 @@ export const guardCard = (
  * interruption and bugs are thrown.
  */
 export async function flashCard(target: CardTarget, job: FlashJob): Promise<Outcome> {
-  const { project, bases, args, context } = job
-  const { output } = context
+  const { project, bases, request, caller } = job
   const { drive } = target
   const node = target.node.name
   try {
     const base = await bases.follow(project.imageOf(target.node))
     const image = await planNodeChanges(project, target.node, base)
-    for (const warning of image.plan.warnings) output.warn(`${node}: ${warning}`)
+    for (const message of image.plan.warnings) caller.onEvent({ event: 'warning', node, message })
     if (target.found !== undefined) {
       // The image's size is known now, and the drive may have been mounted or exchanged meanwhile.
-      await guardCard(target.found.path, base.length, args, context, target.found)
+      await guardCard(target.found.path, base.length, request, caller, target.found)
     }
     const report = await writeTo(target, image, job)
-    output.event('flashed', { node, ...report })
-    output.note(`${node}: ${describeReport(drive, report, args)}`)
+    caller.onEvent({ event: 'flashed', node, ...report })
     for (const { offset, length } of report.rangesRepaired)
-      output.warn(`${drive} gave back ${length} bytes at ${offset} wrong once; they were written again`)
+      caller.onEvent({
+        event: 'warning',
+        message: `${drive} gave back ${length} bytes at ${offset} wrong once; they were written again`,
+      })
     return { node, drive, report, sha256: base.sha256 }
   } catch (error) {
     if (!(error instanceof PiimageError) || error instanceof InterruptedError) throw error
     const { name, message, hint } = error
-    output.event('failed', { node, drive, error: { name, message, hint } })
-    if (job.cards > 1) output.note(`${node}: failed: ${message}`)
+    caller.onEvent({ event: 'failed', node, drive, error: { name, message, hint } })
     return { node, drive, error }
   }
 }
 
 /** Open the card or file, and write it. */
 async function writeTo(target: CardTarget, image: NodeChanges, job: FlashJob): Promise<CardReport> {
-  const { args, context } = job
-  const { world, output } = context
-  const task: Task = { report: output.progress, signal: world.signal }
+  const { caller } = job
+  const { verify = true, changedOnly = false, full = false, probe = false, retries = 0 } = job.request
+  const task = taskOf(caller)
   const { base, changes } = image
   const { found } = target
   // A base from the cache is hashed meanwhile; what comes of it is asked for at the end.
   base.verified(task).catch(() => {})
-  const path = resolve(world.cwd, target.drive)
+  const path = resolve(caller.cwd, target.drive)
   const opened =
     found === undefined
-      ? await openFileTarget(path, base.length, { overwrite: true, signal: world.signal })
-      : await openDriveTarget(found, world.platform)
-  const request: CardRequest = {
-    target: opened,
-    image: changes,
-    ranges: args.full ? [{ offset: 0, length: base.length }] : rangesOf(base.used, image),
-    verified: () => base.verified(task),
-    verify: args.verify,
-    changedOnly: args.changedOnly,
-    skipZeroes: !args.full,
-    probe: args.probe,
-    retries: args.retries,
-    requestBytes: requestBytesFor(job.cards, found === undefined ? undefined : readQueueBytes(found.path)),
-    node: target.node.name,
-  }
-  const report = await writeCard(request, task).finally(() => opened.close())
-  if (found !== undefined && world.platform === 'darwin') await leaveCard(found, context)
+      ? await openFileTarget(path, base.length, { overwrite: true, signal: caller.signal })
+      : await openDriveTarget(found, caller.platform)
+  const report = await writeCard(
+    {
+      target: opened,
+      image: changes,
+      ranges: full ? [{ offset: 0, length: base.length }] : withRanges(base.used, changes.ranges()),
+      verified: () => base.verified(task),
+      verify,
+      changedOnly,
+      skipZeroes: !full,
+      probe,
+      retries,
+      requestBytes: requestBytesFor(job.cards, found === undefined ? undefined : readQueueBytes(found.path)),
+      node: target.node.name,
+    },
+    task,
+  ).finally(() => opened.close())
+  if (found !== undefined && caller.platform === 'darwin') await leaveCard(found, caller)
   return report
 }
 
 /** On a Mac, what is left in is mounted and written to by the system: it is ejected. */
-export async function leaveCard({ path }: Drive, { output }: Context): Promise<void> {
+export async function leaveCard({ path }: Drive, { onEvent }: Caller): Promise<void> {
   const stuck = await ejectDisk(path)
-  if (stuck !== undefined) output.warn(`${stuck}; eject it in Finder before you take it out`)
+  if (stuck !== undefined)
+    onEvent({ event: 'warning', message: `${stuck}; eject it in Finder before you take it out` })
 }
 
-const rangesOf = (used: RangeFeed, { changes }: NodeChanges) => withRanges(used, changes.ranges())
-
-function describeReport(drive: string, report: CardReport, args: CardArgs): string {
-  if (args.changedOnly && report.bytesWritten === 0)
-    return `${drive} holds it already: ${formatBytes(report.bytesCompared)} compared, nothing written`
-  const checked = args.verify ? 'read back and equal' : 'not read back (--no-verify)'
-  const { bytesWritten, bytesFoundZero } = report
-  const found = bytesFoundZero === 0 ? '' : ` (${formatBytes(bytesFoundZero)} of zeroes were there already)`
-  const probed = args.probe ? 'it holds what it announces, ' : ''
-  return `${formatBytes(bytesWritten)} written to ${drive}${found}, ${probed}${checked}`
+/** The cards that were written. */
+export interface Flashed {
+  flashed: { node: string; drive: string }[]
 }
 
 /**
- * What the command ends with: a table where there was more than one card.
+ * What a request ends with.
  * @throws {PiimageError} the one card's own error; what all failed of; or PartialError
  */
-export function summarise(outcomes: readonly Outcome[], { output }: Context): object {
+export function summarise(outcomes: readonly Outcome[]): Flashed {
   const failed = outcomes.flatMap((outcome) => ('error' in outcome ? [outcome] : []))
-  if (outcomes.length > 1)
-    output.noteText(formatTable(['NODE', 'DRIVE', 'RESULT'], outcomes.map(describeOutcome)))
   const [first] = failed
   if (first === undefined) return { flashed: outcomes.map(({ node, drive }) => ({ node, drive })) }
   // One reason for all: the image, not the cards.
@@ -172,11 +173,4 @@ export function summarise(outcomes: readonly Outcome[], { output }: Context): ob
   throw new PartialError(`${failed.length} of ${outcomes.length} nodes failed: ${names}`, {
     hint: 'The others are done. Run again with only the failed ones.',
   })
-}
-
-function describeOutcome(outcome: Outcome): string[] {
-  const { node, drive } = outcome
-  if ('error' in outcome) return [node, drive, `failed: ${outcome.error.message}`]
-  const { bytesWritten, seconds } = outcome.report
-  return [node, drive, `done: ${formatBytes(bytesWritten)} in ${seconds.total.toFixed(0)} s`]
 }

@@ -7,13 +7,13 @@ import { UsageError } from '../errors.ts'
 import { formatKubeconfig } from '../export/kubeconfig.ts'
 import { features, joinFeature } from '../features/index.ts'
 import type { NodeKeys } from '../secrets/node-keys.ts'
-import type { World } from '../world.ts'
-import { lastWords, openNodeSsh, type SshArgs } from './node-ssh.ts'
+import type { Caller } from './caller.ts'
+import { lastWords, openNodeSsh, type SshOptions } from './node-ssh.ts'
 import { askNode, hasFinished } from './node-status.ts'
 import { findNode } from './project.ts'
 
-export interface KubeconfigArgs extends SshArgs {
-  node?: string[]
+export interface KubeconfigOptions extends SshOptions {
+  nodes?: readonly string[]
   /** Where the API is reached, if not at the head's own address. */
   server?: string
 }
@@ -26,16 +26,16 @@ export interface KubeconfigArgs extends SshArgs {
 export async function fetchKubeconfig(
   cluster: Cluster,
   keys: () => Promise<NodeKeys>,
-  args: KubeconfigArgs,
-  world: World,
+  options: KubeconfigOptions,
+  caller: Caller,
 ): Promise<{ text: string; head: Node; address: string }> {
-  const { head, place } = findKubeconfig(cluster, args.node)
+  const { head, place } = findKubeconfig(cluster, options.nodes)
   const address = head.interfaces[0]?.address?.ip ?? head.name
   const server =
-    args.server === undefined || args.server === address
+    options.server === undefined || options.server === address
       ? { host: address }
-      : { host: readServer(args.server), certifiedAs: address }
-  const ssh = await openNodeSsh(cluster, await keys(), args, world)
+      : { host: readServer(options.server), certifiedAs: address }
+  const ssh = await openNodeSsh(cluster, await keys(), options, caller)
   try {
     const status = await askNode(ssh, head.name)
     if (!status.reached)

@@ -16,18 +16,17 @@ import { editConfigTxt } from '../boot/config-txt.ts'
 import type { LockedImage } from '../catalog/locked-image.ts'
 import { boards, type Netboot } from '../cluster/boards.ts'
 import type { Cluster, Node } from '../cluster/node.ts'
-import type { Context } from '../commands/command.ts'
 import { type BlockReader, mergeRanges, type Range } from '../disk/blocks.ts'
+import { newestTime, openBootVolume } from '../disk/boot-volume.ts'
 import { type BlockEditor, Changes } from '../disk/changes.ts'
 import { formatFat32 } from '../disk/fat/format.ts'
 import { FatVolume } from '../disk/fat/volume.ts'
 import { formatMbr } from '../disk/mbr.ts'
 import { FormatError, UsageError } from '../errors.ts'
 import { makeOutputFolder } from '../io/ownership.ts'
-import type { Task } from '../progress.ts'
 import { MiB, SECTOR_BYTES } from '../units.ts'
 import type { BaseImage, BaseImages } from './base-image.ts'
-import { newestTime, openBootVolume } from './node-image.ts'
+import { type Caller, taskOf } from './caller.ts'
 
 export type NetbootCardKind = Extract<Netboot, 'bootcode' | 'otp'>
 
@@ -58,32 +57,34 @@ export interface NetbootCardRequest {
 export async function bakeNetbootCards(
   request: NetbootCardRequest,
   bases: BaseImages,
-  { world, output }: Context,
-  replace: boolean,
+  caller: Caller,
 ): Promise<Baked[]> {
   const { kind, images, folder, format, level } = request
   const nameOf = ({ key }: LockedImage) => (images.length === 1 ? kind : `${kind}-${key}`)
-  const there = images
-    .map((image) => join(folder, bakedFileName(nameOf(image), format)))
-    .filter((path) => existsSync(path))
-  if (there.length > 0 && !replace && !(await world.confirm(`${there.join(', ')} will be replaced. Go on?`)))
-    throw new UsageError(`${there[0]} exists, nothing was written`, { hint: '--yes replaces it' })
+  await refuseToReplace(
+    images.map((image) => join(folder, bakedFileName(nameOf(image), format))),
+    caller,
+  )
   await makeOutputFolder(folder)
-  const task: Task = { report: output.progress, signal: world.signal }
+  const task = taskOf(caller)
   const all: Baked[] = []
   for (const locked of images) {
     const base = await bases.open(locked)
     const { image, used } = kind === 'otp' ? await buildOtpCard(base) : await buildBootcodeCard(base)
     await base.verified(task)
-    const baked = await bakeImage(
-      { image, used, folder, name: nameOf(locked), format, mode: 0o644, level },
-      task,
-    )
-    output.event('baked', { card: kind, image: locked.key, ...baked })
-    output.print(`${baked.path}  sha256 ${baked.sha256}`)
+    const name = nameOf(locked)
+    const baked = await bakeImage({ image, used, folder, name, format, mode: 0o644, level }, task)
+    caller.onEvent({ event: 'baked', card: kind, image: locked.key, ...baked })
     all.push(baked)
   }
   return all
+}
+
+/** @throws {UsageError} files are there, and nobody said that they may be replaced */
+export async function refuseToReplace(paths: readonly string[], { confirm }: Caller): Promise<void> {
+  const files = paths.filter((path) => existsSync(path))
+  if (files.length === 0 || (await confirm({ about: 'replace', files }))) return
+  throw new UsageError(`${files[0]} exists, nothing was written`, { hint: '--yes replaces it' })
 }
 
 /** Its last line counts, whatever filter the image's own ends with. */

@@ -1,15 +1,13 @@
 /** A base image and a node → that node's image: the base with its changes laid over. */
 import type { Node } from '../cluster/node.ts'
 import { applyBootPlan, bootFilesOfVolume } from '../customise/apply-boot-plan.ts'
-import { type BootPlan, planBoot } from '../customise/plan-boot.ts'
-import type { BlockReader, Range } from '../disk/blocks.ts'
-import { mergeRanges } from '../disk/blocks.ts'
-import { type BlockEditor, Changes } from '../disk/changes.ts'
-import { FatVolume } from '../disk/fat/volume.ts'
-import type { Partition } from '../disk/mbr.ts'
-import { readPartitions } from '../disk/partitions.ts'
-import { FormatError } from '../errors.ts'
+import { describeBootPlan } from '../customise/describe-boot-plan.ts'
+import { type BootPlan, type FileChange, planBoot } from '../customise/plan-boot.ts'
+import { mergeRanges, type Range } from '../disk/blocks.ts'
+import { newestTime, openBootVolume } from '../disk/boot-volume.ts'
+import { Changes } from '../disk/changes.ts'
 import type { BaseImage } from './base-image.ts'
+import type { NodePlan } from './events.ts'
 import type { Project } from './project.ts'
 
 /** What makes the base this node's. */
@@ -35,53 +33,42 @@ export async function buildNodeImage(project: Project, node: Node, base: BaseIma
 export async function planNodeChanges(project: Project, node: Node, base: BaseImage): Promise<NodeChanges> {
   const changes = new Changes(base.reader)
   const { volume } = await openBootVolume(changes)
+  const { cluster, overlays, extras } = project
   const image = project.imageOf(node)
   const plan = await planBoot({
-    cluster: project.cluster,
+    cluster,
     node,
     image,
     boot: bootFilesOfVolume(volume),
-    overlays: project.overlays,
+    overlays,
     keys: project.release === true ? undefined : await project.keys(),
-    extras: project.extras,
+    extras,
     written: { key: image.key, extractedSha256: base.sha256, extractedSize: base.length },
   })
   await applyBootPlan(plan, volume, await newestTime(volume))
   return { node, base, plan, changes }
 }
 
-/**
- * The boot partition: the first partition with a FAT file system.
- * @throws {FormatError} there is none
- */
-export async function openBootVolume(
-  image: BlockReader | BlockEditor,
-): Promise<{ volume: FatVolume; partition: Partition }> {
-  const { partitions } = await readPartitions(image)
-  const partition = partitions.find((candidate) => isFat(candidate.type)) ?? partitions[0]
-  if (partition === undefined) {
-    throw new FormatError('the image has no partitions', {
-      hint: 'A Raspberry Pi image starts with a FAT boot partition',
-    })
+/** In words and numbers. */
+export function describePlan({ node, base, plan, changes, ranges }: NodeImage): NodePlan {
+  const { family, release, evidence } = plan.os
+  return {
+    node: node.name,
+    image: base.key,
+    sha256: base.sha256,
+    imageBytes: base.length,
+    bytesToWrite: ranges.reduce((sum, range) => sum + range.length, 0),
+    sectorsChanged: changes.sectorCount,
+    os: { ...plan.os, family, release, evidence },
+    files: plan.files.map(describeFile),
+    diff: describeBootPlan(plan),
+    warnings: plan.warnings,
   }
-  return { volume: await FatVolume.open(editorOf(image, partition)), partition }
 }
 
-/** MBR type bytes of FAT: 0x01 FAT12, 0x04/0x06/0x0e FAT16, 0x0b/0x0c FAT32. */
-const isFat = (type: number | string): boolean => [0x01, 0x04, 0x06, 0x0b, 0x0c, 0x0e].includes(Number(type))
-
-/** A partition of an image as an editor of its own, if the image is one. */
-function editorOf(image: BlockReader | BlockEditor, partition: Partition): BlockReader | BlockEditor {
-  const { offset, length } = partition
-  const read = (at: number, count: number) => image.read(offset + at, count)
-  if (!('write' in image)) return { length, read }
-  return { length, read, write: (at: number, bytes: Uint8Array) => image.write(offset + at, bytes) }
-}
-
-/** The image's own date: what new files are stamped with, so that two runs give the same bytes. */
-export async function newestTime(volume: FatVolume): Promise<Date> {
-  let newest = 0
-  for (const entry of await volume.list('/')) newest = Math.max(newest, entry.modified.getTime())
-  // FAT time starts in 1980.
-  return new Date(Math.max(newest, Date.UTC(1980, 0, 1)))
-}
+const describeFile = ({ path, before, after }: FileChange): NodePlan['files'][number] => ({
+  path,
+  change: before === null ? 'created' : after === null ? 'removed' : 'changed',
+  bytesBefore: before?.length ?? null,
+  bytesAfter: after?.length ?? null,
+})

@@ -10,35 +10,30 @@ import { spawn } from 'node:child_process'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
-import type { Argv } from 'yargs'
 import type { Cluster } from '../cluster/node.ts'
-import { parseAddresses } from '../commands/addresses.ts'
-import type { GlobalArgs } from '../commands/command.ts'
 import { UsageError } from '../errors.ts'
 import { findIdentityFiles } from '../export/identity-file.ts'
 import { formatKnownHosts } from '../export/known-hosts.ts'
+import type { KnownAddresses } from '../export/reach.ts'
 import { formatSshConfig } from '../export/ssh-config.ts'
 import { listDead, ownName } from '../io/parts.ts'
 import type { NodeKeys } from '../secrets/node-keys.ts'
-import type { World } from '../world.ts'
+import type { Caller } from './caller.ts'
+import { findNode } from './project.ts'
 
-/** Flags of every command that talks to nodes. */
-export interface SshArgs {
+/** How nodes are reached over ssh. */
+export interface SshOptions {
+  /** Private key to log in with. Default: as ssh does. */
   identity?: string
-  address?: string[]
+  /** Where nodes are, by name, if elsewhere than the cluster file says. */
+  addresses?: Readonly<Record<string, string>>
+  /** Use this ssh configuration, as `piimage export ssh-config` makes. */
   sshConfig?: string
 }
 
-export const sshFlags = <T extends GlobalArgs>(cli: Argv<T>): Argv<T & SshArgs> =>
-  cli
-    .option('identity', { type: 'string', describe: 'Private key to log in with (default: as ssh does)' })
-    .option('address', {
-      type: 'string',
-      array: true,
-      nargs: 1,
-      describe: 'NODE=ADDRESS, where it is another one than in the cluster file',
-    })
-    .option('ssh-config', { type: 'string', describe: 'Use this ssh configuration, as piimage export makes' })
+/** @throws {UsageError} a node that is not there */
+export const knownAddresses = (cluster: Cluster, { addresses = {} }: SshOptions): KnownAddresses =>
+  new Map(Object.entries(addresses).map(([name, address]) => [findNode(cluster, name).name, address]))
 
 export interface Answer {
   /** 255 is ssh's own: the node was not reached or did not let us in. */
@@ -56,16 +51,16 @@ export interface NodeSsh {
 export async function openNodeSsh(
   cluster: Cluster,
   keys: NodeKeys,
-  args: SshArgs,
-  { cwd, env, signal }: Pick<World, 'cwd' | 'env' | 'signal'>,
+  options: SshOptions,
+  { cwd, env, signal }: Pick<Caller, 'cwd' | 'env' | 'signal'>,
 ): Promise<NodeSsh> {
   await clearDeadFolders()
   const folder = await mkdtemp(join(tmpdir(), `${ownName(FOLDER)}-`))
   let config = join(folder, 'config')
-  if (args.sshConfig === undefined) {
+  if (options.sshConfig === undefined) {
     const knownHosts = join(folder, 'known_hosts')
-    const addresses = parseAddresses(args.address ?? [], cluster)
-    const identity = args.identity === undefined ? undefined : resolve(cwd, args.identity)
+    const addresses = knownAddresses(cluster, options)
+    const identity = options.identity === undefined ? undefined : resolve(cwd, options.identity)
     await writeFile(
       knownHosts,
       formatKnownHosts(cluster, (node) => keys.hostKey(node).publicLine, addresses),
@@ -78,7 +73,7 @@ export async function openNodeSsh(
         identityFile: identity === undefined ? findIdentityFiles(env.HOME ?? '/') : () => identity,
       }),
     )
-  } else config = resolve(cwd, args.sshConfig)
+  } else config = resolve(cwd, options.sshConfig)
   return {
     run: (node, command, input) =>
       runSsh(

@@ -1,20 +1,8 @@
 /** What a node says of itself over ssh: how far its first boot is, Docker, the cluster. */
 import { joinKinds } from '../cluster/feature.ts'
 import { features } from '../features/index.ts'
+import type { NodeStatus } from './events.ts'
 import { lastWords, type NodeSsh } from './node-ssh.ts'
-
-export interface NodeStatus {
-  node: string
-  reached: boolean
-  /** Why it was not reached. */
-  problem?: string
-  /** The status file of the first boot; undefined: there is none. */
-  firstBoot?: { step: string; state: string; time: string; detail: string }
-  /** Version of the Docker daemon. */
-  docker?: string
-  /** What the feature that joins says: `active`, `pending`, `joined` … */
-  join?: string
-}
 
 /** Lines `name value`; nothing in it needs root but what features ask. A full disk can leave the status of /var old. */
 const QUESTION = [

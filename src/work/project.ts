@@ -1,77 +1,97 @@
-/** What most commands start from: the cluster file, the lock, the key, the overlays, the cache. */
+/** What most requests start from: the cluster file, the lock, the key, the overlays, the cache. */
 import { existsSync } from 'node:fs'
-import { dirname, join, resolve } from 'node:path'
+import { join, resolve } from 'node:path'
 import { findImage, readLock } from '../catalog/lock.ts'
 import type { Lock, LockedImage } from '../catalog/locked-image.ts'
 import { type ReadOptions, readCluster } from '../cluster/cluster-file.ts'
 import type { Cluster, Node } from '../cluster/node.ts'
-import type { Context, GlobalArgs } from '../commands/command.ts'
 import { type Overlay, readOverlays } from '../customise/overlay.ts'
 import { UsageError } from '../errors.ts'
 import { features } from '../features/index.ts'
 import { type Cache, openCache } from '../fetch/cache.ts'
-import { chooseCacheFolder, chooseStateFolder } from '../fetch/cache-folder.ts'
+import { chooseStateFolder } from '../fetch/cache-folder.ts'
 import type { GivenFiles } from '../node/state.ts'
 import { packageRoot } from '../package-root.ts'
 import { readClusterKey } from '../secrets/cluster-key.ts'
-import type { NodeKeys } from '../secrets/node-keys.ts'
-import { nodeKeys } from '../secrets/node-keys.ts'
-import type { World } from '../world.ts'
+import { type NodeKeys, nodeKeys } from '../secrets/node-keys.ts'
+import { type Caller, note } from './caller.ts'
+import { type ClusterRequest, cacheFolder, clusterFolder, clusterPath } from './request.ts'
 
 export const CLUSTER_KEY_FILE = 'cluster.key'
+export const LOCK_FILE = 'images.lock.json'
 
 export interface Project {
   cluster: Cluster
-  lock: Lock
   overlays: Map<string, Overlay>
-  /** Read when first needed: `drives` and `images` work without one. */
+  /** Read when first needed. */
   keys(): Promise<NodeKeys>
   imageOf(node: Node): LockedImage
   /** Its cards are for everybody: nothing derived from a key is on them. */
   release?: true
-  /** Files given on the command line. */
+  /** Files given in place of the image's own. */
   extras?: GivenFiles
 }
 
-/** The lock in force: `--lock`, else the one beside the cluster file, else the one shipped. */
-export function lockPath(args: GlobalArgs, world: { cwd: string }): string {
-  if (args.lock !== undefined) return resolve(world.cwd, args.lock)
-  const beside = join(dirname(resolve(world.cwd, args.cluster)), 'images.lock.json')
-  return existsSync(beside) ? beside : join(packageRoot(), 'images.lock.json')
+export const shippedLock = (): string => join(packageRoot(), LOCK_FILE)
+
+/**
+ * The lock in force: the one that is named, else the one that ships with
+ * piimage together with the one beside the cluster file, whose entries count
+ * where both have one.
+ */
+export async function readLocks(request: ClusterRequest, caller: Pick<Caller, 'cwd'>): Promise<Lock> {
+  const own = await readOwnLock(request, caller)
+  if (request.lock !== undefined || own.file === shippedLock()) return own
+  const shipped = await readLock(shippedLock())
+  return { ...own, images: new Map([...shipped.images, ...own.images]) }
 }
 
-export const cacheFolder = (args: GlobalArgs, world: World): string =>
-  resolve(world.cwd, args.cache ?? chooseCacheFolder(world.env, world.platform))
+/** The lock that is named, else the one beside the cluster file, else the one that ships with piimage. */
+export function readOwnLock(request: ClusterRequest, caller: Pick<Caller, 'cwd'>): Promise<Lock> {
+  if (request.lock !== undefined) return readLock(resolve(caller.cwd, request.lock))
+  const beside = join(clusterFolder(request, caller), LOCK_FILE)
+  return readLock(existsSync(beside) ? beside : shippedLock())
+}
 
-export const cacheOf = (args: GlobalArgs, { world, output }: Context): Promise<Cache> =>
-  openCache(cacheFolder(args, world), {
-    onWait: output.note,
-    onTrouble: output.note,
-    stateFolder: chooseStateFolder(world.env, world.platform),
+export const cacheOf = (request: ClusterRequest, caller: Caller): Promise<Cache> =>
+  openCache(cacheFolder(request, caller), {
+    onWait: (message) => note(caller, message),
+    onTrouble: (message) => note(caller, message),
+    stateFolder: chooseStateFolder(caller.env, caller.platform),
   })
+
+/** What a cluster file is judged by besides itself. */
+export function clusterOptions(lock: Lock, overlays: Project['overlays'], { cwd, env }: Caller) {
+  return {
+    features,
+    imageKeys: [...lock.images.keys()],
+    archOf: (image: string) => lock.images.get(image)?.arch,
+    overlayNames: [...overlays.keys()],
+    home: env.HOME,
+    cwd,
+  } satisfies ReadOptions
+}
+
+/** The overlays that ship with piimage, and before them those of a cluster's folder. */
+export const findOverlays = (...folders: readonly string[]): Promise<Map<string, Overlay>> =>
+  readOverlays([...folders, packageRoot()].map((folder) => join(folder, 'overlays')))
 
 /** @throws {MistakesError} everything wrong with the cluster file, at once */
 export async function openProject(
-  args: GlobalArgs,
-  { world }: Context,
+  request: ClusterRequest,
+  caller: Caller,
   options: Pick<ReadOptions, 'readLocal'> = {},
 ): Promise<Project> {
-  const file = resolve(world.cwd, args.cluster)
-  const folder = dirname(file)
-  const lock = await readLock(lockPath(args, world))
-  const overlays = await readOverlays([join(folder, 'overlays'), join(packageRoot(), 'overlays')])
-  const cluster = await readCluster(args.cluster, {
+  const folder = clusterFolder(request, caller)
+  const lock = await readLocks(request, caller)
+  const overlays = await findOverlays(folder)
+  const cluster = await readCluster(clusterPath(request), {
     ...options,
-    features,
-    imageKeys: [...lock.images.keys()],
-    archOf: (image) => lock.images.get(image)?.arch,
-    overlayNames: [...overlays.keys()],
-    home: world.env.HOME,
+    ...clusterOptions(lock, overlays, caller),
   })
   let keys: Promise<NodeKeys> | undefined
   return {
     cluster,
-    lock,
     overlays,
     keys: () => {
       keys ??= readClusterKey(join(folder, CLUSTER_KEY_FILE)).then(nodeKeys)
@@ -81,8 +101,8 @@ export async function openProject(
   }
 }
 
-/** What `--os` says: the system of every node, whatever the cluster file and the images say. */
-export const withOs = (project: Project, os: string | undefined): Project =>
+/** Every node has this system, whatever the cluster file and the images say. */
+export const withOs = <P extends Pick<Project, 'cluster'>>(project: P, os: string | undefined): P =>
   os === undefined
     ? project
     : {
@@ -98,3 +118,7 @@ export function findNode(cluster: Cluster, name: string): Node {
     hint: `Its nodes are: ${cluster.nodes.map((candidate) => candidate.name).join(', ')}`,
   })
 }
+
+/** The nodes of these names; without names all of the cluster. */
+export const chooseNodes = (cluster: Cluster, names: readonly string[] | undefined): readonly Node[] =>
+  names?.map((name) => findNode(cluster, name)) ?? cluster.nodes

@@ -7,7 +7,6 @@
 import { existsSync } from 'node:fs'
 import { PAYLOAD } from '../boot/payload-paths.ts'
 import { readLocalFile } from '../cluster/cluster-file.ts'
-import type { ParseOptions } from '../cluster/judge.ts'
 import type { Cluster, Node } from '../cluster/node.ts'
 import { findSecrets } from '../customise/find-secrets.ts'
 import type { BootPlan } from '../customise/plan-boot.ts'
@@ -21,7 +20,7 @@ const personal = new Set(features.filter((feature) => feature.personal).map(({ n
 const NOBODYS_KEY = 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOBv2xxjxLLiPpuVHul6I9HGcSzaF0d1Erhx8WGo8XWe nobody'
 
 /** The files that a cluster file names lie with the person who wrote it: where one is not here, this will do. */
-export const standIn: ParseOptions['readLocal'] = (path) => {
+export const standIn: typeof readLocalFile = (path) => {
   if (existsSync(path)) return readLocalFile(path)
   return { text: `${path.endsWith('.pub') ? NOBODYS_KEY : 'a stand-in pass phrase'}\n`, mode: 0o600 }
 }

@@ -3,9 +3,9 @@
  * there, so it lays them out otherwise than `flash`, with the same outcome.
  */
 import type { BlockReader } from '../disk/blocks.ts'
+import { openBootVolume } from '../disk/boot-volume.ts'
 import type { FatVolume } from '../disk/fat/volume.ts'
 import { MOST_DIFFERENCES } from '../flash/compare.ts'
-import { openBootVolume } from './node-image.ts'
 
 /** @returns the first path, in order, that is not the same on both; undefined: they hold the same */
 export async function findOtherFile(a: FatVolume, b: FatVolume): Promise<string | undefined> {

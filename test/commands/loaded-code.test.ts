@@ -45,28 +45,30 @@ interface Use {
 
 /** What reads a cluster file, its lock and its overlays. */
 const cluster = 'catalog cluster customise features fetch io schemas secrets yaml'
+/** What plans a boot partition. */
+const boot = 'boot disk firmware systems'
 
 /** A cheap real use of each command, in an order in which they find what they need. */
 const uses: Record<string, Use> = {
   '--help': { args: ['--help'], needs: '' },
   completion: { args: ['completion', 'bash'], needs: '' },
-  drives: { args: ['drives'], needs: 'drives io' },
+  drives: { args: ['drives'], needs: 'drives fetch io' },
   init: { args: ['init', 'new', '--ssh-key', 'key.pub'], needs: `${cluster} drives` },
   'images list': { args: ['images', 'list'], needs: cluster },
   'images fetch': { args: ['images', 'fetch', '--all'], needs: `${cluster} disk unpack xz` },
-  plan: { args: ['plan', '--node', 'oneil'], needs: `${cluster} disk` },
-  flash: { args: ['flash', '--node', 'oneil=oneil.img', '--yes'], needs: `${cluster} disk drives flash` },
+  plan: { args: ['plan', '--node', 'oneil'], needs: `${cluster} ${boot}` },
+  flash: { args: ['flash', '--node', 'oneil=oneil.img', '--yes'], needs: `${cluster} ${boot} drives flash` },
   customise: {
     args: ['customise', 'oneil.img', '--node', 'carter'],
-    needs: `${cluster} disk drives flash`,
+    needs: `${cluster} ${boot} drives flash`,
   },
-  inspect: { args: ['inspect', 'oneil.img'], needs: 'customise disk drives io unpack yaml' },
-  bake: { args: ['bake', '--node', 'oneil', '-o', 'baked'], needs: `${cluster} bake disk` },
+  inspect: { args: ['inspect', 'oneil.img'], needs: `cluster customise ${boot} drives io unpack yaml` },
+  bake: { args: ['bake', '--node', 'oneil', '-o', 'baked'], needs: `${cluster} bake ${boot}` },
   export: { args: ['export', 'hosts'], needs: `${cluster} export` },
   // Nothing is laid out there.
   'netroot verify': {
     args: ['netroot', 'verify', '--prefix', 'nowhere', '--offline'],
-    needs: `${cluster} netroot rehearsal`,
+    needs: `${cluster} firmware netroot rehearsal root`,
     status: 7,
   },
   // No ssh is found, so nobody is asked.

@@ -4,8 +4,9 @@ import { chmodSync, copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, 
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { parse } from 'yaml'
+import { parseShard } from '../../src/commands/bake.ts'
 import { packageRoot } from '../../src/package-root.ts'
-import { parseShard, takeShard } from '../../src/work/shard.ts'
+import { shareOf } from '../../src/work/bake.ts'
 import { bootFiles } from '../support/boot-files.ts'
 import { findIn, HASH, PSK, personalProject, SSH_KEY, secretsOf } from '../support/personal-project.ts'
 import { demoProject, type Project } from '../support/project.ts'
@@ -149,7 +150,7 @@ test("the release workflow's own steps, on the demo", (t) => {
 test('shares: each node in exactly one, sizes that differ by one at most', () => {
   for (const count of [1, 2, 3, 7, 30]) {
     const items = Array.from({ length: 20 }, (_, at) => at)
-    const shares = Array.from({ length: count }, (_, at) => takeShard(items, { index: at + 1, count }))
+    const shares = Array.from({ length: count }, (_, at) => shareOf(items, { index: at + 1, count }))
     assert.deepEqual(
       shares.flat().sort((a, b) => a - b),
       items,

@@ -4,6 +4,7 @@ import type { BootFiles } from '../../boot/boot-files.ts'
 import type { LockedImage } from '../../catalog/locked-image.ts'
 import { bootFilesOfVolume } from '../../customise/apply-boot-plan.ts'
 import { subReader } from '../../disk/blocks.ts'
+import { newestTime, openBootVolume } from '../../disk/boot-volume.ts'
 import { Ext4Volume } from '../../disk/ext4/volume.ts'
 import { openVolume } from '../../disk/open-volume.ts'
 import { readPartitions } from '../../disk/partitions.ts'
@@ -15,7 +16,6 @@ import type { Task } from '../../progress.ts'
 import { shippedFamilies } from '../../systems/detect.ts'
 import { type RootFacts, type RootFiles, readRootFacts, rootFilesOf } from '../../systems/root/root-facts.ts'
 import type { BaseImage, BaseImages } from '../base-image.ts'
-import { newestTime, openBootVolume } from '../node-image.ts'
 
 export interface NetrootImage {
   input: ImageInput

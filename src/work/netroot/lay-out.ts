@@ -1,5 +1,6 @@
-/** `piimage netroot`: plan, show, make. */
+/** `netroot`: plan what diskless nodes boot from, tell it, make it, or put one node's into an archive. */
 import { existsSync } from 'node:fs'
+import type { Writable } from 'node:stream'
 import type { LockedImage } from '../../catalog/locked-image.ts'
 import { UsageError } from '../../errors.ts'
 import { fetchImage } from '../../fetch/fetch-image.ts'
@@ -10,98 +11,132 @@ import { layOut } from '../../netroot/lay-out.ts'
 import { at } from '../../netroot/place.ts'
 import { type NetrootPlan, planNetroot } from '../../netroot/plan.ts'
 import { chooseRootMode, type RootModeChoice } from '../../netroot/root-mode.ts'
-import type { ServedNode } from '../../netroot/served.ts'
-import { lockState, readServed } from '../../netroot/state.ts'
-import type { Task } from '../../progress.ts'
+import type { RootMode, ServedCluster, ServedNode } from '../../netroot/served.ts'
+import { readServed } from '../../netroot/state.ts'
 import { openBases } from '../base-image.ts'
-import { cacheOf, openProject, type Project } from '../project.ts'
-import { type NetrootAction, placeOf, type Stage, stateFolderOf } from './args.ts'
-import { netrootImages } from './images.ts'
+import { type Caller, taskOf } from '../caller.ts'
+import { cacheOf, type Project } from '../project.ts'
+import { type NetrootImages, netrootImages } from './images.ts'
 import { chooseNodes, clusterKey, nodeInput } from './inputs.ts'
-import { checkServers, serve, showServers } from './serve.ts'
+import { checkServers, type ServeOptions, serve, tellServerFiles } from './serve.ts'
 import { findServer } from './server.ts'
-import { writeTarFile } from './tar.ts'
+import { atSite, type NetrootRequest, type Site, whileStateLocked } from './site.ts'
+import { type NodeArchive, writeTarFile } from './tar.ts'
 
-export const layOutAction: NetrootAction = async (args, context) => {
-  const { output, world } = context
-  if (args.install && !args.apply)
-    throw new UsageError('--install is for --apply', { hint: 'sudo piimage netroot --apply --install' })
-  const project = await openProject(args, context)
-  const stage: Stage = { place: placeOf(args, world), state: stateFolderOf(args, project.cluster) }
-  const task: Task = { report: output.progress, signal: world.signal }
-  const bases = await openBases(args, context)
-  try {
-    const cache = await cacheOf(args, context)
-    const http = openHttp({ env: world.env })
-    const fetch = (image: LockedImage) => fetchImage(image, cache, { http, offline: args.offline }, task)
-    const images = netrootImages(bases, fetch, task)
-    const choice = await chooseRootMode(
-      at(stage.place, stage.state),
-      args.tar === undefined ? (args['root-mode'] ?? project.cluster.netroot.root) : 'copy',
-    )
-    const make = async (): Promise<NetrootPlan> => {
-      const key = await clusterKey(project)
-      const nodes = []
-      for (const node of chooseNodes(project, args.node))
-        nodes.push(await nodeInput(project, node, images, key))
-      return planNetroot({
-        cluster: project.cluster,
-        stateFolder: stage.state,
-        server: findServer(project.cluster),
-        rootMode: choice.mode,
-        nodes,
-        earlier: new Map(
-          nodes.map(({ node }) => [node.name, listEditions(stage.state, node.name, stage.place)]),
-        ),
-        others: othersOf(project, args.node, stage),
-      })
-    }
-    if (args.tar !== undefined && !args['dry-run'])
-      return await writeTarFile(args.tar, await make(), images, context, task)
-    if (args['dry-run']) {
-      const plan = await make()
-      show(plan, choice)
-      await showServers(plan.served, stage, context)
-      return { served: plan.served }
-    }
-    const lock = await lockState(stage.state, stage.place, world.signal, (pid) =>
-      output.note(`waiting for process ${pid}, which changes ${stage.state}`),
-    )
-    try {
-      const plan = await make()
-      for (const { warnings } of plan.nodes) for (const warning of warnings) output.warn(warning)
-      await checkServers(plan.served, args, stage)
-      const open = (key: string) => images.verified(key)
-      const laid = await layOut(plan, { place: stage.place, open, warn: output.warn }, task)
-      output.event('laid-out', { generations: laid.generations, nodes: laid.nodes, rootMode: choice.mode })
-      output.print(
-        laid.nodes.length === 0
-          ? `${stage.state}: everything is laid out already`
-          : `${stage.state}: laid out ${laid.nodes.join(', ')} (roots by ${choice.mode})`,
-      )
-      await serve(laid.served, args, stage, context)
-      if (laid.served.nodes.some(({ usbSlot }) => usbSlot !== undefined))
-        output.note('Zeros boot after: sudo clusterctrl init, then clusterctrl on')
-      return { served: laid.served }
-    } finally {
-      lock.release()
-    }
-  } finally {
-    await bases.close()
-  }
-
-  function show(plan: NetrootPlan, choice: RootModeChoice): void {
-    for (const { warnings } of plan.nodes) for (const warning of warnings) output.warn(warning)
-    output.printText(describeNetroot(plan, choice, (path) => existsSync(at(stage.place, path))))
-    output.event('plan', { rootMode: choice.mode, why: choice.why, served: plan.served })
-  }
+export interface LayOutRequest extends NetrootRequest, ServeOptions {
+  /** Default: all that boot from the network. */
+  nodes?: readonly string[]
+  /** How roots are made. Default: what the cluster file says, else the best that the file system can. */
+  rootMode?: RootMode | 'auto'
 }
 
-/** With `--node`, the others stay as they were laid out, as long as they boot from the network. */
+/** Tells what would be made, and changes nothing. */
+export const planLayOut = (request: LayOutRequest, caller: Caller): Promise<{ served: ServedCluster }> =>
+  withPlanner(request, caller, async ({ make, choice, site }) => {
+    const plan = await make()
+    tellWarnings(plan, caller)
+    const { served } = plan
+    const description = describeNetroot(plan, choice, (path) => existsSync(at(site.place, path)))
+    caller.onEvent({ event: 'plan', rootMode: choice.mode, why: choice.why, served, description })
+    await tellServerFiles(served, site, caller)
+    return { served }
+  })
+
+/** Lay out what is new, then write the servers' files. What is being served meanwhile stays as it is. */
+export const layOutNetroot = (request: LayOutRequest, caller: Caller): Promise<{ served: ServedCluster }> => {
+  if (request.install && !request.apply)
+    throw new UsageError('--install is for --apply', { hint: 'sudo piimage netroot --apply --install' })
+  return withPlanner(request, caller, ({ make, choice, images, site }) =>
+    whileStateLocked(site, caller, async () => {
+      const plan = await make()
+      tellWarnings(plan, caller)
+      await checkServers(plan.served, request, site)
+      const warn = (message: string) => caller.onEvent({ event: 'warning', message })
+      const open = (key: string) => images.verified(key)
+      const { generations, nodes, served } = await layOut(
+        plan,
+        { place: site.place, open, warn },
+        taskOf(caller),
+      )
+      const { state } = site
+      caller.onEvent({ event: 'laid-out', state, generations, nodes, rootMode: choice.mode })
+      await serve(served, request, site, caller)
+      return { served }
+    }),
+  )
+}
+
+/** One node's trees as an archive, for a server that piimage does not run on. */
+export const archiveNode = (
+  request: LayOutRequest & { to: string | Writable },
+  caller: Caller,
+): Promise<NodeArchive> =>
+  withPlanner({ ...request, rootMode: 'copy' }, caller, async ({ make, images }) =>
+    writeTarFile(request.to, await make(), images, caller),
+  )
+
+interface Planner {
+  make: () => Promise<NetrootPlan>
+  choice: RootModeChoice
+  images: NetrootImages
+  site: Site
+}
+
+/** @param work given what plans, as often as needed: under a lock, what is there may have changed */
+const withPlanner = <T>(
+  request: LayOutRequest,
+  caller: Caller,
+  work: (planner: Planner) => Promise<T>,
+): Promise<T> =>
+  atSite(request, caller, async (site, project) => {
+    const task = taskOf(caller)
+    const bases = await openBases(request, caller)
+    try {
+      const cache = await cacheOf(request, caller)
+      const options = { http: openHttp({ env: caller.env }), offline: request.offline ?? false }
+      const fetch = (image: LockedImage) => fetchImage(image, cache, options, task)
+      const images = netrootImages(bases, fetch, task)
+      const choice = await chooseRootMode(
+        at(site.place, site.state),
+        request.rootMode ?? project.cluster.netroot.root,
+      )
+      const make = () => planNodes(project, request, site, choice, images)
+      return await work({ make, choice, images, site })
+    } finally {
+      await bases.close()
+    }
+  })
+
+async function planNodes(
+  project: Project,
+  { nodes: names }: LayOutRequest,
+  { state, place }: Site,
+  choice: RootModeChoice,
+  images: NetrootImages,
+): Promise<NetrootPlan> {
+  const key = await clusterKey(project)
+  const nodes = []
+  for (const node of chooseNodes(project, names)) nodes.push(await nodeInput(project, node, images, key))
+  return planNetroot({
+    cluster: project.cluster,
+    stateFolder: state,
+    server: findServer(project.cluster),
+    rootMode: choice.mode,
+    nodes,
+    earlier: new Map(nodes.map(({ node }) => [node.name, listEditions(state, node.name, place)])),
+    others: othersOf(project, names, { state, place }),
+  })
+}
+
+function tellWarnings({ nodes }: NetrootPlan, { onEvent }: Caller): void {
+  for (const { warnings } of nodes) for (const message of warnings) onEvent({ event: 'warning', message })
+}
+
+/** Where nodes are named, the others stay as they were laid out, as long as they boot from the network. */
 function othersOf(
   { cluster }: Project,
   asked: readonly string[] | undefined,
-  { state, place }: Stage,
+  { state, place }: Site,
 ): ServedNode[] {
   if (asked === undefined || !existsSync(at(place, `${state}/served.json`))) return []
   const wanted = new Set(

@@ -1,48 +1,73 @@
-/** `piimage netroot status`: how far each diskless node is, and which boards nobody knows; `--watch` goes on. */
+/** `netroot status`: how far each diskless node is, and which boards nobody knows. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { UsageError } from '../../errors.ts'
 import { readServed } from '../../netroot/state.ts'
 import { listenForBoards } from '../../rehearsal/live/listen.ts'
 import { type Look, lookAround } from '../../rehearsal/live/look.ts'
-import { describeBoard, type NodeState, type UnknownBoard } from '../../rehearsal/live/node-state.ts'
-import type { Output } from '../../report/output.ts'
-import { formatTable } from '../../report/table.ts'
-import { quoteLine } from '../../terminal-text.ts'
-import { type NetrootAction, openStage } from './args.ts'
+import type { NodeState, UnknownBoard } from '../../rehearsal/live/node-state.ts'
+import type { Caller } from '../caller.ts'
+import { atSite, type NetrootRequest } from './site.ts'
+
+export interface NetrootStatusRequest extends NetrootRequest {
+  /** Default: all that are laid out. */
+  nodes?: readonly string[]
+  /** What dnsmasq wrote. Default: where piimage tells it to. */
+  log?: string
+  /** Look again and again, until the signal is aborted. */
+  watch?: boolean
+}
 
 const AGAIN_MS = 2000
 
-export const statusAction: NetrootAction = async (args, context) => {
-  const { output, world } = context
-  const { stage } = await openStage(args, context)
-  const all = readServed(stage.state, stage.place)
-  const served = { ...all, nodes: all.nodes.filter(({ name }) => args.node?.includes(name) ?? true) }
-  const listener = await listenForBoards()
-  const look = async () => {
-    const found = await lookAround(served, args.log, listener.heard, world.now()).catch(refuseLog)
-    const others = all.nodes.filter((node) => !served.nodes.includes(node))
-    return { ...found, unknown: found.unknown.filter(({ mac }) => !others.some((node) => node.mac === mac)) }
-  }
-  try {
-    let last = await look()
-    for (const state of last.nodes) output.event('node', state)
-    for (const board of last.unknown) output.event('board', board)
-    output.printText(describeLook(last))
-    while (args.watch && !world.signal.aborted) {
-      await sleep(AGAIN_MS, undefined, { signal: world.signal }).catch(() => {})
-      if (world.signal.aborted) break
-      const next = await look()
-      tellChanges(last, next, output, world.now())
-      last = next
+/**
+ * Every node and unknown board is told as an event, later only where it changed.
+ * @param onFirst called once the first look at all of them was told
+ * @returns the last look
+ */
+export const netrootStatus = (
+  request: NetrootStatusRequest,
+  caller: Caller,
+  onFirst: (look: Look) => void = () => {},
+): Promise<Look> =>
+  atSite(request, caller, async ({ state, place }) => {
+    const { nodes: names, log, watch = false } = request
+    const { signal } = caller
+    const all = readServed(state, place)
+    const served = { ...all, nodes: all.nodes.filter(({ name }) => names?.includes(name) ?? true) }
+    const listener = await listenForBoards()
+    const look = async (): Promise<Look> => {
+      const found = await lookAround(served, log, listener.heard, caller.now()).catch(refuseLog)
+      const others = all.nodes.filter((node) => !served.nodes.includes(node))
+      return {
+        ...found,
+        unknown: found.unknown.filter(({ mac }) => !others.some((node) => node.mac === mac)),
+      }
     }
-    return {
-      up: last.nodes.filter(({ stage }) => stage === 'up').length,
-      nodes: last.nodes.length,
-      unknown: last.unknown.length,
+    try {
+      let last = await look()
+      tell({ nodes: [], unknown: [] }, last, caller)
+      onFirst(last)
+      while (watch && !signal.aborted) {
+        await sleep(AGAIN_MS, undefined, { signal }).catch(() => {})
+        if (signal.aborted) break
+        const next = await look()
+        tell(last, next, caller)
+        last = next
+      }
+      return last
+    } finally {
+      listener.close()
     }
-  } finally {
-    listener.close()
-  }
+  })
+
+function tell(last: Pick<Look, 'nodes' | 'unknown'>, next: Look, { onEvent }: Caller): void {
+  const same = (a: NodeState, b: NodeState) => a.stage === b.stage && a.detail === b.detail
+  const alike = (a: UnknownBoard, b: UnknownBoard) => a.mac === b.mac && a.serial === b.serial
+  for (const state of next.nodes)
+    if (!last.nodes.some((other) => other.node === state.node && same(other, state)))
+      onEvent({ event: 'node', ...state })
+  for (const board of next.unknown)
+    if (!last.unknown.some((other) => alike(other, board))) onEvent({ event: 'board', ...board })
 }
 
 function refuseLog(error: NodeJS.ErrnoException): never {
@@ -51,32 +76,4 @@ function refuseLog(error: NodeJS.ErrnoException): never {
     hint: 'Run it as root on the server, or name the file: --log FILE.',
     cause: error,
   })
-}
-
-function describeLook({ nodes, unknown }: Look): string {
-  const table = formatTable(
-    ['NODE', 'STAGE', ''],
-    nodes.map(({ node, stage, detail }) => [node, stage, detail ?? '']),
-  )
-  return [table, ...unknown.map(describeUnknown)].join('\n')
-}
-
-const describeUnknown = (board: UnknownBoard): string =>
-  `not in the cluster file: ${quoteLine(describeBoard(board))}\n  piimage netroot adopt ${board.serial ?? board.mac} NODE`
-
-function tellChanges(last: Look, next: Look, output: Output, now: Date): void {
-  const same = (a: NodeState, b: NodeState) => a.stage === b.stage && a.detail === b.detail
-  const time = now.toTimeString().slice(0, 8)
-  for (const state of next.nodes) {
-    if (last.nodes.some((other) => other.node === state.node && same(other, state))) continue
-    output.event('node', state)
-    output.print(
-      `${time} ${state.node} ${state.stage}${state.detail === undefined ? '' : `: ${state.detail}`}`,
-    )
-  }
-  for (const board of next.unknown) {
-    if (last.unknown.some((other) => other.mac === board.mac && other.serial === board.serial)) continue
-    output.event('board', board)
-    output.printText(`${time} ${describeUnknown(board)}`)
-  }
 }

@@ -1,40 +1,52 @@
-/** `piimage netroot --node N --tar FILE`: one node's trees, for a server that piimage does not run on. */
+/** One node's trees as a tar archive. */
 import { once } from 'node:events'
 import { createWriteStream } from 'node:fs'
 import { rename, rm } from 'node:fs/promises'
 import { resolve } from 'node:path'
-import { Writable } from 'node:stream'
-import type { Context } from '../../commands/command.ts'
+import type { Writable } from 'node:stream'
 import { UsageError } from '../../errors.ts'
 import { writeNodeTar } from '../../netroot/node-tar.ts'
 import type { NetrootPlan } from '../../netroot/plan.ts'
-import type { Task } from '../../progress.ts'
+import { type Caller, taskOf } from '../caller.ts'
 import type { NetrootImages } from './images.ts'
 
-/** @throws {UsageError} not exactly one node */
+export interface NodeArchive {
+  node: string
+  /** Absolute; undefined: a stream. */
+  tar?: string
+  /** Where root/ belongs on the server, and whom it is exported to. */
+  rootFolder: string
+  ip: string
+  /** Names of boot/ in the TFTP server's folder. */
+  tftpNames: string[]
+}
+
+/**
+ * @param to a file, or an open stream, which is left open
+ * @throws {UsageError} not exactly one node
+ */
 export async function writeTarFile(
-  tar: string,
+  to: string | Writable,
   { nodes }: NetrootPlan,
   images: NetrootImages,
-  { world, output }: Context,
-  task: Task,
-): Promise<object> {
+  caller: Caller,
+): Promise<NodeArchive> {
   const [node, ...more] = nodes
   if (node === undefined || more.length > 0)
     throw new UsageError('an archive holds one node', { hint: 'Name it: --node NAME --tar FILE' })
-  if (tar === '-' && output.json)
-    throw new UsageError('stdout cannot hold an archive and --json', { hint: 'Name a file: --tar FILE' })
   const source = await images.verified(node.record.image)
   if ('path' in source)
     throw new UsageError(`${node.record.image} is an archive already`, {
       hint: 'Lay it out: piimage netroot',
     })
-  if (tar === '-') {
-    if (!(world.stdout instanceof Writable)) throw new Error('stdout is no stream')
-    await writeNodeTar(source, node, world.stdout, task)
-    return { node: node.record.node }
+  const { name, ip, rootFolder, tftpNames } = node.served
+  const made = { node: name, rootFolder, ip, tftpNames }
+  const task = taskOf(caller)
+  if (typeof to !== 'string') {
+    await writeNodeTar(source, node, to, task)
+    return made
   }
-  const path = resolve(world.cwd, tar)
+  const path = resolve(caller.cwd, to)
   const part = `${path}.part`
   try {
     // It holds the node's host key.
@@ -48,11 +60,5 @@ export async function writeTarFile(
     await rm(part, { force: true })
     throw error
   }
-  const { name, ip, rootFolder, tftpNames } = node.served
-  output.print(`${path}: the trees of ${name}; root/ holds its secrets`)
-  output.note(
-    `Unpack as root: root/ to ${rootFolder}, where its command line looks for it, exported to ${ip};`,
-  )
-  output.note(`boot/ to the TFTP server's folder ${tftpNames[0] ?? 'for its serial number'}.`)
-  return { node: name, tar: path }
+  return { ...made, tar: path }
 }

@@ -1,0 +1,50 @@
+/** A command as the caller of a use case: flags → questions answered, events → lines. */
+import type { Caller, Question } from '../work/caller.ts'
+import type { WorkEvent } from '../work/events.ts'
+import type { Context, GlobalArgs } from './command.ts'
+
+/** In words, for people; every event is a line of `--json` besides. */
+export type Tellers = {
+  [Name in WorkEvent['event']]?: (event: Extract<WorkEvent, { event: Name }>) => unknown
+}
+
+/** The flags that every request has. */
+export const common = ({ cluster, lock, cache, offline }: GlobalArgs) => ({ cluster, lock, cache, offline })
+
+export function callerOf(args: GlobalArgs, { world, output }: Context, tell: Tellers = {}): Caller {
+  const { cwd, env, platform, now, signal } = world
+  return {
+    cwd,
+    env,
+    platform,
+    now,
+    signal,
+    confirm: async (question) => args.yes || world.confirm(await wordsOf(question)),
+    onEvent(happened) {
+      const { event, ...data } = happened
+      if (happened.event === 'progress') return output.progress(happened)
+      output.event(event, data)
+      if (happened.event === 'note') output.note(happened.message)
+      if (happened.event === 'warning')
+        output.warn(happened.node === undefined ? happened.message : `${happened.node}: ${happened.message}`)
+      ;(tell[event] as ((event: WorkEvent) => unknown) | undefined)?.(happened)
+    },
+  }
+}
+
+async function wordsOf(question: Question): Promise<string> {
+  switch (question.about) {
+    case 'erase':
+      return 'Everything on them is erased. Go on?'
+    case 'card': {
+      const { describeDrive } = await import('./describe-drive.ts')
+      return `${question.drive} (${describeDrive(question.found)}) is erased and becomes ${question.node}. Go on?`
+    }
+    case 'change':
+      return 'Go on?'
+    case 'replace':
+      return `${question.files.join(', ')} will be replaced. Go on?`
+    case 'remove':
+      return `Remove ${question.folder}, with every root and every volume in it?`
+  }
+}

@@ -1,0 +1,161 @@
+/** `images`: the lock (what is trusted) and the cache (what is here). */
+import { existsSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
+import { addToLock, findImage, formatLock, readLock } from '../catalog/lock.ts'
+import type { Lock, LockedImage } from '../catalog/locked-image.ts'
+import { FetchError, UsageError } from '../errors.ts'
+import { listCache, type Pruned, pruneCache, verifyCache } from '../fetch/cache-contents.ts'
+import { writeFileAtomically } from '../io/atomic-file.ts'
+import { type Caller, note, taskOf } from './caller.ts'
+import type { ImageEvent } from './events.ts'
+import { whileFileLocked } from './file-lock.ts'
+import { cacheOf, LOCK_FILE, readLocks, readOwnLock, shippedLock } from './project.ts'
+import { type ClusterRequest, clusterFolder, clusterPath } from './request.ts'
+
+type ListedImage = Omit<Extract<ImageEvent, { event: 'image' }>, 'event'>
+
+/** Every image of the lock in force, and how much of it is here. */
+export async function listImages(
+  request: ClusterRequest,
+  caller: Caller,
+): Promise<{ lock: string; images: ListedImage[] }> {
+  const lock = await readLocks(request, caller)
+  const here = new Map((await listCache(await cacheOf(request, caller))).map((entry) => [entry.id, entry]))
+  const images = [...lock.images.values()].map((image): ListedImage => {
+    const entry = here.get(image.download.sha256)
+    return { ...image, cached: entry?.imageBytes ? 'unpacked' : entry?.downloadBytes ? 'downloaded' : null }
+  })
+  for (const image of images) caller.onEvent({ event: 'image', ...image })
+  return { lock: lock.file, images }
+}
+
+export interface LockRequest extends ClusterRequest {
+  url: string
+  /** Name of the entry. Default: from the address. */
+  key?: string
+  /** The digest, where the publisher gives none. */
+  sha256?: string
+  /** Take what is served now as right. */
+  trustFirstUse?: boolean
+  /** Check the publisher's signature. Default true. */
+  signature?: boolean
+}
+
+export interface LockedEntry {
+  key: string
+  change: ReturnType<typeof addToLock>['change']
+  image: LockedImage
+  /** The lock file. */
+  lock: string
+}
+
+/** Ask the publisher, and write the cluster's own lock; never the one that ships with piimage. */
+export async function lockImage(request: LockRequest, caller: Caller): Promise<LockedEntry> {
+  const { url, key, sha256, trustFirstUse = false, signature = true } = request
+  const { lockImage: askPublisher } = await import('../catalog/lock-image.ts')
+  const { openHttp } = await import('../fetch/http.ts')
+  const { openPublisherHttp } = await import('../fetch/publisher-http.ts')
+  const lockFile =
+    request.lock === undefined
+      ? join(clusterFolder(request, caller), LOCK_FILE)
+      : resolve(caller.cwd, request.lock)
+  const readBefore = () => (existsSync(lockFile) ? readLock(lockFile) : startLock(lockFile, request, caller))
+  // What is wrong with it is known before anything is downloaded.
+  await readBefore()
+  if (request.offline) throw new FetchError('locking asks the publisher, and --offline forbids that')
+  const task = taskOf(caller)
+  const http = openHttp({ env: caller.env })
+  const image = await askPublisher(
+    { url, lockFile, trustFirstUse, skipSignature: !signature, key, sha256 },
+    {
+      http: openPublisherHttp(await cacheOf(request, caller), { http, offline: false }, task),
+      today: caller.now().toISOString().slice(0, 10),
+    },
+    task,
+  )
+  const change = await whileFileLocked(lockFile, caller, async () => {
+    // Read again: another piimage may have added to it meanwhile.
+    const { lock, change } = addToLock(await readBefore(), image)
+    if (change !== 'same') await writeFileAtomically(lockFile, formatLock(lock))
+    return change
+  })
+  return { key: image.key, change, image, lock: lockFile }
+}
+
+/**
+ * A new lock starts with those entries of the shipped one that the cluster file
+ * names: a newer piimage may ship others.
+ */
+async function startLock(file: string, request: ClusterRequest, caller: Caller): Promise<Lock> {
+  const shipped = await readLock(shippedLock())
+  const text = await readFile(resolve(caller.cwd, clusterPath(request)), 'utf8').catch(() => '')
+  const named = [...shipped.images].filter(
+    ([key, image]) => text.includes(key) && !image.url.startsWith('file:'),
+  )
+  for (const [key] of named) note(caller, `${key}: copied from the lock that ships with piimage`)
+  return { file, images: new Map(named) }
+}
+
+export interface FetchRequest extends ClusterRequest {
+  /** Keys of the lock; or all of the cluster's own lock, else of the one that ships with piimage. */
+  images: readonly string[] | 'all'
+}
+
+/** Download and unpack into the cache. */
+export async function fetchImages(request: FetchRequest, caller: Caller): Promise<{ fetched: string[] }> {
+  const lock = await (request.images === 'all' ? readOwnLock : readLocks)(request, caller)
+  if (request.images.length === 0)
+    throw new UsageError('fetch needs an image', {
+      hint: 'Name keys of the lock file (piimage images list), or --all',
+    })
+  const images =
+    request.images === 'all' ? [...lock.images.values()] : request.images.map((key) => findImage(lock, key))
+  const { fetchImage } = await import('../fetch/fetch-image.ts')
+  const { openHttp } = await import('../fetch/http.ts')
+  const { openBases } = await import('./base-image.ts')
+  const bases = await openBases(request, caller)
+  const options = { http: openHttp({ env: caller.env }), offline: request.offline ?? false }
+  try {
+    for (const image of images) {
+      const { key } = image
+      if (image.format === 'tar.xz') {
+        const path = await fetchImage(image, await cacheOf(request, caller), options, taskOf(caller))
+        caller.onEvent({ event: 'fetched', key, path })
+        continue
+      }
+      const { path, sha256, length: size } = await bases.open(image)
+      caller.onEvent({ event: 'fetched', key, path, sha256, size })
+    }
+  } finally {
+    await bases.close()
+  }
+  return { fetched: images.map(({ key }) => key) }
+}
+
+/** Hash everything in the cache. */
+export async function verifyImages(
+  request: ClusterRequest,
+  caller: Caller,
+): Promise<{ checked: number; damaged: number }> {
+  const { images } = await readLocks(request, caller)
+  const locked = new Map(
+    [...images.values()].flatMap(({ download, extracted }) =>
+      extracted === null ? [] : [[download.sha256, extracted.sha256] as const],
+    ),
+  )
+  const checked = await verifyCache(await cacheOf(request, caller), taskOf(caller), locked)
+  for (const file of checked) caller.onEvent({ event: 'checked', ...file })
+  return { checked: checked.length, damaged: checked.filter(({ ok }) => !ok).length }
+}
+
+/** Remove what no lock entry names; or all of the cache. */
+export async function pruneImages(
+  request: ClusterRequest & { all?: boolean },
+  caller: Caller,
+): Promise<Pruned> {
+  const lock = await readLocks(request, caller)
+  const keep = new Set([...lock.images.values()].map((image) => image.download.sha256))
+  const choice = request.all ? ({ everything: true } as const) : { keep }
+  return pruneCache(await cacheOf(request, caller), choice, caller.signal)
+}

@@ -1,0 +1,115 @@
+/**
+ * `inspect`: what is this card? Partitions, operating system, node and receipt;
+ * and whether it still holds what `flash` wrote.
+ */
+import { resolve } from 'node:path'
+import { bootFilesOfVolume } from '../customise/apply-boot-plan.ts'
+import { RECEIPT_FILE, readEarlier, readReceipt } from '../customise/receipt.ts'
+import { type BlockReader, subReader } from '../disk/blocks.ts'
+import { FatVolume } from '../disk/fat/volume.ts'
+import type { Partition } from '../disk/mbr.ts'
+import { openVolume } from '../disk/open-volume.ts'
+import { readPartitions } from '../disk/partitions.ts'
+import { openCard } from '../drives/open-card.ts'
+import { FormatError, UsageError } from '../errors.ts'
+import { detectSystem } from '../systems/detect.ts'
+import { describePacked, lookIntoPacked, type PackedContent } from '../unpack/packed-file.ts'
+import type { Caller } from './caller.ts'
+import type { CardContent } from './events.ts'
+import type { ClusterRequest } from './request.ts'
+
+export interface InspectRequest extends ClusterRequest {
+  /** Drive, or raw image file. */
+  path: string
+  /** The system, where it is not recognised. */
+  os?: string
+  /** Compare every byte that `flash` writes with the plan of a node. */
+  check?: boolean
+  /** That node. Default: what the receipt on the card says. */
+  node?: string
+}
+
+export type Inspected = { path: string } & (
+  | { packed: PackedContent }
+  | (CardContent & {
+      /** With `check`: the node it is equal to; `layout` where the boot partition only holds the same files. */
+      equal?: { node: string; by: 'bytes' | 'files' }
+    })
+)
+
+/**
+ * @throws {UsageError} there is nothing to look at, or nothing to compare it with
+ * @throws {DriveError} with `check`, it differs
+ */
+export async function inspect(request: InspectRequest, caller: Caller): Promise<Inspected> {
+  const path = resolve(caller.cwd, request.path)
+  const card = await openCard(path, request.path)
+  try {
+    const packed = await lookIntoPacked(path, card, caller.signal)
+    if (packed !== undefined) {
+      if (request.check)
+        throw new UsageError(`${describePacked(request.path, packed)}: there is no card to compare`, {
+          hint: 'Inspect a drive or a raw image.',
+        })
+      caller.onEvent({ event: 'inspected', path, packed })
+      return { path, packed }
+    }
+    const found = await look(card, request.path, request.os)
+    caller.onEvent({ event: 'inspected', path, ...found })
+    if (!request.check) return { path, ...found }
+    const node = request.node ?? found.receipt?.node
+    if (node === undefined)
+      throw new UsageError(`${request.path} has no ${RECEIPT_FILE}, so there is nothing to compare it with`, {
+        hint: 'Say which node it should be: --node NAME',
+      })
+    const { checkCard } = await import('./check-card.ts')
+    const by = await checkCard(card, { ...request, node }, caller)
+    return { path, ...found, equal: { node, by } }
+  } finally {
+    await card.close()
+  }
+}
+
+async function look(card: BlockReader, name: string, os: string | undefined): Promise<CardContent> {
+  const { partitions } = await readPartitions(card)
+  const found: CardContent = { length: card.length, partitions: [] }
+  for (const partition of partitions) {
+    const { index, offset, length } = partition
+    const volume = await tryOpen(card, partition)
+    found.partitions.push({
+      index,
+      offset,
+      length,
+      volume: typeof volume === 'string' ? volume : nameOf(volume),
+    })
+    if (volume instanceof FatVolume && found.os === undefined) {
+      const files = bootFilesOfVolume(volume)
+      try {
+        const { system } = await readEarlier(files)
+        const { family, release, evidence } = (await detectSystem(files, os, system)).os
+        found.os = { family, release, evidence }
+      } catch (error) {
+        if (!(error instanceof FormatError)) throw error
+        found.unknown = error.message
+      }
+      found.receipt ??= await readReceipt(files)
+    }
+  }
+  if (partitions.length === 0) throw new FormatError(`${name} has a partition table without partitions`)
+  return found
+}
+
+/** The volume, or in words why there is none. */
+async function tryOpen(card: BlockReader, { offset, length }: Partition) {
+  if (offset + length > card.length) return 'reaches past the end of the drive'
+  try {
+    return (await openVolume(subReader(card, offset, length))) ?? 'no FAT or ext4 file system'
+  } catch (error) {
+    if (error instanceof FormatError) return `damaged: ${error.message}`
+    throw error
+  }
+}
+
+function nameOf(volume: Exclude<Awaited<ReturnType<typeof openVolume>>, undefined>): string {
+  return volume instanceof FatVolume ? `FAT${volume.kind} ${volume.label}` : `ext4 ${volume.superblock.label}`
+}

@@ -1,0 +1,28 @@
+/** `plan`: what `flash` and `bake` would change, node by node. */
+import { openBases } from './base-image.ts'
+import type { Caller } from './caller.ts'
+import { buildNodeImage, describePlan } from './node-image.ts'
+import { type NodesRequest, openNodes } from './one-off.ts'
+import { chooseNodes } from './project.ts'
+
+export interface PlanRequest extends NodesRequest {
+  /** Default: all. */
+  nodes?: readonly string[]
+}
+
+/** Tells each plan as an event: those of a large cluster need not be in memory together. */
+export async function plan(request: PlanRequest, caller: Caller): Promise<{ nodes: string[] }> {
+  const project = await openNodes(request, caller)
+  const nodes = chooseNodes(project.cluster, request.nodes)
+  const bases = await openBases(request, caller)
+  try {
+    for (const node of nodes) {
+      const base = await bases.open(project.imageOf(node))
+      const image = await buildNodeImage(project, node, base)
+      caller.onEvent({ event: 'plan', ...describePlan(image) })
+    }
+    return { nodes: nodes.map(({ name }) => name) }
+  } finally {
+    await bases.close()
+  }
+}
