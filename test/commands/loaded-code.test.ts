@@ -46,7 +46,7 @@ interface Use {
 /** What reads a cluster file, its lock and its overlays. */
 const cluster = 'catalog cluster customise features fetch io schemas secrets yaml'
 /** What plans a boot partition. */
-const boot = 'boot disk firmware systems'
+const boot = 'boot disk firmware node systems'
 
 /** A cheap real use of each command, in an order in which they find what they need. */
 const uses: Record<string, Use> = {
