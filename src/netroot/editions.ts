@@ -13,16 +13,21 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
+import { readState } from '../io/state-file.ts'
 import type { EditionRecord } from './edition.ts'
 import { currentLink, editionFolder, historyFile, nodeFolder } from './paths.ts'
 import { at, type Place, putLink } from './place.ts'
+import { editionFormat } from './state-formats.ts'
 import { runTool } from './system-tool.ts'
 
-/** Oldest first; one that is made current again is the newest again. */
+/**
+ * Oldest first; one that is made current again is the newest again.
+ * @throws {NetrootError} a record is damaged
+ */
 export function listEditions(state: string, node: string, place: Place): EditionRecord[] {
   return readHistory(state, node, place).flatMap((edition) => {
     const path = join(at(place, editionFolder(state, node, edition)), 'edition.json')
-    return existsSync(path) ? [JSON.parse(readFileSync(path, 'utf8')) as EditionRecord] : []
+    return readState<EditionRecord>(editionFormat, path) ?? []
   })
 }
 

@@ -2,12 +2,14 @@
  * A generation: an image's two file systems as folders, never changed once they
  * are there. It appears under its name when it is whole and on the disk.
  */
-import { existsSync, readFileSync, renameSync } from 'node:fs'
+import { existsSync, renameSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { Ext4Volume } from '../disk/ext4/volume.ts'
 import type { FatVolume } from '../disk/fat/volume.ts'
+import { NetrootError } from '../errors.ts'
 import { syncFolder, writeFileAtomically } from '../io/atomic-file.ts'
+import { formatState, readState } from '../io/state-file.ts'
 import type { Task } from '../progress.ts'
 import { type FileCapability, fileCapabilities } from '../tree/capabilities.ts'
 import { extractArchive } from '../tree/extract-archive.ts'
@@ -18,6 +20,7 @@ import { formatManifest } from '../tree/manifest-text.ts'
 import { at, makeFolder, OPEN, type Place, PRIVATE, removeTree } from './place.ts'
 import type { GenerationPlan } from './plan.ts'
 import type { RootMode } from './served.ts'
+import { generationFormat } from './state-formats.ts'
 import { runTool } from './system-tool.ts'
 
 /** `generation.json`. */
@@ -84,7 +87,7 @@ export async function makeGeneration(
     modified: source.modified.toISOString(),
     capabilities: fileCapabilities(root),
   }
-  await writeFileAtomically(join(part, 'generation.json'), `${JSON.stringify(record, null, 2)}\n`, 0o600)
+  await writeFileAtomically(join(part, 'generation.json'), formatState(generationFormat, record), 0o600)
   await runTool('sync', ['-f', part])
   renameSync(part, folder)
   await syncFolder(dirname(folder))
@@ -118,8 +121,13 @@ async function extractBoth({ path, bootPath }: ArchiveSource, part: string, task
   }
 }
 
-export const readGeneration = (folder: string): GenerationRecord =>
-  JSON.parse(readFileSync(join(folder, 'generation.json'), 'utf8'))
+/** @throws {NetrootError} the record is damaged, or not there */
+export function readGeneration(folder: string): GenerationRecord {
+  const path = join(folder, 'generation.json')
+  const record = readState<GenerationRecord>(generationFormat, path)
+  if (record !== undefined) return record
+  throw new NetrootError(`${path} is not there`, { hint: generationFormat.hint })
+}
 
 /** Only a subvolume can be snapshot. */
 async function intoSubvolume(part: string, task: Task): Promise<void> {

@@ -20,6 +20,7 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { dirname, join } from 'node:path'
+import { formatState } from '../io/state-file.ts'
 import { applyRootEdits } from './apply-root-edits.ts'
 import type { BootTree } from './boot-tree.ts'
 import type { GenerationRecord } from './generation.ts'
@@ -33,6 +34,7 @@ import type { RootMode } from './served.ts'
 import { sharedBoot } from './shared/boot.ts'
 import { STATE_FILE } from './shared/segment.ts'
 import { stateArchive } from './shared/state.ts'
+import { editionFormat } from './state-formats.ts'
 import { runTool } from './system-tool.ts'
 
 /** An edition that is made, under another name until it is on the disk. */
@@ -69,7 +71,7 @@ export async function makeEdition(
   if (record.rootMode === 'shared') putState(join(own, 'state'), stateArchive(lower, root, modified))
   else await makeRoot(record.rootMode, lower, own, signal, (path) => applyRootEdits(path, root, modified))
   writeOwnFiles(part, root)
-  writeFileSync(join(part, 'edition.json'), `${JSON.stringify(record, null, 2)}\n`, { mode: 0o600 })
+  writeFileSync(join(part, 'edition.json'), formatState(editionFormat, record), { mode: 0o600 })
   return { part, folder }
 }
 

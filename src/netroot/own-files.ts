@@ -1,8 +1,10 @@
 /** What piimage itself put into a node's root, by path: so that a diff shows only what the node did. */
-import { existsSync, lstatSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs'
+import { lstatSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { sha256 } from '../digest.ts'
+import { formatState, readState } from '../io/state-file.ts'
 import type { RootEdit } from '../systems/root/root-edit.ts'
+import { ownFilesFormat } from './state-formats.ts'
 
 /** Path → digest of a file, target of a link, or `gone`. */
 export type OwnFiles = Record<string, string>
@@ -10,17 +12,16 @@ export type OwnFiles = Record<string, string>
 const NAME = 'own.json'
 
 export const writeOwnFiles = (folder: string, edits: readonly RootEdit[]): void =>
-  writeFileSync(join(folder, NAME), `${JSON.stringify(ownFiles(edits), null, 1)}\n`, { mode: 0o600 })
+  writeFileSync(join(folder, NAME), formatState(ownFilesFormat, { files: ownFiles(edits) }), { mode: 0o600 })
 
-export function readOwnFiles(folder: string): OwnFiles {
-  const path = join(folder, NAME)
-  return existsSync(path) ? JSON.parse(readFileSync(path, 'utf8')) : {}
-}
+/** @throws {NetrootError} the list is damaged */
+export const readOwnFiles = (folder: string): OwnFiles =>
+  readState<{ files: OwnFiles }>(ownFilesFormat, join(folder, NAME))?.files ?? {}
 
 function ownFiles(edits: readonly RootEdit[]): OwnFiles {
   const files: OwnFiles = {}
   for (const edit of edits) {
-    if (edit.kind === 'file') files[edit.path] = digestOf(edit.content)
+    if (edit.kind === 'file') files[edit.path] = sha256(edit.content)
     else if (edit.kind === 'link') files[edit.path] = edit.target
     else if (edit.kind === 'remove') files[edit.path] = 'gone'
   }
@@ -34,7 +35,5 @@ export function isUntouched(own: OwnFiles, path: string, here: string): boolean 
   const there = lstatSync(here, { throwIfNoEntry: false })
   if (there === undefined || there.isCharacterDevice()) return expected === 'gone'
   if (there.isSymbolicLink()) return readlinkSync(here) === expected
-  return there.isFile() && digestOf(readFileSync(here)) === expected
+  return there.isFile() && sha256(readFileSync(here)) === expected
 }
-
-const digestOf = (content: Uint8Array): string => sha256(content)

@@ -1,12 +1,13 @@
 /** The state folder as such: who may change it now, and the record of what was laid out last. */
-import { existsSync, readFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { NetrootError } from '../errors.ts'
 import { writeFileAtomically } from '../io/atomic-file.ts'
 import { type EntryLock, lockEntry } from '../io/entry-lock.ts'
+import { formatState, readState } from '../io/state-file.ts'
 import { lockFile, servedFile } from './paths.ts'
 import { at, CLOSED, makeFolder, OPEN, type Place } from './place.ts'
 import type { ServedCluster } from './served.ts'
+import { servedFormat } from './state-formats.ts'
 
 /**
  * Hold the state folder while something in it changes.
@@ -30,20 +31,15 @@ export function makeStateFolder(state: string, place: Place): void {
 
 /**
  * What was laid out last.
- * @throws {NetrootError} nothing was
+ * @throws {NetrootError} nothing was, or its record is damaged
  */
 export function readServed(state: string, place: Place): ServedCluster {
-  const path = at(place, servedFile(state))
-  if (!existsSync(path))
-    throw new NetrootError(`nothing is laid out in ${at(place, state)}`, {
-      hint: 'piimage netroot lays it out',
-    })
-  return JSON.parse(readFileSync(path, 'utf8'))
+  const served = readState<ServedCluster>(servedFormat, at(place, servedFile(state)))
+  if (served !== undefined) return served
+  throw new NetrootError(`nothing is laid out in ${at(place, state)}`, {
+    hint: 'piimage netroot lays it out',
+  })
 }
 
 export const writeServed = (served: ServedCluster, place: Place): Promise<void> =>
-  writeFileAtomically(
-    at(place, servedFile(served.stateFolder)),
-    `${JSON.stringify(served, null, 2)}\n`,
-    0o600,
-  )
+  writeFileAtomically(at(place, servedFile(served.stateFolder)), formatState(servedFormat, served), 0o600)

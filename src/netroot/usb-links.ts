@@ -6,22 +6,15 @@
  *
  * Source: burtyb/clusterhat-image, `clusterctrl`.
  */
-import {
-  existsSync,
-  lstatSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  readlinkSync,
-  rmdirSync,
-  rmSync,
-} from 'node:fs'
+import { existsSync, lstatSync, mkdirSync, readdirSync, readlinkSync, rmdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { NetrootError } from '../errors.ts'
 import { writeFileAtomically } from '../io/atomic-file.ts'
+import { formatState, readState } from '../io/state-file.ts'
 import { currentLink } from './paths.ts'
 import { at, type Place, putLink } from './place.ts'
 import type { ServedCluster } from './served.ts'
+import { usbFoldersFormat } from './state-formats.ts'
 
 const FOLDER = '/var/lib/clusterctrl/nfs'
 
@@ -52,7 +45,11 @@ export async function linkSlots({ stateFolder, nodes }: ServedCluster, place: Pl
     if (there === undefined || readlinkSync(path) !== target) putLink(target, path)
   }
   if (made.length > 0)
-    await writeFileAtomically(at(place, madeFile(stateFolder)), JSON.stringify(made), 0o600)
+    await writeFileAtomically(
+      at(place, madeFile(stateFolder)),
+      formatState(usbFoldersFormat, { folders: made }),
+      0o600,
+    )
 }
 
 /** Take the links away, and the folders that were made for them. */
@@ -74,10 +71,8 @@ const isOurs = (path: string, state: string): boolean =>
   lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() === true &&
   readlinkSync(path).startsWith(`${state}/`)
 
-function readMade(state: string, place: Place): string[] {
-  const path = at(place, madeFile(state))
-  return existsSync(path) ? JSON.parse(readFileSync(path, 'utf8')) : []
-}
+const readMade = (state: string, place: Place): string[] =>
+  readState<{ folders: string[] }>(usbFoldersFormat, at(place, madeFile(state)))?.folders ?? []
 
 /** The folder, and those in it, as far as nothing else is there. */
 function removeEmpty(folder: string): void {

@@ -72,7 +72,6 @@ export async function applyServers(
     })
   const seen = isHere ? await firstSeen(before, files, run) : []
   const record: ServersRecord = {
-    version: 1,
     files: filesMeanwhile(files, before),
     folders: [...new Set([...before.folders, ...plan.folders])],
     services: [...before.services, ...seen],
