@@ -2,8 +2,7 @@
 import { Writable } from 'node:stream'
 import { type Model, modelNames } from '../cluster/boards.ts'
 import { UsageError } from '../errors.ts'
-import { rootModes } from '../netroot/root-mode.ts'
-import type { RootMode } from '../netroot/served.ts'
+import { type RootModeWord, rootModeWords } from '../netroot/root-mode.ts'
 import type { UnknownBoard } from '../rehearsal/live/node-state.ts'
 import { formatTable } from '../report/table.ts'
 import { quoteLine } from '../terminal-text.ts'
@@ -20,7 +19,7 @@ interface NetrootArgs {
   install: boolean
   prefix?: string
   state?: string
-  'root-mode'?: RootMode | 'auto'
+  'root-mode'?: RootModeWord
   tar?: string
   keep: number
   watch: boolean
@@ -253,7 +252,7 @@ export const netrootCommand = defineCommand<NetrootArgs>({
       })
       .option('prefix', { type: 'string', nargs: 1, describe: 'Put everything under another root' })
       .option('state', { type: 'string', nargs: 1, describe: 'State folder (default: /srv/piimage/CLUSTER)' })
-      .option('root-mode', { choices: ['auto' as const, ...rootModes], describe: 'How roots are made' })
+      .option('root-mode', { choices: rootModeWords, describe: 'How roots are made' })
       .option('tar', {
         type: 'string',
         nargs: 1,

@@ -30,7 +30,7 @@ function describeNode(node: NodePlan, sign: (path: string) => string): string[] 
     `${sign(record.bootFolder)} ${record.node}  ${served.model}  ${served.ip}  ${where}  edition ${record.edition}`,
     ...(volume === undefined
       ? []
-      : [`  ${sign(volume.file)} volume ${volume.file} (${formatBytes(volume.bytes)})`]),
+      : [`  ${sign(volume.image)} volume ${volume.image} (${formatBytes(volume.bytes)})`]),
     `  root ${record.rootFolder}`,
     `  cmdline ${cmdline}`,
     `  boot ${quoteLine([...boot.files.keys()].sort().join(' '))}`,

@@ -4,6 +4,8 @@ import { dirname, join } from 'node:path'
 import type { Task } from '../progress.ts'
 import { compareTree } from '../tree/compare-tree.ts'
 import { parseManifest } from '../tree/manifest-text.ts'
+import { withImages } from './fs-image.ts'
+import { imagesNow } from './node-exports.ts'
 import { isUntouched, readOwnFiles } from './own-files.ts'
 import { generationFolder } from './paths.ts'
 import { at, type Place } from './place.ts'
@@ -16,29 +18,32 @@ export interface RootChange {
 }
 
 /** By path. A shared root has none. */
-export async function diffRoot(
+export function diffRoot(node: ServedNode, state: string, place: Place, task: Task): Promise<RootChange[]> {
+  const { overlay, rootFolder, stateFolder } = node
+  return withImages(imagesNow(node), state, place, async (here) => {
+    if (stateFolder !== undefined) return []
+    const own = readOwnFiles(at(place, dirname(node.bootFolder)))
+    const changes =
+      overlay === undefined
+        ? await compareRoot(node, here(rootFolder), state, place, task)
+        : readUpper(here(overlay.upper), here(overlay.lower))
+    const root = here(overlay?.upper ?? rootFolder)
+    return changes
+      .filter(({ path }) => !isUntouched(own, path, join(root, path)))
+      .sort((a, b) => (a.path < b.path ? -1 : 1))
+  })
+}
+
+async function compareRoot(
   node: ServedNode,
+  root: string,
   state: string,
   place: Place,
   task: Task,
 ): Promise<RootChange[]> {
-  if (node.rootMode === 'shared') return []
-  const own = readOwnFiles(at(place, dirname(node.bootFolder)))
-  const changes =
-    node.overlay === undefined
-      ? await compareRoot(node, state, place, task)
-      : readUpper(at(place, node.overlay.upper), at(place, node.overlay.lower))
-  const root = at(place, node.overlay?.upper ?? node.rootFolder)
-  return changes
-    .filter(({ path }) => !isUntouched(own, path, join(root, path)))
-    .sort((a, b) => (a.path < b.path ? -1 : 1))
-}
-
-async function compareRoot(node: ServedNode, state: string, place: Place, task: Task): Promise<RootChange[]> {
   const file = join(at(place, generationFolder(state, node.generation)), 'root.manifest')
   const manifest = parseManifest(readFileSync(file, 'utf8'), file)
   const folders = new Set(manifest.entries.filter(({ type }) => type === 'directory').map(({ path }) => path))
-  const root = at(place, node.rootFolder)
   const differences = await compareTree(manifest, root, task)
   return differences.flatMap(({ path, kind, changes }): RootChange[] => {
     const full = `/${path}`

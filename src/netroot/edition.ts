@@ -8,8 +8,8 @@ import { createHash } from 'node:crypto'
 import type { RootEdit } from '../systems/root/root-edit.ts'
 import { formatUuid } from '../uuid.ts'
 import type { BootTree } from './boot-tree.ts'
-import { editionFolder, generationFolder } from './paths.ts'
-import type { Export, OverlayMount, RootMode } from './served.ts'
+import { baseImage, editionFolder } from './paths.ts'
+import type { ImageMount, OverlayMount, RootMode } from './served.ts'
 
 /** `edition.json`. */
 export interface EditionRecord {
@@ -19,28 +19,58 @@ export interface EditionRecord {
   /** Key in images.lock.json. */
   image: string
   rootMode: RootMode
+  /** The node's address while it runs on it. Missing as `images` are. */
+  ip?: string
   bootFolder: string
   /** What the node mounts. */
   rootFolder: string
   overlay?: OverlayMount
   /** Of a shared root: the folder with the node's own files. */
   stateFolder?: string
+  /**
+   * What must be mounted, in this order. Missing: laid out by an earlier
+   * piimage, in folders of the server's own file system; it is served no more,
+   * because such an export keeps nobody inside.
+   */
+  images?: ImageMount[]
 }
+
+/** One that can be served: each file system in it is the node's own, or a base that holds no secret. */
+export type IsolatedEdition = EditionRecord & Required<Pick<EditionRecord, 'ip' | 'images'>>
+
+export const isIsolated = (record: EditionRecord): record is IsolatedEdition =>
+  record.images !== undefined && record.ip !== undefined
 
 /** Where an edition's root lies, by how it is made. */
 export function editionRecord(
   state: string,
-  facts: Pick<EditionRecord, 'node' | 'edition' | 'generation' | 'image' | 'rootMode'>,
-): EditionRecord {
+  facts: Pick<IsolatedEdition, 'node' | 'edition' | 'generation' | 'image' | 'rootMode' | 'ip'>,
+): IsolatedEdition {
   const own = editionFolder(state, facts.node, facts.edition)
-  const lower = `${generationFolder(state, facts.generation)}/root`
-  const bootFolder = `${own}/boot`
-  if (facts.rootMode === 'shared')
-    return { ...facts, bootFolder, rootFolder: lower, stateFolder: `${own}/private/state` }
-  if (facts.rootMode !== 'overlay') return { ...facts, bootFolder, rootFolder: `${own}/private/root` }
   const inner = `${own}/private`
-  const overlay = { lower, upper: `${inner}/upper`, work: `${inner}/work`, merged: `${inner}/merged` }
-  return { ...facts, bootFolder, rootFolder: overlay.merged, overlay }
+  const base = baseImage(state, facts.generation)
+  const imageOf = (name: string, writable: boolean): ImageMount => ({
+    image: `${inner}/${name}.ext4`,
+    folder: `${inner}/${name}`,
+    writable,
+  })
+  const record = { ...facts, bootFolder: `${own}/boot` }
+  switch (facts.rootMode) {
+    case 'shared': {
+      const mine = imageOf('state', false)
+      return { ...record, rootFolder: base.folder, stateFolder: mine.folder, images: [base, mine] }
+    }
+    case 'overlay': {
+      const mine = imageOf('own', true)
+      const [upper, work] = [`${mine.folder}/upper`, `${mine.folder}/work`]
+      const overlay = { lower: base.folder, upper, work, merged: `${inner}/merged` }
+      return { ...record, rootFolder: overlay.merged, overlay, images: [base, mine] }
+    }
+    default: {
+      const mine = imageOf('root', true)
+      return { ...record, rootFolder: mine.folder, images: [mine] }
+    }
+  }
 }
 
 /** Changes whenever anything does that the node would see. */
@@ -58,10 +88,5 @@ export function digestOfEdits(rootMode: RootMode, boot: BootTree, root: readonly
   return digest.digest('hex').slice(0, 8)
 }
 
-/** The export of a node's root or volume; its number follows from its path, so it is the same on every run. */
-export const exportOf = (folder: string, client: string, writable: boolean): Export => ({
-  folder,
-  client,
-  writable,
-  fsid: formatUuid(createHash('sha256').update(folder).digest()),
-})
+/** A UUID that follows from a text. */
+export const uuidOf = (text: string): string => formatUuid(createHash('sha256').update(text).digest())

@@ -9,12 +9,12 @@ import {
   readFileSync,
   readlinkSync,
   renameSync,
-  statSync,
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
 import { readState } from '../io/state-file.ts'
 import type { EditionRecord } from './edition.ts'
+import type { Here } from './fs-image.ts'
 import { currentLink, editionFolder, historyFile, nodeFolder } from './paths.ts'
 import { at, type Place, putLink } from './place.ts'
 import { editionFormat } from './state-formats.ts'
@@ -96,12 +96,21 @@ export function writeHistory(state: string, node: string, editions: readonly str
  * The edition that the node was last seen to start; undefined when none was, or
  * none says so (a shared root is read-only).
  */
-export function lastStarted(editions: readonly EditionRecord[], place: Place): EditionRecord | undefined {
+export function lastStarted(editions: readonly EditionRecord[], here: Here): EditionRecord | undefined {
   let last: { edition: EditionRecord; ms: number } | undefined
   for (const edition of editions) {
-    const root = edition.overlay?.upper ?? edition.rootFolder
-    const ms = statSync(join(at(place, root), 'var/lib/piimage/booted'), { throwIfNoEntry: false })?.mtimeMs
+    const ms = startedAt(here(edition.overlay?.upper ?? edition.rootFolder))
     if (ms !== undefined && (last === undefined || ms > last.ms)) last = { edition, ms }
   }
   return last?.edition
+}
+
+/** The node owns that tree, so no link in it is followed. */
+function startedAt(root: string): number | undefined {
+  let path = root
+  for (const name of ['var', 'lib', 'piimage']) {
+    path = join(path, name)
+    if (!lstatSync(path, { throwIfNoEntry: false })?.isDirectory()) return undefined
+  }
+  return lstatSync(join(path, 'booted'), { throwIfNoEntry: false })?.mtimeMs
 }

@@ -1,9 +1,9 @@
 /**
- * A generation: an image's two file systems as folders, never changed once they
- * are there. It appears under its name when it is whole and on the disk.
+ * A generation: an image's two file systems, never changed once they are there;
+ * the boot partition as a folder, the root as a file system image that holds
+ * nothing else. It appears under its name when it is whole and on the disk.
  */
-import { existsSync, renameSync } from 'node:fs'
-import { rm } from 'node:fs/promises'
+import { existsSync, renameSync, statSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import type { Ext4Volume } from '../disk/ext4/volume.ts'
 import type { FatVolume } from '../disk/fat/volume.ts'
@@ -17,9 +17,10 @@ import { extractBoot } from '../tree/extract-boot.ts'
 import { extractRoot } from '../tree/extract-root.ts'
 import type { TreeEntry, TreeManifest } from '../tree/manifest.ts'
 import { formatManifest } from '../tree/manifest-text.ts'
+import { uuidOf } from './edition.ts'
+import { fillImage, makeImage, ROOT_BYTES } from './fs-image.ts'
 import { at, makeFolder, OPEN, type Place, PRIVATE, removeTree } from './place.ts'
 import type { GenerationPlan } from './plan.ts'
-import type { RootMode } from './served.ts'
 import { generationFormat } from './state-formats.ts'
 import { runTool } from './system-tool.ts'
 
@@ -60,7 +61,6 @@ export interface ArchiveSource {
  */
 export async function makeGeneration(
   plan: GenerationPlan,
-  rootMode: RootMode,
   open: () => Promise<GenerationSource>,
   place: Place,
   task: Task,
@@ -76,8 +76,9 @@ export async function makeGeneration(
     ...task,
     report: (progress) => task.report({ ...progress, subject: `generation ${plan.id}` }),
   }
-  const { boot, root } = await extract(source, part, named)
-  if (rootMode === 'btrfs') await intoSubvolume(part, task)
+  const image = join(part, 'root.ext4')
+  await makeImage(image, ROOT_BYTES + sizeOf(source), { uuid: uuidOf(plan.folder) })
+  const { boot, root } = await fillImage(image, join(part, 'root'), () => extract(source, part, named))
   await writeFileAtomically(join(part, 'boot.manifest'), formatManifest(boot), 0o600)
   await writeFileAtomically(join(part, 'root.manifest'), formatManifest(root), 0o600)
   const record: GenerationRecord = {
@@ -99,18 +100,28 @@ interface Manifests {
   root: TreeManifest
 }
 
+/** An upper bound of what its root takes beside what nodes may add. */
+const sizeOf = (source: GenerationSource): number =>
+  'path' in source
+    ? statSync(source.path).size * MOST_COMPRESSED
+    : source.root.superblock.blockCount * source.root.superblock.blockBytes
+
+/** xz makes a root file system three to five times smaller. */
+const MOST_COMPRESSED = 8
+
+/** @param part has the image's root mounted in it */
 async function extract(source: GenerationSource, part: string, task: Task): Promise<Manifests> {
   if ('path' in source) return extractBoth(source, part, task)
   return {
     boot: await extractBoot(source.boot, join(part, 'boot'), task),
-    root: await extractRoot(source.root, join(part, 'root'), task),
+    root: await extractRoot(source.root, join(part, 'root'), task, { isThere: true }),
   }
 }
 
 /** The boot files move out of the root: nodes get them otherwise, and write their own there. */
 async function extractBoth({ path, bootPath }: ArchiveSource, part: string, task: Task): Promise<Manifests> {
-  const whole = await extractArchive(path, join(part, 'root'), task)
-  renameSync(join(part, 'root', bootPath), join(part, 'boot'))
+  const whole = await extractArchive(path, join(part, 'root'), task, { isThere: true })
+  await runTool('mv', [join(part, 'root', bootPath), join(part, 'boot')], task.signal)
   makeFolder(join(part, 'root', bootPath), OPEN)
   await runTool('chmod', ['-R', 'u=rwX,go=rX', join(part, 'boot')], task.signal)
   const isBoot = ({ path: name }: TreeEntry): boolean => name === bootPath || name.startsWith(`${bootPath}/`)
@@ -127,13 +138,4 @@ export function readGeneration(folder: string): GenerationRecord {
   const record = readState<GenerationRecord>(generationFormat, path)
   if (record !== undefined) return record
   throw new NetrootError(`${path} is not there`, { hint: generationFormat.hint })
-}
-
-/** Only a subvolume can be snapshot. */
-async function intoSubvolume(part: string, task: Task): Promise<void> {
-  const plain = join(part, 'plain')
-  renameSync(join(part, 'root'), plain)
-  await runTool('btrfs', ['subvolume', 'create', join(part, 'root')])
-  await runTool('cp', ['-a', '--reflink=always', `${plain}/.`, join(part, 'root')], task.signal)
-  await rm(plain, { recursive: true })
 }

@@ -4,19 +4,20 @@
  * names and unfinished ones under names that start with a dot.
  */
 import { existsSync, readdirSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import type { Task } from '../progress.ts'
-import { exportOf } from './edition.ts'
 import { listEditions, listNodes, switchTo } from './editions.ts'
+import { clearLooks, withImages } from './fs-image.ts'
 import { type GenerationRecord, type GenerationSource, makeGeneration } from './generation.ts'
 import { finishEditions, makeEdition, type NewEdition } from './make-edition.ts'
 import { makeVolume } from './make-volume.ts'
-import { generationFolder, nodeFolder, tftpFolder, volumeFolder } from './paths.ts'
+import { withExports } from './node-exports.ts'
+import { baseImage, generationFolder, nodeFolder, servedFile, tftpFolder, volumeFolder } from './paths.ts'
 import { at, type Place, removeTree } from './place.ts'
-import { type NetrootPlan, withExports } from './plan.ts'
+import type { NetrootPlan, NodePlan } from './plan.ts'
 import type { ServedCluster } from './served.ts'
 import { makeSharedBoot } from './shared/boot.ts'
-import { makeStateFolder, writeServed } from './state.ts'
+import { makeStateFolder, readServed, writeServed } from './state.ts'
 import { linkNodes, putBootcode } from './tftp-root.ts'
 import { linkSlots } from './usb-links.ts'
 
@@ -45,32 +46,40 @@ export async function layOut(plan: NetrootPlan, options: LayOutOptions, task: Ta
   const generations = new Map<string, GenerationRecord>()
   for (const generation of plan.generations) {
     if (!existsSync(at(place, generation.folder))) laid.generations.push(generation.id)
-    const mode = plan.nodes[0]?.record.rootMode ?? 'copy'
     const open = () => options.open(generation.image)
-    const record = await makeGeneration(generation, mode, open, place, task)
+    const record = await makeGeneration(generation, open, place, task)
     generations.set(generation.id, record)
-    if (mode === 'shared') await makeSharedBoot(at(place, generation.folder), record)
     warnOfCapabilities(record, warn)
   }
-  const state = { folder: stateFolder, place, scanned: new Set<string>() }
-  const editions: NewEdition[] = []
-  for (const node of plan.nodes) {
+  const isNew = ({ record }: NodePlan) => !existsSync(at(place, dirname(record.bootFolder)))
+  const missing = plan.nodes.filter(isNew)
+  const bases = new Set(missing.map(({ record }) => record.generation))
+  const images = [...bases].map((id) => baseImage(stateFolder, id))
+  await withImages(images, stateFolder, place, async (here) => {
+    const state = { folder: stateFolder, place, scanned: new Set<string>() }
+    const editions: NewEdition[] = []
+    for (const node of missing) {
+      task.signal.throwIfAborted()
+      const { generation: id, stateFolder: ownState, node: name } = node.record
+      const generation = generations.get(id)
+      if (generation === undefined) throw new Error(`no generation ${id}`)
+      const lower = here(baseImage(stateFolder, id).folder)
+      if (ownState !== undefined)
+        await makeSharedBoot(at(place, generationFolder(stateFolder, id)), lower, generation)
+      editions.push(await makeEdition(node, generation, lower, state, task.signal))
+      laid.nodes.push(name)
+    }
     task.signal.throwIfAborted()
-    const generation = generations.get(node.record.generation)
-    if (generation === undefined) throw new Error(`no generation ${node.record.generation}`)
-    const made = await makeEdition(node, generation, state, task.signal)
-    if (made !== undefined) {
-      editions.push(made)
-      laid.nodes.push(node.record.node)
-    }
-    if (node.volume !== undefined) {
-      const { file, bytes, folder } = node.volume
-      const other = await makeVolume(at(place, file), bytes, exportOf(folder, '', true).fsid)
-      if (other !== undefined) warn(other)
-    }
+    await finishEditions(editions)
+  })
+  const before = existsSync(at(place, servedFile(stateFolder))) ? readServed(stateFolder, place).nodes : []
+  const exported = before.flatMap(({ exports }) => exports)
+  for (const { volume } of plan.nodes) {
+    task.signal.throwIfAborted()
+    if (volume === undefined) continue
+    const other = await makeVolume(volume, exported, place, task.signal)
+    if (other !== undefined) warn(other)
   }
-  task.signal.throwIfAborted()
-  await finishEditions(editions)
   await switchTo(
     stateFolder,
     plan.nodes.map(({ record }) => record),
@@ -101,6 +110,7 @@ const withEditions = (served: ServedCluster, place: Place): ServedCluster => ({
 
 /** What a run that was killed has left, with the mounts in it. */
 async function removeUnfinished(state: string, place: Place): Promise<void> {
+  await clearLooks(state, place)
   const folders = [
     generationFolder(state, ''),
     tftpFolder(state),

@@ -3,37 +3,20 @@
  * until they are whole.
  *
  * Boot files that are the generation's are links to them: nothing ever writes
- * into either, and a tree of a hundred files costs its folders. A root is never
- * made of hard links: what one node writes would be in all of them.
+ * into either, and a tree of a hundred files costs its folders.
  */
-import {
-  chmodSync,
-  chownSync,
-  existsSync,
-  linkSync,
-  mkdirSync,
-  readdirSync,
-  renameSync,
-  statSync,
-  symlinkSync,
-  utimesSync,
-  writeFileSync,
-} from 'node:fs'
+import { chmodSync, linkSync, readdirSync, renameSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { formatState } from '../io/state-file.ts'
-import { applyRootEdits } from './apply-root-edits.ts'
 import type { BootTree } from './boot-tree.ts'
 import type { GenerationRecord } from './generation.ts'
+import { makeRoot } from './make-root.ts'
 import { writeOwnFiles } from './own-files.ts'
-import { generationFolder } from './paths.ts'
+import { baseImage, generationFolder } from './paths.ts'
 import { at, CLOSED, makeFolder, OPEN, type Place, PRIVATE, removeTree } from './place.ts'
 import type { NodePlan } from './plan.ts'
-import { mountOverlay } from './root-mode.ts'
 import { type Scanned, scanTftpTree } from './scan-tftp.ts'
-import type { RootMode } from './served.ts'
 import { sharedBoot } from './shared/boot.ts'
-import { STATE_FILE } from './shared/segment.ts'
-import { stateArchive } from './shared/state.ts'
 import { editionFormat } from './state-formats.ts'
 import { runTool } from './system-tool.ts'
 
@@ -44,32 +27,36 @@ export interface NewEdition {
 }
 
 /**
- * @returns undefined when it is there already
+ * @param lower where the generation's root is mounted
  * @throws {NetrootError} a secret in the boot tree, or a tool that failed
  */
 export async function makeEdition(
   { record, boot, root, secrets }: NodePlan,
   generation: GenerationRecord,
+  lower: string,
   state: { folder: string; place: Place; scanned: Scanned },
   signal: AbortSignal,
-): Promise<NewEdition | undefined> {
+): Promise<NewEdition> {
   const { place, scanned } = state
   const folder = at(place, dirname(record.bootFolder))
-  if (existsSync(folder)) return undefined
   const source = at(place, generationFolder(state.folder, record.generation))
   const part = join(dirname(folder), `.${record.edition}.part`)
   const modified = new Date(generation.modified)
   await removeTree(part)
   makeFolder(dirname(folder), CLOSED)
   makeFolder(part, CLOSED)
-  const shared = record.rootMode === 'shared' ? sharedBoot(source) : undefined
+  const shared = record.stateFolder === undefined ? undefined : sharedBoot(source)
   makeBootTree(join(source, 'boot'), join(part, 'boot'), boot, modified, shared)
   scanTftpTree(join(part, 'boot'), secrets, scanned)
   const own = join(part, 'private')
   makeFolder(own, PRIVATE)
-  const lower = join(source, 'root')
-  if (record.rootMode === 'shared') putState(join(own, 'state'), stateArchive(lower, root, modified))
-  else await makeRoot(record.rootMode, lower, own, signal, (path) => applyRootEdits(path, root, modified))
+  const { image } = baseImage(state.folder, record.generation)
+  await makeRoot(
+    record.rootMode,
+    { image: at(place, image), lower, edits: root, modified, signal },
+    own,
+    dirname(record.bootFolder),
+  )
   writeOwnFiles(part, root)
   writeFileSync(join(part, 'edition.json'), formatState(editionFormat, record), { mode: 0o600 })
   return { part, folder }
@@ -112,59 +99,5 @@ function linkTree(from: string, to: string, below: string, replaced: ReadonlySet
     if (entry.isDirectory()) linkTree(join(from, entry.name), join(to, entry.name), path, replaced)
     // A link in an archive's boot folder could lead a TFTP server anywhere.
     else if (entry.isFile()) linkSync(join(from, entry.name), join(to, entry.name))
-  }
-}
-
-/** It holds the node's secrets, and is exported to that node only. */
-function putState(folder: string, archive: Uint8Array): void {
-  makeFolder(folder, PRIVATE)
-  writeFileSync(join(folder, STATE_FILE), archive, { mode: 0o600 })
-}
-
-/** Of every btrfs subvolume's top folder. */
-const SUBVOLUME_INODE = 256
-
-/** @param edit called with the root where it can be changed */
-async function makeRoot(
-  mode: Exclude<RootMode, 'shared'>,
-  lower: string,
-  part: string,
-  signal: AbortSignal,
-  edit: (path: string) => void,
-): Promise<void> {
-  const root = join(part, 'root')
-  switch (mode) {
-    case 'btrfs':
-      // A generation of another mode is a plain folder.
-      if (statSync(lower).ino !== SUBVOLUME_INODE) return makeRoot('reflink', lower, part, signal, edit)
-      await runTool('btrfs', ['subvolume', 'snapshot', lower, root], signal)
-      return edit(root)
-    case 'reflink':
-      await runTool('cp', ['-a', '--reflink=always', lower, root], signal)
-      return edit(root)
-    case 'copy':
-      await runTool('cp', ['-a', lower, root], signal)
-      return edit(root)
-    case 'overlay':
-      return editOverlay(lower, part, edit)
-  }
-}
-
-/**
- * Through the overlay, mounted as the server will mount it: with `nfs_export`
- * the kernel merges only those folders that it has copied up itself.
- */
-async function editOverlay(lower: string, part: string, edit: (path: string) => void): Promise<void> {
-  const [upper, work, merged] = [join(part, 'upper'), join(part, 'work'), join(part, 'merged')]
-  for (const folder of [upper, work, merged]) mkdirSync(folder, { mode: 0o700 })
-  // The root folder's own rights are the upper one's.
-  const { mode, uid, gid } = statSync(lower)
-  chownSync(upper, uid, gid)
-  chmodSync(upper, mode & 0o7777)
-  await mountOverlay({ lower, upper, work, merged })
-  try {
-    edit(merged)
-  } finally {
-    await runTool('umount', [merged])
   }
 }

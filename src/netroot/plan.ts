@@ -15,15 +15,16 @@ import type { RootEdit } from '../systems/root/root-edit.ts'
 import type { RootFacts } from '../systems/root/root-facts.ts'
 import { type BootTree, netbootConfig, planBootTree } from './boot-tree.ts'
 import { netbootCmdline } from './cmdline.ts'
-import { digestOfEdits, type EditionRecord, editionRecord, exportOf } from './edition.ts'
-import { generationFolder, tftpFolder, VOLUME_FILE, volumeFolder } from './paths.ts'
-import type { RootMode, ServedCluster, ServedNode } from './served.ts'
+import { digestOfEdits, type EditionRecord, editionRecord, type IsolatedEdition } from './edition.ts'
+import { withExports } from './node-exports.ts'
+import { generationFolder, tftpFolder, volumeImage } from './paths.ts'
+import type { ImageMount, RootMode, ServedCluster, ServedNode } from './served.ts'
 import { type TftpNames, tftpNames } from './tftp-names.ts'
 import { volumeEdits } from './volume.ts'
 import { type Wire, wireOf } from './wire.ts'
 
 /** Part of every generation's name: another layout of the same image is another generation. */
-const LAYOUT = '1'
+const LAYOUT = '2'
 
 /** An image, as far as the plan depends on it. */
 export interface ImageInput {
@@ -62,10 +63,10 @@ export interface GenerationPlan {
 
 export interface NodePlan {
   served: ServedNode
-  record: EditionRecord
+  record: IsolatedEdition
   boot: BootTree
   root: RootEdit[]
-  volume?: { folder: string; file: string; bytes: number }
+  volume?: ImageMount & { bytes: number }
   /** Everything secret that its root holds. */
   secrets: string[]
   warnings: string[]
@@ -133,14 +134,16 @@ function planOne(input: NodeInput, request: NetrootRequest): { plan: NodePlan; g
     device,
     serverIp: wire.serverIp,
     gateway,
-    writable: rootMode !== 'shared',
     cloudInit: image.root.has.has('/etc/cloud'),
   }
+  const facts = { node: node.name, generation: generation.id, image: image.key, rootMode, ip }
+  const writable = editionRecord(stateFolder, { ...facts, edition: '' }).stateFolder === undefined
   const config = netbootConfig(system.config)
   const volume = volumeOf(node, stateFolder)
   const edits = (place: Pick<EditionRecord, 'rootFolder' | 'stateFolder'>) => {
     const { rootFolder, stateFolder } = place
-    const texts = { cmdline: netbootCmdline(system.kernel, { ...target, rootFolder, stateFolder }), config }
+    const folders = { rootFolder, stateFolder, writable }
+    const texts = { cmdline: netbootCmdline(system.kernel, { ...target, ...folders }), config }
     const root = [
       ...system.image.family.served.root(image.root, identity, { device, ip, prefix, dns, gateway, domain }),
       ...(volume === undefined ? [] : volumeEdits(wire.serverIp, volume.folder)),
@@ -150,13 +153,8 @@ function planOne(input: NodeInput, request: NetrootRequest): { plan: NodePlan; g
   }
   // The root's own path is part of the edits, and an edition's digest part of the path.
   const anywhere = edits({ rootFolder: '/' })
-  const record = editionRecord(stateFolder, {
-    node: node.name,
-    generation: generation.id,
-    image: image.key,
-    rootMode,
-    edition: `${generation.id}-${digestOfEdits(rootMode, anywhere.boot, anywhere.root)}`,
-  })
+  const edition = `${generation.id}-${digestOfEdits(rootMode, anywhere.boot, anywhere.root)}`
+  const record = editionRecord(stateFolder, { ...facts, edition })
   const { names, warning }: TftpNames =
     wire.slot === undefined ? tftpNames(node, cluster.netroot.layout) : { names: [] }
   const served = serve(node, record, volume?.folder, names, wire, request)
@@ -175,7 +173,7 @@ function planOne(input: NodeInput, request: NetrootRequest): { plan: NodePlan; g
 
 function serve(
   node: Node,
-  record: EditionRecord,
+  record: IsolatedEdition,
   volume: string | undefined,
   names: string[],
   { ip, slot }: Wire,
@@ -201,34 +199,13 @@ function serve(
       exports: [],
       tftpNames: names,
     },
-    request.earlier.get(node.name) ?? [],
+    [record, ...(request.earlier.get(node.name) ?? [])],
   )
-}
-
-/** Everything the node may mount: what it gets next, and what it may be running on. */
-export function withExports(served: ServedNode, editions: readonly EditionRecord[]): ServedNode {
-  const earlier = editions.filter(({ bootFolder }) => bootFolder !== served.bootFolder)
-  const roots = new Map(
-    [served, ...earlier].map(({ rootFolder, rootMode }) => [rootFolder, rootMode !== 'shared']),
-  )
-  const states = new Set([served, ...earlier].flatMap(({ stateFolder }) => stateFolder ?? []))
-  const overlays = earlier.flatMap(({ overlay }) => (overlay === undefined ? [] : [overlay]))
-  const { earlierOverlays: _, ...rest } = served
-  return {
-    ...rest,
-    exports: [
-      ...[...roots].map(([folder, writable]) => exportOf(folder, served.ip, writable)),
-      ...[...states].map((folder) => exportOf(folder, served.ip, false)),
-      ...(served.volumeFolder === undefined ? [] : [exportOf(served.volumeFolder, served.ip, true)]),
-    ],
-    earlierOverlays: overlays.length === 0 ? undefined : overlays,
-  }
 }
 
 function volumeOf(node: Node, state: string): NodePlan['volume'] {
   if (node.storageBytes === undefined) return undefined
-  const folder = volumeFolder(state, node.name)
-  return { folder, file: `${folder}/${VOLUME_FILE}`, bytes: node.storageBytes }
+  return { ...volumeImage(state, node.name), bytes: node.storageBytes }
 }
 
 function inFileOrder(cluster: Cluster, nodes: readonly ServedNode[]): ServedNode[] {

@@ -9,11 +9,12 @@
  */
 import { existsSync, readdirSync, renameSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
-import type { EditionRecord } from './edition.ts'
+import { type EditionRecord, isIsolated } from './edition.ts'
 import { currentEdition, lastStarted, listEditions, listNodes, writeHistory } from './editions.ts'
+import { type Here, withImages } from './fs-image.ts'
+import { withExports } from './node-exports.ts'
 import { editionFolder, generationFolder, nodeFolder } from './paths.ts'
 import { at, type Place, removeTree } from './place.ts'
-import { withExports } from './plan.ts'
 import type { ServedCluster } from './served.ts'
 import { readServed, writeServed } from './state.ts'
 
@@ -28,7 +29,7 @@ export interface PrunePlan {
 }
 
 /** Writes nothing. @param keep how many earlier editions each node keeps */
-export function planPrune(state: string, keep: number, place: Place): PrunePlan {
+export async function planPrune(state: string, keep: number, place: Place): Promise<PrunePlan> {
   const served = readServed(state, place)
   const isServed = new Set(served.nodes.map(({ name }) => name))
   const editions: EditionRecord[] = []
@@ -36,8 +37,12 @@ export function planPrune(state: string, keep: number, place: Place): PrunePlan 
   const kept = new Map<string, EditionRecord[]>()
   for (const node of listNodes(state, place)) {
     const all = listEditions(state, node, place)
+    const current = currentEdition(state, node, place)
+    const images = all.flatMap((one) => (one.images ?? []).filter(({ writable }) => writable))
     const stay = isServed.has(node)
-      ? staying(all, currentEdition(state, node, place), keep, place)
+      ? await withImages(all.length < 2 ? [] : images, state, place, async (here) =>
+          stayingEditions(all, current, keep, here),
+        )
       : new Set()
     for (const record of all) {
       if (stay.has(record.edition)) used.add(record.generation)
@@ -61,16 +66,18 @@ export function planPrune(state: string, keep: number, place: Place): PrunePlan 
   }
 }
 
-function staying(
+/** @param current the edition of the next boot */
+export function stayingEditions(
   editions: readonly EditionRecord[],
   current: string | undefined,
   keep: number,
-  place: Place,
+  here: Here,
 ): Set<string> {
-  const others = editions.filter(({ edition }) => edition !== current)
+  // What an earlier piimage laid out on the server's own file system is served no more.
+  const others = editions.filter((one) => one.edition !== current && isIsolated(one))
   const newest = keep === 0 ? [] : others.slice(-keep)
-  const shared = keep === 0 ? [] : others.filter(({ rootMode }) => rootMode === 'shared')
-  const started = lastStarted(editions, place)
+  const shared = keep === 0 ? [] : others.filter(({ stateFolder }) => stateFolder !== undefined)
+  const started = lastStarted(editions.filter(isIsolated), here)
   return new Set(
     [...newest, ...shared, ...(started === undefined ? [] : [started])]
       .map(({ edition }) => edition)

@@ -3,6 +3,7 @@ import { existsSync, lstatSync, readdirSync, renameSync, rmdirSync } from 'node:
 import { basename, dirname, join } from 'node:path'
 import { NetrootError } from '../errors.ts'
 import { listMountsUnder } from '../io/mountinfo.ts'
+import { clearLooks, isLook } from './fs-image.ts'
 import { at, type Place, removeTree } from './place.ts'
 import { isProbe } from './root-mode.ts'
 import { removeSlots } from './usb-links.ts'
@@ -19,7 +20,10 @@ const ours = new Set(
 export async function checkRemovable(state: string, place: Place): Promise<void> {
   const folder = at(place, state)
   if (!existsSync(folder) && existsSync(goneOf(folder))) return
-  if (!existsSync(folder) || !readdirSync(folder).every((name) => ours.has(name) || isProbe(name)))
+  if (
+    !existsSync(folder) ||
+    !readdirSync(folder).every((name) => ours.has(name) || isProbe(name) || isLook(name))
+  )
     throw new NetrootError(`${folder} was not laid out by piimage`, {
       hint: 'Name the folder that was: --state DIR',
     })
@@ -37,6 +41,7 @@ export async function checkRemovable(state: string, place: Place): Promise<void>
 export async function removeState(state: string, place: Place): Promise<void> {
   await checkRemovable(state, place)
   const folder = at(place, state)
+  if (existsSync(folder)) await clearLooks(state, place)
   const mounted = (await listMountsUnder(folder)).at(-1)
   if (mounted !== undefined)
     throw new NetrootError(`${mounted} is still mounted`, {

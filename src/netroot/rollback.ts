@@ -1,9 +1,9 @@
 /** Back to the edition that a node had before: at its next boot, and by one link. */
 import { NetrootError } from '../errors.ts'
-import type { EditionRecord } from './edition.ts'
+import { type EditionRecord, isIsolated } from './edition.ts'
 import { currentEdition, listEditions, switchTo } from './editions.ts'
+import { withExports } from './node-exports.ts'
 import type { Place } from './place.ts'
-import { withExports } from './plan.ts'
 import type { ServedCluster, ServedNode } from './served.ts'
 import { readServed, writeServed } from './state.ts'
 
@@ -30,6 +30,10 @@ export async function rollBack(
     if (step === undefined && names !== undefined)
       throw new NetrootError(`${node} has no earlier edition`, {
         hint: 'It was laid out once, or the earlier ones were pruned.',
+      })
+    if (step !== undefined && !isIsolated(step.to))
+      throw new NetrootError(`${node}: edition ${step.to.edition} lies on the server's own file system`, {
+        hint: 'An earlier piimage laid it out, and a node on it could reach all of the server: piimage netroot makes a new one.',
       })
     return step === undefined ? [] : [step]
   })
@@ -65,10 +69,9 @@ function withRecord(
   place: Place,
 ): ServedNode {
   if (record === undefined) return node
-  const { overlay: _, stateFolder: __, ...rest } = node
-  const { generation, edition, bootFolder, rootFolder, rootMode, overlay, stateFolder } = record
+  const { generation, edition, bootFolder, rootFolder, rootMode, overlay, stateFolder, ip = node.ip } = record
   return withExports(
-    { ...rest, generation, edition, bootFolder, rootFolder, rootMode, overlay, stateFolder },
+    { ...node, ip, generation, edition, bootFolder, rootFolder, rootMode, overlay, stateFolder },
     listEditions(state, node.name, place),
   )
 }

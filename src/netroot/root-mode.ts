@@ -3,25 +3,26 @@
  * file system under the state folder has. Tried, not guessed: XFS may lack
  * reflinks, a container may not mount.
  *
+ * Snapshots of btrfs are not among them: a subvolume is not a file system of its
+ * own, so a client that may mount one of them reaches them all.
+ *
  * Source: ioctl_ficlone(2); Linux, "Overlay Filesystem": nfs_export.
  */
-import {
-  constants,
-  copyFileSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  statfsSync,
-  writeFileSync,
-} from 'node:fs'
+import { constants, copyFileSync, existsSync, mkdirSync, mkdtempSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { NetrootError } from '../errors.ts'
 import { listDead, ownName } from '../io/parts.ts'
+import { MiB } from '../units.ts'
+import { uuidOf } from './edition.ts'
+import { makeImage } from './fs-image.ts'
 import { removeTree } from './place.ts'
 import type { RootMode } from './served.ts'
 import { runTool } from './system-tool.ts'
 
-export const rootModes = ['reflink', 'btrfs', 'overlay', 'copy', 'shared'] as const satisfies RootMode[]
+/** `btrfs` is what `reflink` was called on that file system, and means the same. */
+export const rootModeWords = ['auto', 'reflink', 'btrfs', 'overlay', 'copy', 'shared'] as const
+
+export type RootModeWord = (typeof rootModeWords)[number]
 
 export interface RootModeChoice {
   mode: RootMode
@@ -31,18 +32,18 @@ export interface RootModeChoice {
 
 /** Of the folders in which modes are tried. */
 const PROBE = '.piimage-probe-'
-const BTRFS_MAGIC = 0x9123683e
 
 /**
  * @param folder where the trees will lie; need not exist
  * @param asked `auto`, or what somebody insists on
  * @throws {NetrootError} what is insisted on can't be had here
  */
-export async function chooseRootMode(folder: string, asked: RootMode | 'auto'): Promise<RootModeChoice> {
+export async function chooseRootMode(folder: string, word: RootModeWord): Promise<RootModeChoice> {
+  const asked = word === 'btrfs' ? 'reflink' : word
   if (asked === 'copy' || asked === 'shared') return { mode: asked, why: 'as asked' }
   const place = nearestFolder(folder)
   const refusals: string[] = []
-  for (const mode of ['btrfs', 'reflink', 'overlay'] as const) {
+  for (const mode of ['reflink', 'overlay'] as const) {
     if (asked !== 'auto' && asked !== mode) continue
     const refusal = await tryMode(mode, place)
     if (refusal === undefined) return { mode, why: asked === 'auto' ? `${place} can do it` : 'as asked' }
@@ -50,7 +51,7 @@ export async function chooseRootMode(folder: string, asked: RootMode | 'auto'): 
   }
   if (asked === 'auto') return { mode: 'copy', why: refusals.join('; ') }
   throw new NetrootError(`${folder} can't hold roots in mode ${refusals.join('; ')}`, {
-    hint: '--root-mode auto takes the best there is; copy works everywhere',
+    hint: '--root-mode auto takes the best there is',
   })
 }
 
@@ -61,8 +62,7 @@ function nearestFolder(folder: string): string {
 }
 
 /** @returns why not, or undefined */
-async function tryMode(mode: 'btrfs' | 'reflink' | 'overlay', place: string): Promise<string | undefined> {
-  if (mode === 'btrfs' && statfsSync(place).type !== BTRFS_MAGIC) return 'not a btrfs'
+async function tryMode(mode: 'reflink' | 'overlay', place: string): Promise<string | undefined> {
   let probe: string
   try {
     for (const name of await listDead(place, PROBE)) await removeTree(join(place, name))
@@ -87,22 +87,23 @@ async function tryMode(mode: 'btrfs' | 'reflink' | 'overlay', place: string): Pr
 export const isProbe = (name: string): boolean => name.startsWith(PROBE)
 
 const tries = {
-  async btrfs(probe: string) {
-    await runTool('btrfs', ['subvolume', 'create', join(probe, 'a')])
-    await runTool('btrfs', ['subvolume', 'snapshot', join(probe, 'a'), join(probe, 'b')])
-  },
   async reflink(probe: string) {
     writeFileSync(join(probe, 'a'), 'x'.repeat(4096))
     copyFileSync(join(probe, 'a'), join(probe, 'b'), constants.COPYFILE_FICLONE_FORCE)
   },
   async overlay(probe: string) {
-    const [lower, upper, work, merged] = ['lower', 'upper', 'work', 'merged'].map((name) => join(probe, name))
-    if (lower === undefined || upper === undefined || work === undefined || merged === undefined) return
-    for (const folder of [lower, upper, work, merged]) mkdirSync(folder)
-    // In a namespace of its own, whose end is the mount's: whatever kills us, none is left.
-    await runTool('unshare', ['--mount', 'mount', ...mountWords({ lower, upper, work, merged })])
+    const at = (name: string) => join(probe, name)
+    await makeImage(at('own.ext4'), PROBE_BYTES, { uuid: uuidOf(probe) })
+    for (const folder of ['own', 'lower', 'merged']) mkdirSync(at(folder))
+    const folders = { lower: at('lower'), upper: at('own/upper'), work: at('own/work'), merged: at('merged') }
+    // In a namespace of its own, whose end is the mounts': whatever kills us, none is left.
+    const script = 'mount -o loop "$1" "$2" && mkdir "$2/upper" "$2/work" && shift 2 && mount "$@"'
+    const words = [script, 'sh', at('own.ext4'), at('own'), ...mountWords(folders)]
+    await runTool('unshare', ['--mount', 'sh', '-c', ...words])
   },
 }
+
+const PROBE_BYTES = 16 * MiB
 
 interface OverlayFolders {
   lower: string
@@ -127,4 +128,12 @@ const mountWords = (folders: OverlayFolders): string[] => [
 
 /** The only ones for a root's whole life; `index` and `nfs_export` make its file handles survive a remount. */
 export const overlayOptions = ({ lower, upper, work }: Omit<OverlayFolders, 'merged'>): string =>
-  [`lowerdir=${lower}`, `upperdir=${upper}`, `workdir=${work}`, 'index=on', 'nfs_export=on'].join(',')
+  [
+    `lowerdir=${lower}`,
+    `upperdir=${upper}`,
+    `workdir=${work}`,
+    'index=on',
+    'nfs_export=on',
+    'nosuid',
+    'nodev',
+  ].join(',')

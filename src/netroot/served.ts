@@ -8,12 +8,20 @@ import type { Model, Network } from '../cluster/node.ts'
 /**
  * How a node's root was made of its generation's.
  *
- * - `reflink`, `btrfs`: a clone that shares blocks until one of them is written.
- * - `overlay`: an overlay mount of the generation's root and a folder of the node's own.
- * - `copy`: every file again.
+ * - `reflink`: a clone of the generation's image that shares blocks until one of them is written.
+ * - `overlay`: an overlay mount of the generation's root and a folder in an image of the node's own.
+ * - `copy`: an image with every file again.
  * - `shared`: the generation's root itself, read-only; what is the node's own comes with its initramfs.
  */
-export type RootMode = 'reflink' | 'btrfs' | 'overlay' | 'copy' | 'shared'
+export type RootMode = 'reflink' | 'overlay' | 'copy' | 'shared'
+
+/** A file system image that the server must have mounted before anything in it is exported. */
+export interface ImageMount {
+  image: string
+  /** The mount point. */
+  folder: string
+  writable: boolean
+}
 
 /** An overlay that the server must have mounted before it exports it. */
 export interface OverlayMount {
@@ -59,6 +67,11 @@ export interface ServedNode {
   stateFolder?: string
   /** Folder with the node's volume file for containers, an export of its own. */
   volumeFolder?: string
+  /**
+   * Every image that holds something of `exports`. Missing: laid out by an
+   * earlier piimage, as folders of the server's own file system.
+   */
+  images?: ImageMount[]
   /** All that it may mount: its root, its volume, the root it may still be running on. */
   exports: Export[]
   /** Of a Zero that boots over USB: its slot on the ClusterHAT. Then no TFTP is involved. */

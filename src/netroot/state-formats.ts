@@ -11,13 +11,15 @@ import {
   optional,
 } from '../io/shape.ts'
 import type { StateFormat } from '../io/state-file.ts'
-import { rootModes } from './root-mode.ts'
+import { rootModeWords } from './root-mode.ts'
 
 /** What is inside did not change when versions came. */
 const asItIs = (older: unknown): unknown => older
 
 const overlay = hasFields({ lower: isText, upper: isText, work: isText, merged: isText })
-const rootMode: Check = isOneOf(rootModes)
+const rootMode: Check = isOneOf(rootModeWords)
+
+const images = optional(isListOf(hasFields({ image: isText, folder: isText, writable: isFlag })))
 
 const served: Check = hasFields({
   name: isText,
@@ -34,6 +36,7 @@ const served: Check = hasFields({
   earlierOverlays: optional(isListOf(overlay)),
   stateFolder: optional(isText),
   volumeFolder: optional(isText),
+  images,
   exports: isListOf(hasFields({ folder: isText, client: isText, writable: isFlag, fsid: isText })),
   usbSlot: optional(isNumber),
   tftpNames: isListOf(isText),
@@ -65,10 +68,12 @@ export const editionFormat: StateFormat = {
     generation: isText,
     image: isText,
     rootMode,
+    ip: optional(isText),
     bootFolder: isText,
     rootFolder: isText,
     overlay: optional(overlay),
     stateFolder: optional(isText),
+    images,
   }),
   migrations: [asItIs],
   hint: 'Restore it; or shut the node down, move the folder it lies in away and run piimage netroot.',

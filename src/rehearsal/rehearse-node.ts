@@ -24,7 +24,7 @@ import { type JudgedCmdline, judgeCmdline } from './system/judge-cmdline.ts'
 import { judgeKernel } from './system/judge-kernel.ts'
 import { judgeRoot } from './system/judge-root.ts'
 import type { KernelImage } from './system/kernel-image.ts'
-import { openNodeRoot } from './system/root-tree.ts'
+import { filesUnder, openNodeRoot, type ServerFiles } from './system/root-tree.ts'
 import { fetchByTftp } from './tftp/client.ts'
 
 export interface Rehearsed {
@@ -48,12 +48,12 @@ export interface Wire {
 /** Blocks as the model's boot loader asks for them. */
 const blockBytesOf = (model: Model): number => (boards[model].loader === 'direct' ? 1468 : 1024)
 
-/** @param prefix folder that the server's paths lie under, where they aren't this machine's own */
+/** @param disk of the server, where its files don't lie at their places */
 export async function rehearseNode(
   served: ServedCluster,
   node: ServedNode,
   wire: Wire | undefined,
-  prefix = '',
+  disk = filesUnder(''),
 ): Promise<Rehearsed> {
   const findings = new Findings()
   const serial = serialOf(node)
@@ -82,7 +82,7 @@ export async function rehearseNode(
     offered = judgeOffers(served, node, await askForOffers(discover), findings).offered
   }
   await wire?.takeAddress()
-  const files = await rehearseFiles(served, node, serial, wire === undefined ? prefix : undefined, findings)
+  const files = await rehearseFiles(served, node, serial, wire === undefined ? disk : undefined, findings)
   if (files.cmdline?.asksDhcp && offered !== undefined && offered !== node.ip)
     findings.fault(
       'dhcp',
@@ -91,8 +91,8 @@ export async function rehearseNode(
       `Reserve ${node.ip} for ${node.mac} in that server.`,
     )
   if (wire !== undefined) await judgeExports(served, node, files.cmdline?.nfsVersion, findings)
-  await judgeRoot(node, prefix, files.kernel, files.cmdline?.init, findings)
-  await judgeIdentity(node, prefix, findings)
+  await judgeRoot(node, disk, files.kernel, files.cmdline?.init, findings)
+  await judgeIdentity(node, disk, findings)
   return {
     node: node.name,
     model: node.model,
@@ -115,12 +115,12 @@ async function rehearseFiles(
   node: ServedNode,
   serial: string,
   /** undefined: from the server, by TFTP. */
-  prefix: string | undefined,
+  disk: ServerFiles | undefined,
   findings: Findings,
 ): Promise<Fetched> {
   const board = boards[node.model]
   const source =
-    prefix === undefined ? openTftp(served, node) : openBootFolder(prefix + ownFolder(served, node))
+    disk === undefined ? openTftp(served, node) : openBootFolder(disk.here(ownFolder(served, node)))
   const layOut = `Lay the trees out again: piimage netroot --node ${node.name}.`
   const requests = openRequests(source, findings, board.loader === 'start4', layOut)
   const fetched = (rest: Omit<Fetched, 'requests' | 'bytes'>) => ({
@@ -133,7 +133,7 @@ async function rehearseFiles(
     const settings = await loadFirmware(loading)
     if (settings === undefined) return fetched({ kernel: {} })
     const system = await loadSystem(loading, settings, node.model)
-    const root = await openNodeRoot(node, prefix ?? '')
+    const root = await openNodeRoot(node, disk ?? filesUnder(''))
     const kernel = await judgeKernel(system, node, root, requests.placeOf, findings)
     if (system.cmdline === undefined) return fetched({ kernel })
     const text = Buffer.from(system.cmdline.bytes).toString('latin1')

@@ -10,6 +10,7 @@ import { MiB } from '../units.ts'
 import type { Fault } from './fault.ts'
 import { type Rehearsed, rehearseNode } from './rehearse-node.ts'
 import { findShared } from './system/identity.ts'
+import { filesUnder, type ServerFiles } from './system/root-tree.ts'
 import { findAnswering, forgetNeighbours } from './wire/neighbours.ts'
 import { rehearseOnWire } from './wire/stage.ts'
 import { openWire } from './wire/tap.ts'
@@ -20,8 +21,8 @@ export interface RehearsalOptions {
   only?: readonly string[]
   /** Look at files only: no server is asked, no root needed. */
   offline: boolean
-  /** Folder that the server's paths lie under; for looking at files only. */
-  prefix?: string
+  /** Where the server's files lie, for looking at files only; default: at their places. */
+  disk?: ServerFiles
   signal: AbortSignal
   /** Called with each node as soon as it is known. */
   onNode?: (rehearsed: Rehearsed) => void
@@ -37,13 +38,13 @@ const BYTES_EACH = 256 * MiB
  * @throws {UsageError} this machine can't rehearse it
  */
 export async function rehearse(served: ServedCluster, options: RehearsalOptions): Promise<Rehearsed[]> {
-  const { only, offline, signal, prefix = '' } = options
+  const { only, offline, signal, disk = filesUnder('') } = options
   const nodes = served.nodes.filter(({ name }) => only?.includes(name) ?? true)
   const addresses = nodes.map(({ ip }) => ip)
   const serverInterface = served.server.interface
   if (!offline) await checkServer(served)
   const up = offline ? new Set<string>() : await findAnswering(addresses, serverInterface)
-  const shared = await findShared(served.nodes, prefix)
+  const shared = await findShared(served.nodes, disk)
   const results: Rehearsed[] = new Array(nodes.length)
   const waiting = nodes.entries()
   const wire = offline ? undefined : await openWire(serverInterface)
@@ -53,7 +54,7 @@ export async function rehearse(served: ServedCluster, options: RehearsalOptions)
       const onWire = !offline && !up.has(node.ip) && boards[node.model].netboot !== 'usb'
       const rehearsed = onWire
         ? await rehearseOnWire({ served, node, mac: macOf(node) }, slot, signal)
-        : await rehearseNode(served, node, undefined, prefix)
+        : await rehearseNode(served, node, undefined, disk)
       if (up.has(node.ip))
         rehearsed.notes.push({
           place: node.ip,

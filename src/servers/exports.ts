@@ -4,8 +4,12 @@
  *
  * NFS with `sec=sys` believes every address, so a line names one; only what
  * nobody may write is shared with a whole network, and nothing with everybody.
- * `no_root_squash`: a root file system without root is none. `mp` on an
- * overlay: while it isn't mounted, the empty folder under it is not exported.
+ * `no_root_squash`: a root file system without root is none.
+ *
+ * A client that may mount one folder reaches every file of the file system that
+ * it lies on, by handles that it makes up; `subtree_check` does not help with an
+ * overlay. So only whole file systems are exported that hold nothing else, and
+ * `mp`: while one isn't mounted, the folder under it is not exported.
  *
  * Sources: exports(5), nfs.conf(5).
  */
@@ -14,7 +18,7 @@ import { NetrootError } from '../errors.ts'
 import type { Export, ServedCluster } from '../netroot/served.ts'
 import { USB } from '../netroot/wire.ts'
 import type { Machine } from './machine.ts'
-import { overlaysOf } from './mounts.ts'
+import { imagesOf, mountPointsOf, overlaysOf } from './mounts.ts'
 import { fileText } from './server-file.ts'
 import { exportsPath } from './written-value.ts'
 
@@ -33,11 +37,11 @@ const MOST_THREADS = 64
  * @throws {Error} an export that would let in more than a node
  */
 export function formatExports(served: ServedCluster): string {
-  const mounted = new Set(overlaysOf(served).map(({ merged }) => merged))
+  checkIsolated(served)
   const lines = served.nodes.flatMap((node) => [
     '',
     `# ${node.name}`,
-    ...node.exports.map((one) => formatExport(one, served, mounted.has(one.folder))),
+    ...node.exports.map((one) => formatExport(one, served)),
   ])
   checkFsids(served.nodes.flatMap(({ exports }) => exports))
   return fileText(withoutRepeats(lines))
@@ -54,7 +58,36 @@ function withoutRepeats(lines: readonly string[]): string[] {
   })
 }
 
-function formatExport(one: Export, { server }: ServedCluster, isMount: boolean): string {
+/**
+ * That no node reaches anything but what is its own, and bases that nobody writes.
+ * @throws {NetrootError} something to export is no file system of its own, or two nodes may write to the same
+ */
+function checkIsolated(served: ServedCluster): void {
+  const points = new Set(mountPointsOf(served))
+  const writable = new Map(imagesOf(served).map((image) => [image.folder, image.writable]))
+  const imageOf = (path: string) => [...writable.keys()].find((folder) => path.startsWith(`${folder}/`))
+  const writers = new Map<string, string>()
+  for (const node of served.nodes) {
+    if (node.exports.length === 0) throw notIsolated(node.name, node.rootFolder)
+    for (const one of node.exports) if (!points.has(one.folder)) throw notIsolated(node.name, one.folder)
+    for (const { lower, upper, merged } of [...overlaysOf({ ...served, nodes: [node] })])
+      if (writable.get(lower) !== false || writable.get(imageOf(upper) ?? '') !== true)
+        throw notIsolated(node.name, merged)
+    for (const { folder, writable: isWritable } of node.images ?? []) {
+      const other = writers.get(folder) ?? node.name
+      if (isWritable && other !== node.name) throw notIsolated(node.name, `${folder} of ${other}`)
+      writers.set(folder, node.name)
+    }
+  }
+}
+
+const notIsolated = (node: string, folder: string): NetrootError =>
+  new NetrootError(
+    `${node} would get ${folder}, which is no file system of its own: an NFS client reaches all of the one it lies on`,
+    { hint: 'An earlier piimage laid it out so: piimage netroot, without --node, lays it out anew.' },
+  )
+
+function formatExport(one: Export, { server }: ServedCluster): string {
   const own = formatCidr(networkOf(parseIpv4(server.ip) ?? 0, server.prefix))
   const isAddress = parseIpv4(one.client) !== undefined
   if (!isAddress && (one.writable || one.client !== own))
@@ -68,7 +101,7 @@ function formatExport(one: Export, { server }: ServedCluster, isMount: boolean):
     'no_root_squash',
     'secure',
     'sec=sys',
-    ...(isMount ? ['mp'] : []),
+    'mp',
     `fsid=${one.fsid}`,
   ]
   return `${exportsPath(one.folder)} ${one.client}(${options.join(',')})`
@@ -115,7 +148,11 @@ export function formatNfsConf(served: ServedCluster, { exports }: Machine): stri
   return fileText([
     '[nfsd]',
     ...(exports.length === 0
-      ? ['# Only towards the cluster.', `host=${addresses.join(',')}`]
+      ? [
+          '# Only towards the cluster, and without the folders above the exports that version 4 shows.',
+          `host=${addresses.join(',')}`,
+          'vers4=n',
+        ]
       : [`# On every address, because of ${exports.join(', ')}.`]),
     `threads=${threads}`,
     '[mountd]',

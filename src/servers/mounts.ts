@@ -1,5 +1,6 @@
 /**
- * Overlay roots as systemd mount units, and what the two servers must wait for.
+ * Images and overlays as systemd mount units, and what the two servers must wait
+ * for.
  *
  * `index=on,nfs_export=on` make an overlay's file handles survive a remount.
  * No `uuid=`: kernels before 5.10 don't know it, and the fixed `fsid=` of the
@@ -9,10 +10,11 @@
  *
  * Sources: systemd.mount(5), the kernel's filesystems/overlayfs.rst.
  */
+import { imageOptions } from '../netroot/fs-image.ts'
 import { overlayOptions } from '../netroot/root-mode.ts'
-import type { OverlayMount, ServedCluster } from '../netroot/served.ts'
+import type { ImageMount, OverlayMount, ServedCluster } from '../netroot/served.ts'
 import { fileText, type ServerFile, UNIT_FOLDER } from './server-file.ts'
-import { mountUnitName, overlayPath, unitText, unitWord } from './written-value.ts'
+import { mountUnitName, overlayPath, plainPath, unitText, unitWord } from './written-value.ts'
 
 /** Every overlay that must be mounted: what nodes boot next, and what they may still be running on. */
 export function overlaysOf({ nodes }: ServedCluster): OverlayMount[] {
@@ -21,31 +23,58 @@ export function overlaysOf({ nodes }: ServedCluster): OverlayMount[] {
   )
 }
 
+/** Folders that are file systems of their own: all that may be exported. */
+export const mountPointsOf = (served: ServedCluster): string[] => [
+  ...imagesOf(served).map(({ folder }) => folder),
+  ...overlaysOf(served).map(({ merged }) => merged),
+]
+
 const optionsOf = ({ lower, upper, work }: OverlayMount): string =>
   overlayOptions({ lower: overlayPath(lower), upper: overlayPath(upper), work: overlayPath(work) })
 
+/** Every image that must be mounted, each once: all overlays of a generation have the same base. */
+export function imagesOf({ nodes }: ServedCluster): ImageMount[] {
+  const images = nodes.flatMap((node) => node.images ?? [])
+  return [...new Map(images.map((image) => [image.folder, image])).values()]
+}
+
+/** In the order in which they can be mounted. */
 export function renderMounts(served: ServedCluster): ServerFile[] {
-  return overlaysOf(served).map((overlay) => ({
-    path: `${UNIT_FOLDER}/${mountUnitName(overlay.merged)}`,
+  const unit = (where: string, after: readonly string[], mount: readonly string[]): ServerFile => ({
+    path: `${UNIT_FOLDER}/${mountUnitName(where)}`,
     mode: 0o644,
     content: fileText([
       '[Unit]',
-      'Description=piimage: the root of a diskless node',
+      'Description=piimage: a file system of a diskless node',
       'Before=nfs-server.service',
-      `RequiresMountsFor=${unitWord(served.stateFolder)}`,
+      `RequiresMountsFor=${after.map(unitWord).join(' ')}`,
       '',
       '[Mount]',
-      'What=overlay',
-      `Where=${unitText(overlayPath(overlay.merged))}`,
-      'Type=overlay',
-      `Options=${unitText(optionsOf(overlay))}`,
+      `Where=${unitText(where)}`,
+      ...mount,
     ]),
-  }))
+  })
+  return [
+    ...imagesOf(served).map(({ image, folder, writable }) =>
+      unit(
+        plainPath(folder),
+        [served.stateFolder],
+        [`What=${unitText(plainPath(image))}`, 'Type=ext4', `Options=${imageOptions(writable)}`],
+      ),
+    ),
+    ...overlaysOf(served).map((overlay) =>
+      unit(
+        overlayPath(overlay.merged),
+        [overlay.lower, overlay.upper],
+        ['What=overlay', 'Type=overlay', `Options=${unitText(optionsOf(overlay))}`],
+      ),
+    ),
+  ]
 }
 
 /** A drop-in for Debian's nfs-server.service. */
 export function formatNfsDropIn(served: ServedCluster): string {
-  const units = overlaysOf(served).map(({ merged }) => unitWord(mountUnitName(merged)))
+  const units = mountPointsOf(served).map((folder) => unitWord(mountUnitName(folder)))
   return fileText([
     '[Unit]',
     `RequiresMountsFor=${unitWord(served.stateFolder)}`,

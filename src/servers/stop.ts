@@ -1,18 +1,18 @@
-/** Stopping what was started: overlays that nobody exports any more, and the services as they were. */
+/** Stopping what was started: file systems that nobody exports any more, and the services as they were. */
 
 import { complaintOf, type RunProgram } from '../io/run-program.ts'
 import type { RecordedService } from './record.ts'
 import { mountUnitsOf, NFS_UNIT, systemctl } from './services.ts'
 
 /**
- * Unmount overlays whose units are gone. One that is still in use stays: its
+ * Unmount file systems whose units are gone, overlays before what they lie on. One that is still in use stays: its
  * node is up, and it is not mounted again at the next start.
  * @param paths of unit files; others are passed over
  * @returns what was done, in systemctl's words
  */
 export async function stopMounts(paths: readonly string[], run: RunProgram): Promise<string[]> {
   const done: string[] = []
-  for (const unit of mountUnitsOf(paths)) {
+  for (const unit of mountUnitsOf(paths).reverse()) {
     const ran = await run('systemctl', ['stop', unit])
     done.push(ran.status === 0 ? `stop ${unit}` : `${unit} is left mounted: ${complaintOf(ran)}`)
   }
@@ -44,7 +44,7 @@ export async function stopServing(
     // What it had exported holds its file systems until it is forgotten.
     if (unit === NFS_UNIT) await run('exportfs', ['-f'])
   }
-  for (const unit of mountUnitsOf(paths)) {
+  for (const unit of mountUnitsOf(paths).reverse()) {
     await systemctl(run, 'stop', unit)
     stopped.push(`stop ${unit}`)
   }

@@ -19,7 +19,7 @@ import { ArchiveTree } from './archive-tree.ts'
 import { digested } from './file-digest.ts'
 import { makeDirectories } from './make-entries.ts'
 import type { TreeManifest } from './manifest.ts'
-import { buildFolder } from './new-folder.ts'
+import { buildFolder, type NewFolder } from './new-folder.ts'
 import { checkOwners, type OwnerOptions } from './owners.ts'
 import { pull } from './pull.ts'
 import { isZeroBlock, readTarHeader, TAR_BLOCK_BYTES } from './tar-header.ts'
@@ -29,7 +29,7 @@ import { unpackInto } from './unpack-tar.ts'
 
 type Expected = UnpackRequest['expected']
 
-export interface ArchiveOptions extends OwnerOptions {
+export interface ArchiveOptions extends OwnerOptions, NewFolder {
   /** Size and digest of the tar inside, when they are known. */
   expected?: UnpackRequest['expected']
 }
@@ -50,14 +50,19 @@ export async function extractArchive(
   const owners = checkOwners(options)
   const name = basename(path)
   const tree = new ArchiveTree(name)
-  return buildFolder(folder, task, async (part) => {
-    await unpackInto(part, { owners, signal: task.signal }, async (writer) => {
-      for await (const found of readArchive(path, task, options.expected ?? null))
-        await addFound(part, tree, found, writer, owners)
-      for (const entry of tree.entries()) if (entry.type === 'directory') await writer.add(entry)
-    })
-    return { entries: tree.entries() }
-  })
+  return buildFolder(
+    folder,
+    task,
+    async (part) => {
+      await unpackInto(part, { owners, signal: task.signal }, async (writer) => {
+        for await (const found of readArchive(path, task, options.expected ?? null))
+          await addFound(part, tree, found, writer, owners)
+        for (const entry of tree.entries()) if (entry.type === 'directory') await writer.add(entry)
+      })
+      return { entries: tree.entries() }
+    },
+    options,
+  )
 }
 
 /**

@@ -13,7 +13,7 @@ import type { Task } from '../progress.ts'
 import { listVolume } from './list-volume.ts'
 import { makeDirectories, makeSockets } from './make-entries.ts'
 import type { TreeManifest } from './manifest.ts'
-import { buildFolder } from './new-folder.ts'
+import { buildFolder, type NewFolder } from './new-folder.ts'
 import { checkOwners, type OwnerOptions } from './owners.ts'
 import { unpackInto } from './unpack-tar.ts'
 import { addFile } from './volume-to-tar.ts'
@@ -28,7 +28,7 @@ export async function extractRoot(
   volume: Ext4Volume,
   folder: string,
   task: Task,
-  options: OwnerOptions = {},
+  options: OwnerOptions & NewFolder = {},
 ): Promise<TreeManifest> {
   const owners = checkOwners(options)
   const listing = await listVolume(volume, task)
@@ -37,25 +37,30 @@ export async function extractRoot(
     listing.others = listing.others.filter((file) => !isDevice(file))
     listing.entries = listing.entries.filter((entry) => !isDevice({ entry }))
   }
-  return buildFolder(folder, task, async (part) => {
-    makeDirectories(part, listing.directories)
-    await makeSockets(part, listing.others, owners)
-    await unpackInto(part, { owners, signal: task.signal }, async (writer) => {
-      let bytes = 0
-      for (const file of listing.files) {
-        task.signal.throwIfAborted()
-        await addFile(volume, file, writer)
-        for (const link of file.links) await writer.link(link, file.entry.path)
-        bytes += file.entry.size
-        task.report({ phase: 'write', subject: folder, bytes, totalBytes: listing.bytes })
-      }
-      for (const { entry, links } of listing.others) {
-        if (entry.type === 'socket') continue
-        await writer.add(entry)
-        for (const link of links) await writer.link(link, entry.path)
-      }
-      for (const directory of listing.directories) await writer.add(directory)
-    })
-    return { entries: listing.entries }
-  })
+  return buildFolder(
+    folder,
+    task,
+    async (part) => {
+      makeDirectories(part, listing.directories)
+      await makeSockets(part, listing.others, owners)
+      await unpackInto(part, { owners, signal: task.signal }, async (writer) => {
+        let bytes = 0
+        for (const file of listing.files) {
+          task.signal.throwIfAborted()
+          await addFile(volume, file, writer)
+          for (const link of file.links) await writer.link(link, file.entry.path)
+          bytes += file.entry.size
+          task.report({ phase: 'write', subject: folder, bytes, totalBytes: listing.bytes })
+        }
+        for (const { entry, links } of listing.others) {
+          if (entry.type === 'socket') continue
+          await writer.add(entry)
+          for (const link of links) await writer.link(link, entry.path)
+        }
+        for (const directory of listing.directories) await writer.add(directory)
+      })
+      return { entries: listing.entries }
+    },
+    options,
+  )
 }

@@ -10,6 +10,11 @@ import { UsageError } from '../errors.ts'
 import { syncFolder } from '../io/atomic-file.ts'
 import type { Task } from '../progress.ts'
 
+export interface NewFolder {
+  /** It exists, empty, and whoever made it removes it when filling it fails: a mount point. */
+  isThere?: boolean
+}
+
 /**
  * @param folder must not exist; the one above it must
  * @param build fills the folder it is given
@@ -19,8 +24,10 @@ export async function buildFolder<T>(
   folder: string,
   task: Task,
   build: (part: string) => Promise<T>,
+  { isThere = false }: NewFolder = {},
 ): Promise<T> {
   task.signal.throwIfAborted()
+  if (isThere) return build(folder)
   if (await lstat(folder).catch(() => undefined))
     throw new UsageError(`${folder} is there already`, {
       hint: 'Name a folder that does not exist, or remove this one.',

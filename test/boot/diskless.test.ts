@@ -162,8 +162,8 @@ test('two nodes without a card boot at once, each from its own root', async (t) 
   const changed = run('find', [join(state, 'generations'), '-cnewer', laidOutMark])
   assert.equal(changed.stdout, '', 'what the nodes share is as it was laid out')
   for (const name of Object.keys(nodes)) {
-    const volume = join(state, 'volumes', name, 'storage.ext4')
-    assert.equal(run('e2fsck', ['-fn', volume]).status, 0)
-    assert.equal(run('debugfs', ['-R', 'cat /docker/whose', volume]).stdout, `${name}\n`)
+    const volume = `/srv/piimage/sgc/volumes/${name}/export/storage.ext4`
+    assert.equal(head.inside('e2fsck', ['-fn', volume]).status, 0)
+    assert.equal(head.inside('debugfs', ['-R', 'cat /docker/whose', volume]).stdout, `${name}\n`)
   }
 })

@@ -30,9 +30,14 @@ function mountCommand(unit: string): string {
 function mountUnits(prefix: string): string[] {
   const units = join(prefix, 'etc/systemd/system')
   if (!existsSync(units)) return []
-  return readdirSync(units)
-    .filter((name) => name.endsWith('.mount'))
-    .map((name) => mountCommand(readFileSync(join(units, name), 'utf8')))
+  return (
+    readdirSync(units)
+      .filter((name) => name.endsWith('.mount'))
+      .map((name) => readFileSync(join(units, name), 'utf8'))
+      // Images before the overlays that lie on them.
+      .sort((a, b) => Number(a.includes('\nType=overlay')) - Number(b.includes('\nType=overlay')))
+      .map(mountCommand)
+  )
 }
 
 const startScript = (prefix: string, address: string, folder: string): string => `set -e

@@ -106,8 +106,8 @@ test('Zeros boot over USB from an archive: a root, a slot and an export for each
 
   const said = await project.netroot('--root-mode', 'copy')
   assert.equal(said.status, 0, said.stderr)
-  const { nodes } = JSON.parse(readFileSync(project.server(`${STATE}/served.json`), 'utf8'))
-  for (const { name, usbSlot, ip, rootFolder, tftpNames, exports } of nodes) {
+  const unmount = project.mount()
+  for (const { name, usbSlot, ip, rootFolder, tftpNames, exports } of project.served().nodes) {
     assert.equal(ip, `172.19.180.${usbSlot}`)
     assert.deepEqual(tftpNames, [])
     assert.deepEqual(
@@ -135,6 +135,7 @@ test('Zeros boot over USB from an archive: a root, a slot and an export for each
     assert.ok(!existsSync(join(root, 'boot/firmware/kernel.img')))
     assert.ok(existsSync(join(root, 'boot/firmware/piimage/install.sh')))
   }
+  unmount()
   const exports = readFileSync(project.server('/etc/exports.d/piimage.exports'), 'utf8')
   assert.match(exports, / 172\.19\.180\.1\(rw,/)
   assert.match(exports, / 172\.19\.180\.2\(rw,/)

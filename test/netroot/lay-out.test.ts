@@ -14,18 +14,9 @@ import {
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { packageRoot } from '../../src/package-root.ts'
+import { overlaysOf } from '../../src/servers/mounts.ts'
 import { needRoot, needTool, run } from '../support/tools.ts'
-import { disklessProject, listing, STATE } from './diskless.ts'
-
-/** Whoever copies the table of mounts at the wrong moment keeps the upper folder in use for a while. */
-function mountOverlay(options: string, root: string): void {
-  for (let tries = 1; ; tries += 1) {
-    const { status, stderr } = run('mount', ['-t', 'overlay', 'overlay', '-o', options, root])
-    if (status === 0) return
-    assert.ok(tries < 50, stderr)
-    run('sleep', ['0.1'])
-  }
-}
+import { disklessProject, isImage, listing, mountsBelow, STATE } from './diskless.ts'
 
 const read = (path: string): string => readFileSync(path, 'utf8')
 
@@ -50,20 +41,15 @@ for (const mode of ['copy', 'overlay'] as const) {
     const project = disklessProject(t)
     const said = await project.netroot('--root-mode', mode, '--json')
     assert.equal(said.status, 0, said.stderr)
-    const { version: _, ...served } = JSON.parse(read(project.server(`${STATE}/served.json`)))
+    const served = project.served()
     assert.deepEqual(said.events.at(-1)?.served, served)
+    assert.deepEqual(mountsBelow(project.folder), [], 'nothing stays mounted')
 
-    const roots = new Map<string, (path: string) => string>()
-    for (const { name, overlay, rootFolder } of served.nodes) {
-      const root = project.server(rootFolder)
-      if (overlay !== undefined) {
-        const at = (key: string) => project.server(overlay[key])
-        const options = `index=on,nfs_export=on,lowerdir=${at('lower')},upperdir=${at('upper')},workdir=${at('work')}`
-        mountOverlay(options, root)
-      }
-      roots.set(name, (path) => join(root, path))
+    const unmount = project.mount()
+    const rootOf = (wanted: string) => {
+      const { rootFolder } = served.nodes.find(({ name }) => name === wanted) ?? assert.fail(wanted)
+      return (path: string) => join(project.server(rootFolder), path)
     }
-    const rootOf = (name: string) => roots.get(name) ?? assert.fail(name)
     const oneil = rootOf('oneil')
     const carter = rootOf('carter')
     for (const path of ['etc/machine-id', 'etc/ssh/ssh_host_ed25519_key', 'etc/hostname'])
@@ -88,12 +74,16 @@ for (const mode of ['copy', 'overlay'] as const) {
     writeFileSync(oneil('etc/hosts'), 'changed\n')
     assert.ok(!existsSync(carter('etc/motd')))
     assert.match(read(carter('etc/hosts')), /carter/)
-    const base = project.server(`${STATE}/generations/${served.nodes[0].generation}/root`)
-    assert.ok(!existsSync(join(base, 'etc/motd')))
-    assert.match(read(join(base, 'etc/hosts')), /raspberrypi/)
-
-    const diff = await project.netroot('diff', 'oneil')
-    assert.equal(diff.stdout, 'oneil ~ /etc/hosts\noneil + /etc/motd\n', diff.stderr)
+    for (const { lower } of overlaysOf(served)) {
+      assert.ok(!existsSync(join(project.server(lower), 'etc/motd')))
+      assert.match(read(join(project.server(lower), 'etc/hosts')), /raspberrypi/)
+    }
+    const diff = () => project.netroot('diff', 'oneil')
+    assert.equal((await diff()).stdout, 'oneil ~ /etc/hosts\noneil + /etc/motd\n')
+    unmount()
+    const unmounted = await diff()
+    assert.equal(unmounted.stdout, 'oneil ~ /etc/hosts\noneil + /etc/motd\n', unmounted.stderr)
+    assert.deepEqual(mountsBelow(project.folder), [])
 
     const tftp = project.server(`${STATE}/tftp`)
     assert.deepEqual(readdirSync(tftp).sort(), ['a1b2c3d4', 'b8-27-eb-00-00-01', 'bootcode.bin'])
@@ -134,8 +124,13 @@ test('the volume is a sound ext4 with a folder for each that needs one', async (
   if (!needRoot(t) || needTool(t, 'e2fsck', 'e2fsprogs') === undefined) return
   const project = disklessProject(t)
   assert.equal((await project.netroot('--root-mode', 'copy')).status, 0)
-  const volume = project.server(`${STATE}/volumes/oneil/storage.ext4`)
+  const image = project.server(`${STATE}/volumes/oneil/storage.img`)
+  assert.equal(run('e2fsck', ['-f', '-n', image]).status, 0)
+  assert.ok(lstatSync(image).blocks * 512 < 4 * 1024 * 1024, 'sparse')
+  project.mount()
+  const volume = project.server(`${STATE}/volumes/oneil/export/storage.ext4`)
   assert.equal(run('e2fsck', ['-f', '-n', volume]).status, 0)
+  assert.equal(lstatSync(volume).size, 64 * 1024 * 1024)
   const names = run('debugfs', ['-R', 'ls -p /', volume]).stdout
   for (const name of ['docker', 'containerd', 'rancher'])
     assert.match(names, new RegExp(`/0?40\\d+/0/0/${name}/`))
@@ -147,18 +142,17 @@ test('the same again changes nothing; in another folder, the same bytes', async 
   if (!needRoot(t)) return
   const project = disklessProject(t)
   assert.equal((await project.netroot('--root-mode', 'copy')).status, 0)
-  // mkfs puts the time of day into the volume.
-  const isVolume = (path: string) => path.endsWith('.ext4')
-  const first = listing(project.server('/'))
+  const images = () => run('find', [project.server('/'), '-name', '*.ext4', '-printf', '%p %T@ %b\n']).stdout
+  const [first, firstImages] = [listing(project.server('/'), isImage), images()]
   const said = await project.netroot('--root-mode', 'copy')
   assert.match(said.stdout, /everything is laid out already/)
-  assert.deepEqual(listing(project.server('/')), first)
+  assert.deepEqual(listing(project.server('/'), isImage), first)
+  assert.equal(images(), firstImages)
   const other = disklessProject(t)
   assert.equal((await other.netroot('--root-mode', 'copy')).status, 0)
-  assert.deepEqual(
-    listing(other.server('/'), isVolume),
-    first.filter((line) => !line.includes('.ext4 ')),
-  )
+  project.mount()
+  other.mount()
+  assert.deepEqual(listing(other.server('/'), isImage), listing(project.server('/'), isImage))
 })
 
 test('a change is another edition; rollback points back; prune keeps what may be running', async (t) => {
@@ -168,10 +162,14 @@ test('a change is another edition; rollback points back; prune keeps what may be
   assert.equal((await project.netroot(...copy)).status, 0)
   const current = (node: string) => readlinkSync(project.server(`${STATE}/nodes/${node}/current`))
   const first = current('oneil')
-  // It has started once.
-  const booted = project.server(`${STATE}/nodes/oneil/${first}/private/root/var/lib/piimage`)
-  mkdirSync(booted, { recursive: true })
-  writeFileSync(join(booted, 'booted'), '')
+  const start = (edition: string) => {
+    const unmount = project.mount()
+    const booted = project.server(`${STATE}/nodes/oneil/${edition}/private/root/var/lib/piimage`)
+    mkdirSync(booted, { recursive: true })
+    writeFileSync(join(booted, 'booted'), '')
+    unmount()
+  }
+  start(first)
 
   project.edit((text) => text.replace('timezone: Europe/Amsterdam', 'timezone: Europe/Rome'))
   const said = await project.netroot(...copy, '--node', 'oneil')
@@ -204,9 +202,7 @@ test('a change is another edition; rollback points back; prune keeps what may be
     /there is nothing to remove|removes edition/,
   )
   assert.ok(existsSync(project.server(old)))
-  const started = project.server(`${STATE}/nodes/oneil/${second}/private/root/var/lib/piimage`)
-  mkdirSync(started, { recursive: true })
-  writeFileSync(join(started, 'booted'), '')
+  start(second)
   assert.equal((await project.netroot('prune', '--keep', '0')).status, 0)
   assert.ok(!existsSync(project.server(old)))
   assert.ok(!exports().includes(old))
@@ -297,6 +293,7 @@ test('--tar gives both trees of one node, as a copy would be laid out, without r
   const out = project.file('out')
   mkdirSync(out)
   assert.equal(run('tar', ['-x', '-p', '-f', tar, '-C', out]).status, 0)
+  project.mount()
   const edition = realpathSync(project.server(`${STATE}/nodes/oneil/current`))
   assert.deepEqual(listing(join(out, 'boot')), listing(join(edition, 'boot')))
   assert.deepEqual(listing(join(out, 'root')), listing(join(edition, 'private/root')))

@@ -59,6 +59,7 @@ test('shared: one root read-only, a segment behind the initramfs, what is the no
   assert.equal(statSync(project.server(`${oneil.bootFolder}/initramfs8`)).nlink, 3, 'made once for all')
   assert.equal(served.includes('PRIVATE KEY'), false)
 
+  project.mount()
   const folder = project.file('upper')
   unpack(readFileSync(project.server(`${oneil.stateFolder}/state.cpio`)), folder)
   assert.equal(readFileSync(join(folder, 'etc/hostname'), 'utf8'), 'oneil\n')

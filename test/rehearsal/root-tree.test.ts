@@ -61,8 +61,8 @@ test('where nothing says what is mounted, an overlay is read from its layers', (
   const module = new URL('../../src/rehearsal/system/root-tree.js', import.meta.url).href
   const node = { rootFolder: '/merged', overlay: { upper: '/upper', lower: '/lower' } }
   const script = `
-    const { openNodeRoot } = await import(${JSON.stringify(module)})
-    const root = await openNodeRoot(${JSON.stringify(node)}, ${JSON.stringify(folder)})
+    const { filesUnder, openNodeRoot } = await import(${JSON.stringify(module)})
+    const root = await openNodeRoot(${JSON.stringify(node)}, filesUnder(${JSON.stringify(folder)}))
     process.stdout.write(await root.read('/etc/hostname'))`
   const without = 'mount -t tmpfs tmpfs /proc && exec "$@"'
   const words = ['sh', process.execPath, '--input-type=module', '-e', script]

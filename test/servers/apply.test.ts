@@ -146,23 +146,23 @@ test('stopped in the middle: everything is as before', async (t) => {
 
 test('files that are no longer wanted go; those changed by hand are kept and named', async (t) => {
   const prefix = machine(t)
-  const overlays = [
-    servedNode(1, { overlay: overlayOf('node01') }),
-    servedNode(2, { overlay: overlayOf('node02') }),
-  ]
+  const overlays = [4, 5].map((number) => servedNode(number, { overlay: overlayOf(`node0${number}`) }))
   await applyServers(renderServers(servedCluster({ nodes: overlays })), options(prefix), task)
-  const unit = (name: string) => `/etc/systemd/system/srv-piimage-nodes-${name}-root.mount`
-  appendFileSync(prefix + unit('node02'), '# mine\n')
+  const unit = (folder: string) => `/etc/systemd/system/srv-piimage-${folder}.mount`
+  const mine = unit('nodes-node05-root')
+  const images = ['node04-own', 'node04-volume', 'node05-own', 'node05-volume', 'node04-root']
+  const gone = [unit('generations-g1-root'), ...images.map((name) => unit(`nodes-${name}`))]
+  appendFileSync(prefix + mine, '# mine\n')
   const preview = await diffServers(files, options(prefix))
   assert.deepEqual(
     preview.filter(({ kind }) => kind === 'gone').map(({ path }) => path),
-    [unit('node01')],
+    gone,
   )
   const applied = await applyServers(files, options(prefix), task)
-  assert.deepEqual([applied.taken, applied.kept], [[unit('node01')], [unit('node02')]])
+  assert.deepEqual([applied.taken, applied.kept], [gone, [mine]])
   const removed = await removeServers({ prefix, stateFolder: STATE }, task)
-  assert.deepEqual(removed.kept, [unit('node02')])
-  assert.match(readFileSync(prefix + unit('node02'), 'utf8'), /# mine\n$/)
+  assert.deepEqual(removed.kept, [mine])
+  assert.match(readFileSync(prefix + mine, 'utf8'), /# mine\n$/)
 })
 
 const inTheWay: { name: string; put: (path: string) => void; says: RegExp }[] = [
@@ -206,7 +206,7 @@ test('diff: patch(1) makes of the old files the new ones', async (t) => {
     servedCluster({ nodes: [servedNode(2), servedNode(5, { overlay: overlayOf('node05') })] }),
   )
   const changes = await diffServers(next, options(prefix))
-  assert.deepEqual([...new Set(changes.map(({ kind }) => kind))].sort(), ['changed', 'new', 'same'])
+  assert.deepEqual([...new Set(changes.map(({ kind }) => kind))].sort(), ['changed', 'gone', 'new', 'same'])
   const patched = run('patch', ['-p1', '-s', '-d', prefix], {
     input: changes.map(({ diff }) => diff).join(''),
   })

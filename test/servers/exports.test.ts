@@ -4,12 +4,12 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { NetrootError } from '../../src/errors.ts'
-import type { Export } from '../../src/netroot/served.ts'
+import type { Export, ServedNode } from '../../src/netroot/served.ts'
 import { formatExports, formatNfsConf, nfsAddresses } from '../../src/servers/exports.ts'
 import { BARE_MACHINE } from '../../src/servers/machine.ts'
 import { tempFolder } from '../support/temp.ts'
 import { needRoot, needTool, run } from '../support/tools.ts'
-import { overlayOf, servedCluster, servedNode } from './served-cluster.ts'
+import { overlayOf, STATE, servedCluster, servedNode } from './served-cluster.ts'
 
 /** What the NFS server would believe: exportfs in namespaces of its own, with a table of its own. */
 function etab(t: TestContext, exports: string): string[] | undefined {
@@ -31,7 +31,10 @@ test('each folder goes to one address, as exportfs reads it', (t) => {
     servedNode(number, number === 1 ? { overlay: overlayOf('node01', state) } : {}, state),
   )
   const base: Export = { folder: `${state}/base`, client: '10.3.50.0/24', writable: false, fsid: '7' }
-  for (const { exports } of nodes) exports.push(base)
+  for (const { exports, images } of nodes) {
+    exports.push(base)
+    images?.push({ image: `${state}/base.ext4`, folder: base.folder, writable: false })
+  }
   for (const { folder } of nodes.flatMap(({ exports }) => exports)) mkdirSync(folder, { recursive: true })
   const text = formatExports(servedCluster({ stateFolder: state, nodes }))
   const lines = etab(t, text)
@@ -44,9 +47,43 @@ test('each folder goes to one address, as exportfs reads it', (t) => {
     assert.equal(all.includes('rw'), client !== '10.3.50.0/24', line)
     for (const wanted of ['sync', 'secure', 'no_subtree_check', 'no_root_squash', 'sec=sys'])
       assert.ok(all.includes(wanted), `${wanted} in ${line}`)
-    assert.equal(all.includes('mountpoint'), line.includes('node01/root'), line)
+    assert.ok(all.includes('mountpoint'), line)
   }
 })
+
+const notAlone: { name: string; spoil: (node: ServedNode) => void }[] = [
+  { name: 'a folder of the server', spoil: (node) => node.images?.splice(0, 1) },
+  { name: 'what an earlier piimage laid out', spoil: (node) => delete node.images },
+  {
+    name: 'an overlay over a folder of the server',
+    spoil: (node) => {
+      node.overlay = { ...overlayOf('node01'), upper: `${STATE}/nodes/node01/upper` }
+    },
+  },
+  {
+    name: 'an overlay over a base that somebody may write',
+    spoil: (node) => {
+      const overlaid = servedNode(1, { overlay: overlayOf('node01') })
+      const images = overlaid.images?.map((image) => ({ ...image, writable: true }))
+      Object.assign(node, overlaid, { images })
+    },
+  },
+  {
+    name: 'an image that another node writes',
+    spoil: (node) => node.images?.push(...(servedNode(2).images ?? [])),
+  },
+]
+for (const { name, spoil } of notAlone)
+  test(`never exported, because a client reaches the whole file system: ${name}`, () => {
+    const nodes = [servedNode(1), servedNode(2)]
+    const [first] = nodes
+    assert.ok(first)
+    spoil(first)
+    assert.throws(
+      () => formatExports(servedCluster({ nodes })),
+      (error) => error instanceof NetrootError && /no file system of its own/.test(error.message),
+    )
+  })
 
 const worldWide: { name: string; change: Partial<Export> }[] = [
   { name: 'everybody', change: { client: '*' } },
@@ -98,8 +135,10 @@ test('nfs.conf: nfs-utils reads where the server listens', (t) => {
   writeFileSync(file, formatNfsConf(servedCluster({ nodes }), BARE_MACHINE))
   assert.equal(get('nfsd', 'host'), '10.3.50.1')
   assert.equal(get('nfsd', 'threads'), '30')
+  assert.equal(get('nfsd', 'vers4'), 'n', 'no pseudo root, which lies on the server')
   assert.equal(get('mountd', 'port'), '20048')
   const shared = formatNfsConf(servedCluster(), { ...BARE_MACHINE, exports: ['/etc/exports'] })
   writeFileSync(file, shared)
+  assert.equal(get('nfsd', 'vers4'), '')
   assert.equal(get('nfsd', 'host'), '', "somebody else's clients may come from anywhere")
 })

@@ -5,14 +5,15 @@
  * unmount what the units say.
  */
 import assert from 'node:assert/strict'
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { NetrootError } from '../../src/errors.ts'
 import { listMountsUnder } from '../../src/io/mountinfo.ts'
-import type { OverlayMount, ServedCluster } from '../../src/netroot/served.ts'
+import type { ImageMount, ServedCluster } from '../../src/netroot/served.ts'
 import { applyServers } from '../../src/servers/apply.ts'
 import { removeServers } from '../../src/servers/remove.ts'
 import { renderServers } from '../../src/servers/render.ts'
+import { run } from '../support/tools.ts'
 import { overlayOf, servedCluster, servedNode } from './served-cluster.ts'
 import { snapshot } from './snapshot.ts'
 
@@ -28,27 +29,48 @@ function told(): string[] {
   return lines.filter((line) => line !== '' && !/ is-(enabled|active) |^dpkg-query/.test(line))
 }
 
-function madeOverlay(name: string): OverlayMount {
-  const overlay = overlayOf(name, stateFolder)
-  for (const folder of Object.values(overlay)) mkdirSync(folder, { recursive: true })
-  return overlay
+/** What every image here holds: an overlay's upper side is in some, and in the way in none. */
+const content = join(scratch, 'content')
+for (const name of ['upper', 'work']) mkdirSync(join(content, name), { recursive: true })
+
+function makeImage({ image, folder }: ImageMount): void {
+  mkdirSync(folder, { recursive: true })
+  if (existsSync(image)) return
+  writeFileSync(image, '')
+  truncateSync(image, 4 * 1024 * 1024)
+  const made = run('mkfs.ext4', ['-q', '-F', '-d', content, image])
+  assert.equal(made.status, 0, made.stderr)
 }
 
 function cluster(...numbers: number[]): ServedCluster {
   const nodes = numbers.map((number) =>
-    servedNode(number, { overlay: madeOverlay(`node0${number}`) }, stateFolder),
+    servedNode(number, { overlay: overlayOf(`node0${number}`, stateFolder) }, stateFolder),
   )
-  for (const folder of nodes.flatMap(({ exports }) => exports.map((one) => one.folder)))
-    mkdirSync(folder, { recursive: true })
+  for (const { images = [], rootFolder } of nodes) {
+    for (const image of images) makeImage(image)
+    mkdirSync(rootFolder, { recursive: true })
+  }
   mkdirSync(join(stateFolder, 'tftp'), { recursive: true })
   return servedCluster({ stateFolder, tftpRoot: join(stateFolder, 'tftp'), nodes })
 }
 
 const apply = (served: ServedCluster, install = false, start = true) =>
   applyServers(renderServers(served), { stateFolder, start, install }, { signal })
-const mountUnit = (name: string) =>
-  `${stateFolder.slice(1).replaceAll('-', '\\x2d').replaceAll('/', '-')}-nodes-${name}-root.mount`
-const merged = (name: string) => join(stateFolder, 'nodes', name, 'root')
+const unitOf = (path: string) =>
+  `${stateFolder.slice(1).replaceAll('-', '\\x2d').replaceAll('/', '-')}-${path.replaceAll('/', '-')}.mount`
+const mountUnit = (name: string) => unitOf(`nodes/${name}/root`)
+/** In the order in which they can be mounted. */
+const points = (...names: string[]) => [
+  'generations/g1/root',
+  ...names.flatMap((name) => [`nodes/${name}/own`, `nodes/${name}/volume`]),
+  ...names.map((name) => `nodes/${name}/root`),
+]
+const mountUnits = (...names: string[]) =>
+  points(...names)
+    .map(unitOf)
+    .join(' ')
+const mounted = async () => (await listMountsUnder(stateFolder)).toReversed()
+const mountedOf = (...names: string[]) => points(...names).map((point) => join(stateFolder, point))
 const before = snapshot('/etc')
 // Somebody started it by hand.
 mkdirSync(join(scratch, 'active'))
@@ -86,21 +108,21 @@ await apply(cluster(1))
 assert.deepEqual(told(), [
   'systemctl daemon-reload',
   'systemctl enable dnsmasq.service nfs-server.service',
-  `systemctl start ${mountUnit('node01')}`,
+  `systemctl start ${mountUnits('node01')}`,
   'systemctl restart dnsmasq.service',
   'systemctl restart nfs-server.service',
 ])
-assert.deepEqual(await listMountsUnder(stateFolder), [merged('node01')])
+assert.deepEqual(await mounted(), mountedOf('node01'))
 
 // Again: nothing is disturbed.
 await apply(cluster(1))
-assert.deepEqual(told(), [`systemctl start ${mountUnit('node01')}`])
+assert.deepEqual(told(), [`systemctl start ${mountUnits('node01')}`])
 
 // Another node: nobody who is up notices.
 await apply(cluster(1, 2))
 assert.deepEqual(told(), [
   'systemctl daemon-reload',
-  `systemctl start ${mountUnit('node01')} ${mountUnit('node02')}`,
+  `systemctl start ${mountUnits('node01', 'node02')}`,
   'systemctl reload dnsmasq.service',
   'systemctl reload nfs-server.service',
 ])
@@ -111,12 +133,14 @@ assert.deepEqual(told(), [])
 await apply(cluster(1))
 assert.deepEqual(told(), [
   'systemctl daemon-reload',
-  `systemctl start ${mountUnit('node01')}`,
+  `systemctl start ${mountUnits('node01')}`,
   'systemctl reload dnsmasq.service',
   'systemctl reload nfs-server.service',
-  `systemctl stop ${mountUnit('node02')}`,
+  `systemctl stop ${unitOf('nodes/node02/root')}`,
+  `systemctl stop ${unitOf('nodes/node02/volume')}`,
+  `systemctl stop ${unitOf('nodes/node02/own')}`,
 ])
-assert.deepEqual(await listMountsUnder(stateFolder), [merged('node01')])
+assert.deepEqual(await mounted(), mountedOf('node01'))
 
 // A root that is in use keeps its files; then everything goes, and the machine is as it was.
 const inUse = snapshot('/etc')
@@ -133,7 +157,9 @@ assert.ok(existsSync('/var/log/piimage-netroot.log.mine'))
 assert.deepEqual(told(), [
   'systemctl stop dnsmasq.service',
   'systemctl stop nfs-server.service',
-  `systemctl stop ${mountUnit('node01')}`,
+  ...points('node01')
+    .toReversed()
+    .map((point) => `systemctl stop ${unitOf(point)}`),
   'systemctl daemon-reload',
   'systemctl disable dnsmasq.service',
   'systemctl stop dnsmasq.service',

@@ -32,7 +32,7 @@ for unit do
   case $verb:$unit in
     start:*.mount)
       grep -q " $(value Where "$unit") " /proc/mounts ||
-        mount -t overlay overlay -o "$(value Options "$unit")" "$(value Where "$unit")"
+        mount -t "$(value Type "$unit")" -o "$(value Options "$unit")" "$(value What "$unit")" "$(value Where "$unit")"
       value Where "$unit" >"$SCRATCH/active/$unit" ;;
     stop:*.mount)
       [ ! -e "$SCRATCH/active/$unit" ] || umount "$(cat "$SCRATCH/active/$unit")"
@@ -59,6 +59,7 @@ test('on the machine itself: installed, started, told of changes, and as before 
   if (!needRoot(t)) return
   for (const [tool, debianPackage] of [
     ['unshare', 'util-linux'],
+    ['mkfs.ext4', 'e2fsprogs'],
     ['dnsmasq', 'dnsmasq-base'],
     ['exportfs', 'nfs-kernel-server'],
   ] as const)

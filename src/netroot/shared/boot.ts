@@ -17,9 +17,14 @@ const scriptFolders = ['usr/share/initramfs-tools', 'etc/initramfs-tools']
 
 /**
  * @param folder the generation, as it lies here
+ * @param root where its root is mounted
  * @throws {NetrootError} the image boots without an initramfs
  */
-export async function makeSharedBoot(folder: string, { image, modified }: GenerationRecord): Promise<void> {
+export async function makeSharedBoot(
+  folder: string,
+  root: string,
+  { image, modified }: GenerationRecord,
+): Promise<void> {
   const target = sharedBoot(folder)
   if (existsSync(target)) return
   const names = readdirSync(join(folder, 'boot')).filter(isInitramfs)
@@ -28,7 +33,7 @@ export async function makeSharedBoot(folder: string, { image, modified }: Genera
       hint: 'Raspberry Pi OS has one since Bookworm; or use another --root-mode.',
     })
   const time = new Date(modified)
-  const segment = sharedSegment(scriptsOf(join(folder, 'root')), Math.floor(time.getTime() / 1000))
+  const segment = sharedSegment(scriptsOf(root), Math.floor(time.getTime() / 1000))
   const part = join(folder, '.shared.part')
   await removeTree(part)
   makeFolder(part, OPEN)

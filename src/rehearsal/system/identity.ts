@@ -1,7 +1,7 @@
 /** What makes a node itself: its names and keys, read from its root, and compared with those of all others. */
 import type { ServedNode } from '../../netroot/served.ts'
 import { type Fault, Findings } from '../fault.ts'
-import { openNodeRoot } from './root-tree.ts'
+import { openNodeRoot, type ServerFiles } from './root-tree.ts'
 
 interface Identity {
   node: string
@@ -12,10 +12,14 @@ interface Identity {
 const again = 'Lay the trees out again: piimage netroot.'
 
 /** Values of a shared root come with the initial RAM disk; nothing is looked at then. */
-export async function judgeIdentity(node: ServedNode, prefix: string, findings: Findings): Promise<Identity> {
+export async function judgeIdentity(
+  node: ServedNode,
+  disk: ServerFiles,
+  findings: Findings,
+): Promise<Identity> {
   const own: Record<string, string> = {}
   if (node.rootMode === 'shared') return { node: node.name, own }
-  const root = await openNodeRoot(node, prefix)
+  const root = await openNodeRoot(node, disk)
   const place = (path: string) => root.folder + path
   const read = async (path: string) => (await root.read(path))?.toString('utf8').trim()
   const fault = (path: string, problem: string) => findings.fault('identity', place(path), problem, again)
@@ -41,10 +45,10 @@ export async function judgeIdentity(node: ServedNode, prefix: string, findings: 
 /** @returns faults by node: every value that two of them share */
 export async function findShared(
   nodes: readonly ServedNode[],
-  prefix: string,
+  disk: ServerFiles,
 ): Promise<Map<string, Fault[]>> {
   const identities: Identity[] = []
-  for (const node of nodes) identities.push(await judgeIdentity(node, prefix, new Findings()))
+  for (const node of nodes) identities.push(await judgeIdentity(node, disk, new Findings()))
   const rootOf = (name: string) => nodes.find((node) => node.name === name)?.rootFolder ?? ''
   const faults = new Map<string, Fault[]>()
   const holders = new Map<string, string[]>()
@@ -59,7 +63,7 @@ export async function findShared(
       const others = names.filter((other) => other !== node)
       const fault: Fault = {
         step: 'identity',
-        place: prefix + rootOf(node) + path,
+        place: disk.prefix + rootOf(node) + path,
         problem: `the same as that of ${others.join(', ')}`,
         mend: again,
       }

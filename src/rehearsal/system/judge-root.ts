@@ -8,7 +8,7 @@ import type { ServedNode } from '../../netroot/served.ts'
 import { readElfMachine } from '../../root/elf.ts'
 import type { Findings } from '../fault.ts'
 import type { KernelImage } from './kernel-image.ts'
-import { isMounted, openNodeRoot, type RootTree } from './root-tree.ts'
+import { isMounted, openNodeRoot, type RootTree, type ServerFiles } from './root-tree.ts'
 
 const again = 'Lay the trees out again: piimage netroot.'
 /** ELF files say their machine in the first bytes. */
@@ -17,19 +17,21 @@ const ELF_BYTES = 64
 /** @param init from the kernel command line; undefined: the kernel's own choice */
 export async function judgeRoot(
   node: ServedNode,
-  prefix: string,
+  disk: ServerFiles,
   kernel: KernelImage,
   init: string | undefined,
   findings: Findings,
 ): Promise<void> {
-  const root = await openNodeRoot(node, prefix)
-  if (node.overlay !== undefined && prefix === '' && !(await isMounted(node.overlay.merged)))
-    findings.fault(
-      'root',
-      node.overlay.merged,
-      'its overlay is not mounted, so the node gets an empty root',
-      'Apply the servers’ files: piimage netroot --apply.',
-    )
+  const root = await openNodeRoot(node, disk)
+  const points = disk.prefix === '' ? node.exports.map(({ folder }) => folder) : []
+  for (const point of node.images === undefined ? [] : points)
+    if (!(await isMounted(point)))
+      findings.fault(
+        'root',
+        point,
+        'it is not mounted, so it is not exported either',
+        'Apply the servers’ files: piimage netroot --apply.',
+      )
   if ((await root.list('/')).length === 0) {
     findings.fault('root', root.folder, 'the root is empty or not there', again)
     return
@@ -40,7 +42,7 @@ export async function judgeRoot(
     await judgeFstab(root, findings)
     await judgeFirstBoot(root, findings)
   }
-  if (node.volumeFolder !== undefined) await judgeVolume(prefix + node.volumeFolder, findings)
+  if (node.volumeFolder !== undefined) await judgeVolume(disk.here(node.volumeFolder), findings)
 }
 
 async function judgeInit(

@@ -27,11 +27,24 @@ const MAX_LINKS = 40
 /** More than any of the files that are looked at. */
 const MAX_BYTES = 8 * 1024 * 1024
 
-/** @param prefix folder that the server's paths lie under */
-export async function openNodeRoot({ rootFolder, overlay }: ServedNode, prefix: string): Promise<RootTree> {
+/** Where the server's files lie on this machine. */
+export interface ServerFiles {
+  /** Folder that stands for the server's `/`; '' is this machine. */
+  prefix: string
+  /** Where a path can be read: an image that is not mounted at its place may be mounted elsewhere. */
+  here(path: string): string
+}
+
+export const filesUnder = (prefix: string): ServerFiles => ({ prefix, here: (path) => prefix + path })
+
+export async function openNodeRoot(
+  { rootFolder, overlay }: ServedNode,
+  { prefix, here }: ServerFiles,
+): Promise<RootTree> {
   const folder = prefix + rootFolder
-  if (overlay === undefined || (await isMounted(folder))) return openRootTree(folder)
-  return openRootTree(folder, [prefix + overlay.upper, prefix + overlay.lower])
+  if (overlay === undefined) return openRootTree(folder, [here(rootFolder)])
+  if (await isMounted(folder)) return openRootTree(folder)
+  return openRootTree(folder, [here(overlay.upper), here(overlay.lower)])
 }
 
 /** @param layers folders that make it up, the one that counts first */

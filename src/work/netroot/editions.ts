@@ -45,7 +45,7 @@ export const pruneNetroot = (request: PruneRequest, caller: Caller): Promise<Pru
     throw new UsageError(`--keep ${keep} is no number of editions`, { hint: '--keep 1 keeps the last one' })
   return atSite(request, caller, (site) =>
     whileLocked(site, caller, async () => {
-      const plan = planPrune(site.state, keep, site.place)
+      const plan = await planPrune(site.state, keep, site.place)
       const { editions, nodes, generations } = plan
       caller.onEvent({
         event: 'pruning',

@@ -10,8 +10,8 @@ import { listEditions } from '../../netroot/editions.ts'
 import { layOut } from '../../netroot/lay-out.ts'
 import { at } from '../../netroot/place.ts'
 import { type NetrootPlan, planNetroot } from '../../netroot/plan.ts'
-import { chooseRootMode, type RootModeChoice } from '../../netroot/root-mode.ts'
-import type { RootMode, ServedCluster, ServedNode } from '../../netroot/served.ts'
+import { chooseRootMode, type RootModeChoice, type RootModeWord } from '../../netroot/root-mode.ts'
+import type { ServedCluster, ServedNode } from '../../netroot/served.ts'
 import { readServed } from '../../netroot/state.ts'
 import { openBases } from '../base-image.ts'
 import { type Caller, taskOf } from '../caller.ts'
@@ -27,7 +27,7 @@ export interface LayOutRequest extends NetrootRequest, ServeOptions {
   /** Default: all that boot from the network. */
   nodes?: readonly string[]
   /** How roots are made. Default: what the cluster file says, else the best that the file system can. */
-  rootMode?: RootMode | 'auto'
+  rootMode?: RootModeWord
 }
 
 /** Tells what would be made, and changes nothing. */

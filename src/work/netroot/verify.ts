@@ -2,6 +2,8 @@
 
 import type { Model } from '../../cluster/boards.ts'
 import { UsageError } from '../../errors.ts'
+import { withImages } from '../../netroot/fs-image.ts'
+import { imagesNow } from '../../netroot/node-exports.ts'
 import type { ServedCluster } from '../../netroot/served.ts'
 import { readServed } from '../../netroot/state.ts'
 import { refuseFaults, rehearse } from '../../rehearsal/rehearse.ts'
@@ -28,13 +30,16 @@ export const verifyNetroot = (request: VerifyRequest, caller: Caller): Promise<{
     const only = request.nodes?.map((name) => knownNode(served, name))
     const cast =
       as === undefined ? served : { ...served, nodes: served.nodes.map((node) => ({ ...node, model: as })) }
-    const results = await rehearse(cast, {
-      only,
-      offline,
-      prefix,
-      signal: caller.signal,
-      onNode: (played) => caller.onEvent({ event: 'node', ok: played.faults.length === 0, ...played }),
-    })
+    const images = offline ? served.nodes.flatMap(imagesNow) : []
+    const results = await withImages(images, state, place, (here) =>
+      rehearse(cast, {
+        only,
+        offline,
+        disk: { prefix, here },
+        signal: caller.signal,
+        onNode: (played) => caller.onEvent({ event: 'node', ok: played.faults.length === 0, ...played }),
+      }),
+    )
     refuseFaults(results)
     return { nodes: results.length }
   })
