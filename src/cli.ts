@@ -9,18 +9,16 @@ import yargs, { type Argv } from 'yargs'
 import type { AnyCommand, GlobalArgs } from './commands/command.ts'
 import { addGlobalFlags } from './commands/global-flags.ts'
 import { commands } from './commands/list.ts'
-import { PiimageError, UsageError } from './errors.ts'
+import { type FlagState, flagState } from './commands/yargs-state.ts'
+import { ClosedOutputError, OutputError, PiimageError, UsageError } from './errors.ts'
 import { createOutput, type Output } from './report/output.ts'
 import { systemRefusal } from './system-refusal.ts'
-import { needsThreads, runWithThreads } from './thread-pool.ts'
+import { mayHaveMoreThreads, runWithThreads } from './thread-pool.ts'
 import { version } from './version.ts'
 import { processWorld, type World } from './world.ts'
 
 /** Wide enough for a sentence, narrow enough for every terminal. */
 const HELP_COLUMNS = 80
-
-/** Flags that are lists; each command's builder says `array` of them too. */
-const repeatable = new Set(['address', 'erase', 'node', 'file', 'ssh-key'])
 
 interface Chosen {
   args: GlobalArgs
@@ -29,22 +27,27 @@ interface Chosen {
 
 /**
  * Run one command line.
+ * @param parsed what `parse` makes of it
  * @returns the exit status; docs/commands.md lists what each means
  */
-export async function main(argv: readonly string[], world: World): Promise<number> {
+export async function main(
+  argv: readonly string[],
+  world: World,
+  parsed: Promise<Chosen | string> = parse(argv),
+): Promise<number> {
   let output: Output = createOutput(world, voice({ json: argv.includes('--json') }))
   try {
-    const parsed = await parse(argv)
-    if (typeof parsed === 'string') {
-      world.stdout.write(`${parsed}\n`)
+    const chosen = await parsed
+    if (typeof chosen === 'string') {
+      world.stdout.write(`${chosen}\n`)
       return 0
     }
-    output = createOutput(world, voice(parsed.args))
-    const result = await parsed.command.run(parsed.args, { world, output })
+    output = createOutput(world, voice(chosen.args))
+    const result = await chosen.command.run(chosen.args, { world, output })
     output.event('result', { ok: true, ...result })
     return 0
   } catch (error) {
-    return fail(error, output)
+    return fail(error, world, output)
   } finally {
     output.close()
   }
@@ -52,11 +55,16 @@ export async function main(argv: readonly string[], world: World): Promise<numbe
 
 const voice = ({ json = false, quiet = false }: { json?: boolean; quiet?: boolean }) => ({ json, quiet })
 
-/** @returns the chosen command with its flags, or the text to print (help, version) */
-async function parse(argv: readonly string[]): Promise<Chosen | string> {
-  const verb = argv.find((word) => commands.some((entry) => entry.name === word))
+/**
+ * @returns the chosen command with its flags, or the text to print (help, version)
+ * @throws {UsageError} words that can't be
+ */
+async function parse(given: readonly string[]): Promise<Chosen | string> {
+  const argv = asFlags(given)
+  const verb = findVerb(argv)
   let chosen: Chosen | undefined
-  const cli = describeProgram(yargs([...argv]), verb)
+  let flags: FlagState | undefined
+  const cli = describeProgram(yargs(argv), verb)
   for (const entry of commands) {
     if (entry.name !== verb) {
       cli.command(entry.name, entry.describe)
@@ -66,32 +74,78 @@ async function parse(argv: readonly string[]): Promise<Chosen | string> {
     cli.command(
       command.command,
       command.describe,
-      // An empty group before the others: what is the command's own comes first in its help.
-      (inner) =>
-        command.builder(inner.group([], 'Positionals:').group([], 'Options:') as Argv<GlobalArgs>) as Argv,
+      (inner) => {
+        // An empty group before the others: what is the command's own comes first in its help.
+        const built = command.builder(
+          inner.group([], 'Positionals:').group([], 'Options:') as Argv<GlobalArgs>,
+        ) as Argv
+        flags = flagState(built)
+        return built.nargs(valueFlags(flags, command.command))
+      },
       (args) => {
         chosen = { args: args as unknown as GlobalArgs, command }
       },
     )
   }
   let text = ''
-  await cli.parseAsync([...argv], {}, (_error, _args, output) => {
+  await cli.parseAsync(argv, {}, (_error, _args, output) => {
     text = output
   })
   if (text !== '') return text
-  if (chosen === undefined) throw new UsageError('no command given', { hint: 'piimage --help lists them' })
-  refuseTwice(chosen.args, argv)
+  if (chosen === undefined || flags === undefined)
+    throw new UsageError('no command given', { hint: 'piimage --help lists them' })
+  checkValues(chosen.args, flags, argv)
   return chosen
 }
 
-/** A flag with one value that is given twice: yargs would hand on a list. */
-function refuseTwice(args: GlobalArgs, argv: readonly string[]): void {
+/** `piimage help flash` and `piimage version`, as many programs have them. */
+function asFlags([first, ...rest]: readonly string[]): string[] {
+  if (first === 'help') return [...rest, '--help']
+  if (first === 'version') return ['--version']
+  return first === undefined ? [] : [first, ...rest]
+}
+
+/** The first word that is a command, and no value of a flag before it. */
+function findVerb(argv: readonly string[]): string | undefined {
+  const { boolean } = flagState(addGlobalFlags(yargs([])))
+  return argv.find((word, at) => {
+    const before = argv[at - 1] ?? ''
+    const isValue = /^--[^=]+$/.test(before) && !boolean.includes(before.slice(2).replace(/^no-/, ''))
+    return !isValue && commands.some(({ name }) => name === word)
+  })
+}
+
+/** Every flag that isn't a yes or no takes one value; positionals aren't flags. */
+function valueFlags({ key, boolean }: FlagState, synopsis: string): Record<string, number> {
+  const positionals = [...synopsis.matchAll(/[[<]([\w-]+)/g)].map(([, name]) => name)
+  const names = Object.keys(key).filter((name) => !boolean.includes(name) && !positionals.includes(name))
+  return Object.fromEntries(names.map((name) => [name, 1]))
+}
+
+/** @throws {UsageError} what yargs lets pass: a value that is none, or two of what takes one */
+function checkValues(args: GlobalArgs, flags: FlagState, argv: readonly string[]): void {
   for (const [name, value] of Object.entries(args)) {
-    if (!Array.isArray(value) || repeatable.has(name)) continue
-    if (argv.some((word) => word === `--${name}` || word.startsWith(`--${name}=`)))
+    const written = writtenValues(name, argv)
+    if (written.length === 0) continue
+    if (Array.isArray(value) && !flags.array.includes(name))
       throw new UsageError(`--${name} is given ${value.length} times`, { hint: 'Give it once' })
+    if (written.includes('') && flags.default[name] !== '') throw needsValue(`--${name}`)
+    if (Number.isNaN(value))
+      throw new UsageError(`--${name} needs a number, and ${written[0]} is not one`, {
+        hint: `For example --${name} 1`,
+      })
   }
 }
+
+/** What stands after `--name`, each time it is given. */
+const writtenValues = (name: string, argv: readonly string[]): (string | undefined)[] =>
+  argv.flatMap((word, at) => {
+    if (word === `--${name}`) return [argv[at + 1]]
+    return word.startsWith(`--${name}=`) ? [word.slice(name.length + 3)] : []
+  })
+
+const needsValue = (flag: string): UsageError =>
+  new UsageError(`${flag} needs a value`, { hint: `Write ${flag} VALUE, or ${flag}=VALUE.` })
 
 function describeProgram(cli: Argv, verb: string | undefined): Argv<GlobalArgs> {
   return addGlobalFlags(cli)
@@ -99,6 +153,8 @@ function describeProgram(cli: Argv, verb: string | undefined): Argv<GlobalArgs> 
     .usage('$0 <command>\n\nOne cluster file in git; a verified SD card for every Raspberry Pi in it.')
     .parserConfiguration({ 'duplicate-arguments-array': true })
     .version(version())
+    .alias('h', 'help')
+    .alias('v', 'version')
     .locale('en')
     .wrap(HELP_COLUMNS)
     .strict()
@@ -107,6 +163,8 @@ function describeProgram(cli: Argv, verb: string | undefined): Argv<GlobalArgs> 
     .exitProcess(false)
     .showHelpOnFail(false)
     .fail((message, error) => {
+      const [, flag] = /^Not enough arguments following: (\S+)/.exec(message ?? error?.message ?? '') ?? []
+      if (flag !== undefined) throw needsValue(flag.length === 1 ? `-${flag}` : `--${flag}`)
       const help = verb === undefined ? 'piimage --help' : `piimage ${verb} --help`
       throw error ?? new UsageError(sayPlainly(message, verb), { hint: `${help} lists what there is` })
     })
@@ -123,9 +181,13 @@ function sayPlainly(message: string, verb: string | undefined): string {
   return text
 }
 
-function fail(thrown: unknown, output: Output): number {
+function fail(thrown: unknown, world: World, output: Output): number {
   output.close()
-  const error = systemRefusal(thrown) ?? thrown
+  const { reason } = world.signal
+  // A command that writes to stdout itself meets the same refusal as a bare error.
+  const isUnsaid = reason instanceof ClosedOutputError || reason instanceof OutputError
+  const error = isUnsaid ? reason : (systemRefusal(thrown) ?? thrown)
+  if (error instanceof ClosedOutputError) return error.exitCode
   if (error instanceof PiimageError) {
     output.fail(`piimage: ${error.message}${error.hint === undefined ? '' : `\n  ${error.hint}`}`)
     output.event('result', {
@@ -141,15 +203,26 @@ function fail(thrown: unknown, output: Output): number {
   return 1
 }
 
+/** The whole program: with more threads where the command needs them, and to the end of what it says. */
+async function start(program: string, argv: readonly string[]): Promise<number> {
+  const parsed = parse(argv)
+  const chosen = await parsed.catch(() => 'main says why')
+  if (typeof chosen !== 'string' && mayHaveMoreThreads(process.env))
+    if (chosen.command.needsThreads?.(chosen.args)) return runWithThreads(program, argv)
+  const world = processWorld()
+  const status = await main(argv, world, parsed)
+  const unsaid = await world.said()
+  if (unsaid === undefined || status === unsaid.exitCode) return status
+  // Told when everything was done already.
+  if (status === 0) return fail(unsaid, world, createOutput(world, voice({})))
+  return status
+}
+
 /** Started as a program, not imported: npm's bin link points at this file. */
 const startedAs = process.argv[1]
 if (startedAs !== undefined && realpathSync(startedAs) === fileURLToPath(import.meta.url)) {
-  const argv = process.argv.slice(2)
-  const status = needsThreads(argv, process.env)
-    ? runWithThreads(startedAs, argv)
-    : main(argv, processWorld())
   // No top-level await: the bundled program is a CommonJS module.
-  void status.then((value) => {
+  void start(startedAs, process.argv.slice(2)).then((value) => {
     process.exitCode = value
   })
 }

@@ -61,9 +61,25 @@ export class NetrootError extends PiimageError {
   readonly exitCode = 7
 }
 
+/** Nodes did not answer. */
+export class UnreachedError extends PiimageError {
+  readonly exitCode = 8
+}
+
 /** The person or the system asked piimage to stop (SIGINT, SIGTERM). */
 export class InterruptedError extends PiimageError {
-  readonly exitCode = 130
+  readonly exitCode: number = 130
+}
+
+/** Whoever read what piimage says has gone: it stops, and there is nobody to tell. */
+export class ClosedOutputError extends InterruptedError {
+  /** As a shell says of a filter that SIGPIPE ended. */
+  override readonly exitCode = 141
+}
+
+/** What piimage says can't be written, because of a full disk for instance: it stops. */
+export class OutputError extends InterruptedError {
+  override readonly exitCode = 2
 }
 
 /** One mistake in a text file, by place. */

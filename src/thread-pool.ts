@@ -13,12 +13,9 @@ import { ownProgram } from './own-program.ts'
 const THREADS = 64
 const NAME = 'UV_THREADPOOL_SIZE'
 
-/** Whether this command line writes more than one card, and nobody chose the number of threads. */
-export function needsThreads(argv: readonly string[], env: Record<string, string | undefined>): boolean {
-  if (env[NAME] !== undefined || !argv.includes('flash')) return false
-  const nodes = argv.filter((word) => word === '--node' || word.startsWith('--node='))
-  return nodes.length > 1 || argv.includes('--all')
-}
+/** Whether nobody chose the number of threads, this program's start included. */
+export const mayHaveMoreThreads = (env: Record<string, string | undefined>): boolean =>
+  env[NAME] === undefined
 
 /**
  * Run the same command line in a process with more threads. It gets the

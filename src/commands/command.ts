@@ -27,6 +27,8 @@ export interface Command<Args extends object = object> {
   builder(cli: Argv<GlobalArgs>): Argv<GlobalArgs & Args>
   /** @returns what the last `--json` line says besides `ok: true` */
   run(args: GlobalArgs & Args, context: Context): Promise<object | undefined>
+  /** Whether it writes to so many drives at once that it needs more threads (../thread-pool.ts). */
+  needsThreads?(args: GlobalArgs & Args): boolean
 }
 
 /** A command as cli.ts sees it, whatever its flags are. */
@@ -35,6 +37,7 @@ export interface AnyCommand {
   describe: string
   builder(cli: Argv<GlobalArgs>): unknown
   run(args: GlobalArgs, context: Context): Promise<object | undefined>
+  needsThreads?(args: GlobalArgs): boolean
 }
 
 /** Let TypeScript infer the flags from the builder. */

@@ -5,6 +5,7 @@
 import yargs from 'yargs'
 import { addGlobalFlags, GLOBAL_GROUP } from './global-flags.ts'
 import type { CommandEntry } from './list.ts'
+import { flagState } from './yargs-state.ts'
 
 export interface Flag {
   /** Without the dashes. */
@@ -34,16 +35,6 @@ export interface CommandDescription {
 
 /** What of yargs' own state is read; its types leave it out. */
 interface YargsState {
-  getOptions(): {
-    array: string[]
-    boolean: string[]
-    number: string[]
-    choices: Record<string, string[]>
-    default: Record<string, unknown>
-    alias: Record<string, string[]>
-    key: Record<string, boolean>
-    hiddenOptions: string[]
-  }
   getGroups(): Record<string, string[]>
   getInternalMethods(): {
     getUsageInstance(): { getDescriptions(): Record<string, string | undefined> }
@@ -89,7 +80,7 @@ export function describeGlobalFlags(): { title: string; flags: Flag[] } {
 
 function readFlags(cli: object): Flag[] {
   const state = cli as YargsState
-  const options = state.getOptions()
+  const options = flagState(cli)
   const descriptions = state.getInternalMethods().getUsageInstance().getDescriptions()
   const shorts = new Set(Object.values(options.alias).flat())
   const isFlag = (name: string) =>

@@ -94,6 +94,7 @@ export const flashCommand = defineCommand<FlashArgs>({
     // yargs hands over `--changed-only` as `changedOnly` as well, which its types leave out.
     return flags as unknown as Argv<GlobalArgs & FlashArgs>
   },
+  needsThreads: ({ all, node = [] }) => all || node.length > 1,
   async run(args, context) {
     checkArgs(args)
     return args.all ? flashAll(args, context) : flashPairs(args, context)

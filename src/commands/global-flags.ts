@@ -17,7 +17,7 @@ export function addGlobalFlags(cli: Argv): Argv<GlobalArgs> {
     .option('lock', {
       type: 'string',
       nargs: 1,
-      describe: 'Lock file (default: images.lock.json beside the cluster file, else the one shipped)',
+      describe: 'Lock file (default: the one shipped and images.lock.json beside the cluster file)',
     })
     .option('cache', { type: 'string', nargs: 1, describe: 'Cache folder (PIIMAGE_CACHE)' })
     .option('json', { type: 'boolean', default: false, describe: 'One JSON object per line on stdout' })

@@ -1,4 +1,5 @@
 /** `piimage status`: how far every node is, as a table. */
+import { UnreachedError } from '../errors.ts'
 import { formatTable } from '../report/table.ts'
 import type { NodeStatus } from '../work/events.ts'
 import { hasFinished } from '../work/node-status.ts'
@@ -27,7 +28,13 @@ export const statusCommand = defineCommand<StatusArgs>({
     context.output.printText(
       formatTable(['NODE', 'FIRST BOOT', 'DOCKER', 'CLUSTER', ''], nodes.map(describe)),
     )
-    return { reached: nodes.filter(({ reached }) => reached).length, nodes: nodes.length }
+    const silent = nodes.filter(({ reached }) => !reached)
+    if (silent.length > 0)
+      throw new UnreachedError(
+        `${silent.length} of ${nodes.length} nodes did not answer: ${silent.map(({ node }) => node).join(', ')}`,
+        { hint: 'Are they on? Where one has another address: --address NODE=ADDRESS' },
+      )
+    return { reached: nodes.length, nodes: nodes.length }
   },
 })
 

@@ -12,6 +12,20 @@ const cases: [words: string[], says: RegExp][] = [
   [['flash'], /which node\?\n.*--node NAME.*--image IMAGE --hostname NAME/],
   [['flash', 'a.img', 'b.img', '--hostname', 'x'], /goes on one drive, not 2/],
   [['plan', '--cluster', 'a', '--cluster', 'b'], /--cluster is given 2 times/],
+  [['plan', '--node'], /--node needs a value\n/],
+  [['plan', '--cluster'], /--cluster needs a value\n/],
+  [['plan', '--node='], /--node needs a value\n/],
+  [['plan', '--node', '--quiet'], /--node needs a value\n/],
+  [['flash', '--image'], /--image needs a value\n/],
+  [['bake', '-o'], /-o needs a value\n/],
+  [['images', 'lock', '--key'], /--key needs a value\n/],
+  [['init', '--template'], /--template needs a value\n/],
+  [['status', '--identity'], /--identity needs a value\n/],
+  [['netroot', '--as'], /--as needs a value\n/],
+  [['flash', '--node', 'a=a.img', '--retries', 'many'], /--retries needs a number, and many is not one\n/],
+  [['bake', '--all', '--level=x'], /--level needs a number, and x is not one\n/],
+  [['netroot', 'prune', '--keep', ''], /--keep needs a/],
+  [['--cluster', 'plan', 'export', 'hosts'], /there is no cluster file plan\n/],
   [['plan', '--node', 'a', '--hostname', 'b'], /--hostname is for a node without a cluster file/],
 ]
 
@@ -21,5 +35,26 @@ for (const [words, says] of cases) {
     assert.equal(said.status, 2, said.stderr)
     assert.match(said.stderr, says)
     assert.equal(said.stderr.trim().split('\n').length, 2)
+  })
+}
+
+for (const [words, same] of [
+  [['-h'], ['--help']],
+  [['help'], ['--help']],
+  [
+    ['flash', '-h'],
+    ['flash', '--help'],
+  ],
+  [
+    ['help', 'flash'],
+    ['flash', '--help'],
+  ],
+  [['-v'], ['--version']],
+  [['version'], ['--version']],
+] as const) {
+  test(`piimage ${words.join(' ')} is piimage ${same.join(' ')}`, async (t) => {
+    const folder = tempFolder(t)
+    const [one, other] = [await runPiimage(folder, [...words]), await runPiimage(folder, [...same])]
+    assert.deepEqual([one.status, one.stdout], [0, other.stdout])
   })
 }
