@@ -51,7 +51,7 @@ const arrows: Record<string, readonly string[]> = {
   root: ['disk'],
   secrets: ['io'],
   servers: ['cluster', 'io', 'netroot'],
-  systems: ['boot', 'cluster', 'disk', 'node'],
+  systems: ['boot', 'cluster', 'node', 'root'],
   tree: ['disk', 'io', 'unpack'],
   unpack: ['disk', 'io'],
   work: [
@@ -70,6 +70,7 @@ const arrows: Record<string, readonly string[]> = {
     'netroot',
     'node',
     'rehearsal',
+    'root',
     'secrets',
     'servers',
     'systems',

@@ -5,7 +5,7 @@
 import { type BootFiles, bootFilesOf } from '../boot/boot-files.ts'
 import { FormatError } from '../errors.ts'
 import type { Task } from '../progress.ts'
-import type { RootFiles } from '../systems/root/root-facts.ts'
+import type { SnapshotSource } from '../systems/root/root-snapshot.ts'
 import { ArchiveTree } from '../tree/archive-tree.ts'
 import { readArchive } from '../tree/extract-archive.ts'
 import { KiB } from '../units.ts'
@@ -17,7 +17,7 @@ const LARGEST_TEXT = 64 * KiB
 export interface LookedThrough {
   source: ArchiveSource
   boot: BootFiles
-  root: RootFiles
+  root: SnapshotSource
 }
 
 /**
@@ -55,8 +55,8 @@ export async function lookThroughArchive(path: string, task: Task): Promise<Look
     boot: bootFilesOf(new Map(boot)),
     root: {
       has: async (name) => names.has(name.slice(1)),
-      text: async (name) => new TextDecoder().decode(contents.get(name.slice(1))),
-      target: async (name) => targets.get(name.slice(1)) ?? '',
+      read: async (name, offset, length) => contents.get(name.slice(1))?.subarray(offset, offset + length),
+      link: async (name) => targets.get(name.slice(1)),
     },
   }
 }

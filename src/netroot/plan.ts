@@ -12,7 +12,7 @@ import { UsageError } from '../errors.ts'
 import { firstBootEdits } from '../systems/root/first-boot.ts'
 import type { Identity } from '../systems/root/identity.ts'
 import type { RootEdit } from '../systems/root/root-edit.ts'
-import type { RootFacts } from '../systems/root/root-facts.ts'
+import type { RootSnapshot } from '../systems/root/root-snapshot.ts'
 import { type BootTree, netbootConfig, planBootTree } from './boot-tree.ts'
 import { netbootCmdline } from './cmdline.ts'
 import { digestOfEdits, type EditionRecord, editionRecord, type IsolatedEdition } from './edition.ts'
@@ -32,7 +32,7 @@ export interface ImageInput {
   key: string
   /** Of its raw bytes. */
   sha256: string
-  root: RootFacts
+  root: RootSnapshot
 }
 
 export interface NodeInput {
@@ -134,7 +134,7 @@ function planOne(input: NodeInput, request: NetrootRequest): { plan: NodePlan; g
     device,
     serverIp: wire.serverIp,
     gateway,
-    cloudInit: image.root.has.has('/etc/cloud'),
+    cloudInit: image.root.has('/etc/cloud'),
   }
   const facts = { node: node.name, generation: generation.id, image: image.key, rootMode, ip }
   const writable = editionRecord(stateFolder, { ...facts, edition: '' }).stateFolder === undefined

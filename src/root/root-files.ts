@@ -20,7 +20,7 @@ export interface RootFiles {
 const MAX_TEXT_BYTES = 1024 * 1024
 
 /** @returns undefined: there is no such file */
-export async function readRootText(root: RootFiles, path: string): Promise<string | undefined> {
+export async function readRootText(root: Pick<RootFiles, 'read'>, path: string): Promise<string | undefined> {
   const bytes = await root.read(path, 0, MAX_TEXT_BYTES)
   return bytes === undefined ? undefined : Buffer.from(bytes).toString('utf8')
 }

@@ -14,7 +14,7 @@ import type { DetectedOs } from '../node/system.ts'
 import type { Identity } from './root/identity.ts'
 import type { RootNetwork } from './root/network.ts'
 import type { RootEdit } from './root/root-edit.ts'
-import type { RootFacts, RootLook } from './root/root-facts.ts'
+import type { RootLook, RootSnapshot } from './root/root-snapshot.ts'
 import type { Settings } from './settings.ts'
 import type { Start } from './start.ts'
 
@@ -60,5 +60,5 @@ export interface ServedImage {
   /** What must be known of its root. */
   look: RootLook
   /** What changes in its root. */
-  root(facts: RootFacts, identity: Identity, network: RootNetwork): RootEdit[]
+  root(snapshot: RootSnapshot, identity: Identity, network: RootNetwork): RootEdit[]
 }

@@ -3,10 +3,12 @@ import assert from 'node:assert/strict'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
+import { bytesOf } from '../../src/boot/boot-files.ts'
 import { applyBootPlan, bootFilesOfVolume, checkRoom } from '../../src/customise/apply-boot-plan.ts'
 import { readOverlays } from '../../src/customise/overlay.ts'
 import { type BootPlan, planBoot } from '../../src/customise/plan-boot.ts'
 import { Changes } from '../../src/disk/changes.ts'
+import { formatFat32 } from '../../src/disk/fat/format.ts'
 import { FatVolume } from '../../src/disk/fat/volume.ts'
 import { FormatError } from '../../src/errors.ts'
 import { packageRoot } from '../../src/package-root.ts'
@@ -89,17 +91,19 @@ for (const [name, system, mkfs, size] of volumes) {
   })
 }
 
+const os: BootPlan['os'] = {
+  family: 'raspios',
+  release: 'trixie',
+  evidence: [],
+  traits: { cloudInit: true, kernel: 6 },
+  bootMount: '/boot',
+  trigger: 'init',
+}
+
 test('checkRoom: 16 MiB stay free, on smaller volumes their share', () => {
   const plan = (bytes: number): BootPlan => ({
     node: 'oneil',
-    os: {
-      family: 'raspios',
-      release: 'trixie',
-      evidence: [],
-      traits: { cloudInit: true, kernel: 6 },
-      bootMount: '/boot',
-      trigger: 'init',
-    },
+    os,
     files: [{ path: 'a', before: null, after: new Uint8Array(bytes) }],
     secrets: [],
     warnings: [],
@@ -111,4 +115,30 @@ test('checkRoom: 16 MiB stay free, on smaller volumes their share', () => {
   assert.throws(() => checkRoom(plan(MiB + 1), room(64 * MiB, 9 * MiB)), FormatError)
   // A plan that takes nothing is not to blame for a full volume.
   checkRoom(plan(0), room(512 * MiB, 0))
+})
+
+test('what is removed or replaced leaves nothing behind in free clusters', async () => {
+  const bytes = new Uint8Array(40 * MiB)
+  const editor = {
+    length: bytes.length,
+    read: async (offset: number, length: number) => bytes.slice(offset, offset + length),
+    write: async (offset: number, content: Uint8Array) => bytes.set(content, offset),
+  }
+  await formatFat32(editor, { label: 'BOOT', volumeId: 1, startSectors: 0 })
+  const [key, passphrase] = ['the key of oneil\n'.repeat(200), 'the pass phrase of oneil\n'.repeat(200)]
+  const change = (path: string, after: string | null) => ({
+    path,
+    before: null,
+    after: after === null ? null : bytesOf(after),
+  })
+  const apply = async (files: BootPlan['files']) => {
+    const volume = await FatVolume.open(editor)
+    await applyBootPlan({ node: 'oneil', os, files, secrets: [], warnings: [] }, volume, modified)
+  }
+  await apply([change('piimage/secrets/key', key), change('network-config', passphrase)])
+  const isThere = (text: string) => Buffer.from(bytes).includes(text)
+  assert.ok(isThere('key of oneil') && isThere('pass phrase of oneil'))
+  await apply([change('piimage/secrets/key', null), change('network-config', 'x')])
+  assert.ok(!isThere('key of oneil'), 'of the file that was removed')
+  assert.ok(!isThere('pass phrase of oneil'), 'of the file that was replaced')
 })

@@ -7,7 +7,7 @@ import { adjustRoot, withoutCard } from '../../src/systems/root/adjust.ts'
 import { withOwnName } from '../../src/systems/root/identity.ts'
 import { networkEdits } from '../../src/systems/root/network.ts'
 import type { RootEdit } from '../../src/systems/root/root-edit.ts'
-import type { RootFacts } from '../../src/systems/root/root-facts.ts'
+import type { RootSnapshot } from '../../src/systems/root/root-snapshot.ts'
 
 const lines: { name: string; card: string; left: string }[] = [
   {
@@ -66,11 +66,11 @@ test('hosts has one line for the node itself', () => {
   assert.equal(withOwnName('', { name: 'n1' }), '127.0.0.1\tlocalhost\n127.0.1.1\tn1\n')
 })
 
-const facts = (
+const snapshot = (
   has: string[],
   { texts = {}, links = {} }: { texts?: Record<string, string>; links?: Record<string, string> } = {},
-): RootFacts => ({
-  has: new Set(has),
+): RootSnapshot => ({
+  has: (path) => has.includes(path),
   text: (path) => texts[path] ?? '',
   target: (path) => links[path] ?? '',
 })
@@ -83,7 +83,7 @@ const textOf = (edits: readonly RootEdit[], path: string): string => {
 
 test('units of a card are masked where the image has them, swap goes to memory', () => {
   const trixie = adjustRoot(
-    facts([
+    snapshot([
       '/usr/lib/systemd/system/rpi-resize.service',
       '/usr/lib/systemd/system/systemd-growfs@.service',
       '/etc/rpi/swap.conf',
@@ -100,7 +100,7 @@ test('units of a card are masked where the image has them, swap goes to memory',
     textOf(trixie, '/etc/cloud/cloud.cfg.d/99-piimage-netroot.cfg'),
     /network: \{ config: disabled \}/,
   )
-  const bullseye = adjustRoot(facts(['/etc/init.d/resize2fs_once', '/etc/init.d/dphys-swapfile']))
+  const bullseye = adjustRoot(snapshot(['/etc/init.d/resize2fs_once', '/etc/init.d/dphys-swapfile']))
   assert.ok(paths(bullseye).includes('/etc/systemd/system/resize2fs_once.service'))
   assert.ok(paths(bullseye).includes('/etc/systemd/system/dphys-swapfile.service'))
   assert.ok(!paths(bullseye).some((path) => path.includes('cloud')))
@@ -116,7 +116,7 @@ const network = {
 }
 
 test('no daemon takes the interface of the root', () => {
-  const nm = networkEdits(network, facts(['/etc/NetworkManager']))
+  const nm = networkEdits(network, snapshot(['/etc/NetworkManager']))
   assert.match(
     textOf(nm, '/etc/NetworkManager/conf.d/90-piimage-netroot.conf'),
     /unmanaged-devices=interface-name:eth0/,
@@ -124,7 +124,7 @@ test('no daemon takes the interface of the root', () => {
   assert.equal(textOf(nm, '/etc/resolv.conf'), '# Written by piimage.\nsearch lab\nnameserver 10.3.50.1\n')
   const networkd = networkEdits(
     network,
-    facts(['/etc/systemd/network'], {
+    snapshot(['/etc/systemd/network'], {
       links: { '/etc/resolv.conf': '../run/systemd/resolve/stub-resolv.conf' },
     }),
   )
@@ -133,7 +133,7 @@ test('no daemon takes the interface of the root', () => {
   assert.ok(!paths(networkd).includes('/etc/resolv.conf'), 'the link to resolved stays')
   const dhcpcd = networkEdits(
     network,
-    facts(['/etc/dhcpcd.conf'], { texts: { '/etc/dhcpcd.conf': 'hostname\n' } }),
+    snapshot(['/etc/dhcpcd.conf'], { texts: { '/etc/dhcpcd.conf': 'hostname\n' } }),
   )
   assert.match(textOf(dhcpcd, '/etc/dhcpcd.conf'), /^hostname\n(.|\n)*\ndenyinterfaces eth0\n/)
 })

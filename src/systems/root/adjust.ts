@@ -6,7 +6,7 @@
  * Source: pi-gen, raspberrypi-sys-mods, rpi-swap; apt_preferences(5); fstab(5).
  */
 import { dropIn, file, masked, type RootEdit, unit, wanted } from './root-edit.ts'
-import type { RootFacts, RootLook } from './root-facts.ts'
+import type { RootLook, RootSnapshot } from './root-snapshot.ts'
 import { hasUnit, unitPaths } from './units.ts'
 
 /** Units that make sense on a card only. */
@@ -27,14 +27,14 @@ export const adjustLook: RootLook = {
   links: [],
 }
 
-export function adjustRoot(facts: RootFacts): RootEdit[] {
+export function adjustRoot(snapshot: RootSnapshot): RootEdit[] {
   return [
-    file('/etc/fstab', withoutCard(facts.text('/etc/fstab'))),
-    ...cardUnits.filter((name) => hasUnit(facts, name)).map(masked),
-    ...(facts.has.has('/etc/rpi/swap.conf') || hasUnit(facts, 'rpi-resize-swap-file.service')
+    file('/etc/fstab', withoutCard(snapshot.text('/etc/fstab'))),
+    ...cardUnits.filter((name) => hasUnit(snapshot, name)).map(masked),
+    ...(snapshot.has('/etc/rpi/swap.conf') || hasUnit(snapshot, 'rpi-resize-swap-file.service')
       ? [file('/etc/rpi/swap.conf.d/90-piimage.conf', '[Main]\nMechanism=zram\n')]
       : []),
-    ...(facts.has.has('/etc/cloud')
+    ...(snapshot.has('/etc/cloud')
       ? [file('/etc/cloud/cloud.cfg.d/99-piimage-netroot.cfg', cloudConfig)]
       : []),
     file('/etc/apt/preferences.d/piimage-netroot.pref', kernelPin),
@@ -43,7 +43,7 @@ export function adjustRoot(facts: RootFacts): RootEdit[] {
     unit('piimage-booted.service', bootedUnit),
     wanted('piimage-booted.service', 'multi-user.target'),
     // The last packets of a shutdown go to the root.
-    ...(facts.has.has('/etc/network/interfaces')
+    ...(snapshot.has('/etc/network/interfaces')
       ? [dropIn('networking.service', '[Service]\nExecStop=\n')]
       : []),
   ]

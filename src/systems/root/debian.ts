@@ -49,9 +49,9 @@ export const debianRoot: ServedImage = {
     texts: [...identityLook.texts, ...adjustLook.texts, ...networkLook.texts],
     links: networkLook.links,
   },
-  root: (facts, identity, network) => [
-    ...identityEdits(identity, facts),
-    ...adjustRoot(facts),
-    ...networkEdits(network, facts),
+  root: (snapshot, identity, network) => [
+    ...identityEdits(identity, snapshot),
+    ...adjustRoot(snapshot),
+    ...networkEdits(network, snapshot),
   ],
 }

@@ -5,7 +5,7 @@
  * Source: hosts(5), machine-id(5).
  */
 import { file, type RootEdit, remove } from './root-edit.ts'
-import type { RootFacts, RootLook } from './root-facts.ts'
+import type { RootLook, RootSnapshot } from './root-snapshot.ts'
 
 export interface Identity {
   name: string
@@ -23,15 +23,15 @@ const hostKeys = ['rsa', 'ecdsa', 'ed25519', 'dsa'].flatMap((kind) => [
 
 export const identityLook: RootLook = { paths: hostKeys, texts: ['/etc/hosts'], links: [] }
 
-export function identityEdits(identity: Identity, facts: RootFacts): RootEdit[] {
+export function identityEdits(identity: Identity, snapshot: RootSnapshot): RootEdit[] {
   const { name, machineId, hostKey } = identity
   const ours = ['/etc/ssh/ssh_host_ed25519_key', '/etc/ssh/ssh_host_ed25519_key.pub']
   return [
     file('/etc/hostname', `${name}\n`),
-    file('/etc/hosts', withOwnName(facts.text('/etc/hosts'), identity)),
+    file('/etc/hosts', withOwnName(snapshot.text('/etc/hosts'), identity)),
     file('/etc/machine-id', `${machineId}\n`, 0o444),
     // Known_hosts names one key; another would only be a second way in to trust.
-    ...hostKeys.filter((path) => facts.has.has(path) && !ours.includes(path)).map(remove),
+    ...hostKeys.filter((path) => snapshot.has(path) && !ours.includes(path)).map(remove),
     file('/etc/ssh/ssh_host_ed25519_key', hostKey.privateKey, 0o600),
     file('/etc/ssh/ssh_host_ed25519_key.pub', `${hostKey.publicLine}\n`),
   ]

@@ -10,7 +10,7 @@
  * interfaces(5), resolved.conf(5).
  */
 import { file, type RootEdit } from './root-edit.ts'
-import type { RootFacts, RootLook } from './root-facts.ts'
+import type { RootLook, RootSnapshot } from './root-snapshot.ts'
 
 export interface RootNetwork {
   device: string
@@ -27,16 +27,15 @@ export const networkLook: RootLook = {
   links: ['/etc/resolv.conf'],
 }
 
-export function networkEdits(network: RootNetwork, { has, text, target }: RootFacts): RootEdit[] {
+export function networkEdits(network: RootNetwork, { has, text, target }: RootSnapshot): RootEdit[] {
   const { device, dns, domain } = network
   const edits: RootEdit[] = []
-  if (has.has('/etc/NetworkManager'))
+  if (has('/etc/NetworkManager'))
     edits.push(file('/etc/NetworkManager/conf.d/90-piimage-netroot.conf', networkManager(device)))
-  if (has.has('/etc/systemd/network'))
+  if (has('/etc/systemd/network'))
     edits.push(file(`/etc/systemd/network/00-piimage-${device}.network`, networkd(network)))
-  if (has.has('/etc/dhcpcd.conf'))
-    edits.push(file('/etc/dhcpcd.conf', dhcpcd(text('/etc/dhcpcd.conf'), device)))
-  if (has.has('/etc/network/interfaces'))
+  if (has('/etc/dhcpcd.conf')) edits.push(file('/etc/dhcpcd.conf', dhcpcd(text('/etc/dhcpcd.conf'), device)))
+  if (has('/etc/network/interfaces'))
     edits.push(file(`/etc/network/interfaces.d/piimage-${device}`, `iface ${device} inet manual\n`))
   const resolved = /systemd\/resolve\//.test(target('/etc/resolv.conf'))
   if (resolved && dns.length > 0)

@@ -1,5 +1,5 @@
 /** Units of an image, by name: old releases start some of them by a script. */
-import type { RootFacts } from './root-facts.ts'
+import type { RootSnapshot } from './root-snapshot.ts'
 
 const folders = ['/usr/lib/systemd/system', '/lib/systemd/system', '/etc/systemd/system'] as const
 
@@ -8,5 +8,5 @@ const scriptOf = (unit: string): string => `/etc/init.d/${unit.slice(0, unit.ind
 /** Where a unit may lie. */
 export const unitPaths = (unit: string): string[] => [...folders.map((at) => `${at}/${unit}`), scriptOf(unit)]
 
-export const hasUnit = ({ has }: RootFacts, unit: string): boolean =>
-  unitPaths(unit).some((path) => has.has(path))
+export const hasUnit = ({ has }: RootSnapshot, unit: string): boolean =>
+  unitPaths(unit).some((path) => has(path))

@@ -13,8 +13,9 @@ import { lookThroughArchive } from '../../netroot/archive-source.ts'
 import type { GenerationSource } from '../../netroot/generation.ts'
 import type { ImageInput } from '../../netroot/plan.ts'
 import type { Task } from '../../progress.ts'
+import { rootFilesOf } from '../../root/root-files.ts'
 import { shippedFamilies } from '../../systems/detect.ts'
-import { type RootFacts, type RootFiles, readRootFacts, rootFilesOf } from '../../systems/root/root-facts.ts'
+import { type RootSnapshot, type SnapshotSource, takeRootSnapshot } from '../../systems/root/root-snapshot.ts'
 import type { BaseImage, BaseImages } from '../base-image.ts'
 
 export interface NetrootImage {
@@ -68,7 +69,7 @@ async function openArchive(
   const { source, boot, root } = await lookThroughArchive(await fetch(image), task)
   const { sha256 } = image.download
   return {
-    input: { key: image.key, sha256, root: await rootFacts(root) },
+    input: { key: image.key, sha256, root: await snapshotOf(root) },
     boot,
     source,
     verified: async () => {},
@@ -80,7 +81,7 @@ async function openImage(bases: BaseImages, image: LockedImage): Promise<Netroot
   const { volume: boot } = await openBootVolume(base.reader)
   const root = await openRoot(base)
   return {
-    input: { key: base.key, sha256: base.sha256, root: await rootFacts(rootFilesOf(root)) },
+    input: { key: base.key, sha256: base.sha256, root: await snapshotOf(rootFilesOf(root)) },
     boot: bootFilesOfVolume(boot),
     source: { boot, root, modified: await newestTime(boot) },
     verified: (task) => base.verified(task),
@@ -99,8 +100,8 @@ async function openRoot({ key, reader }: BaseImage): Promise<Ext4Volume> {
   })
 }
 
-const rootFacts = (root: RootFiles): Promise<RootFacts> =>
-  readRootFacts(
+const snapshotOf = (root: SnapshotSource): Promise<RootSnapshot> =>
+  takeRootSnapshot(
     root,
     shippedFamilies.map(({ served }) => served.look),
   )
