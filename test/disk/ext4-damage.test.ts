@@ -257,14 +257,24 @@ const hostile: {
     expect: /can't be read: incompat 0x40000000/,
   },
   {
-    name: 'an encrypted volume',
-    commands: ['feature encrypt'],
-    expect: /features that can't be read: encrypt/,
+    name: 'an encrypted file',
+    commands: ['feature encrypt', 'set_inode_field /small flags 0x80800'],
+    expect: /"small" is encrypted \(fscrypt\)/,
   },
   {
-    name: 'a journal to replay',
+    name: 'an encrypted folder',
+    commands: ['feature encrypt', 'set_inode_field /many flags 0x80800'],
+    expect: /"many" is encrypted \(fscrypt\)/,
+  },
+  {
+    name: 'an encrypted link',
+    commands: ['feature encrypt', 'set_inode_field /link flags 0x800'],
+    expect: /"link" is encrypted \(fscrypt\)/,
+  },
+  {
+    name: 'a journal to replay, and none there',
     commands: ['feature needs_recovery'],
-    expect: /journal of the volume was not replayed/,
+    expect: /the journal of the volume can't be replayed: it lies on another device/,
   },
   {
     name: 'huge blocks',

@@ -4,7 +4,6 @@ import { createHash } from 'node:crypto'
 import {
   type BigIntStats,
   closeSync,
-  copyFileSync,
   lstatSync,
   mkdirSync,
   openSync,
@@ -244,27 +243,6 @@ async function judgeLookup(volume: Ext4Volume): Promise<void> {
   assert.equal((await volume.lookup('/'))?.ino, 2)
   await assert.rejects(volume.lookup('circle', { follow: true }), /more than 40 symbolic links/)
 }
-
-test('a volume copied while it was mounted is not read, and all of it is in use', async (t) => {
-  if (!needRoot(t)) return
-  const file = makeVolume(t, 16 * MiB, ['-t', 'ext4'])
-  if (file === undefined) return
-  const copy = { path: join(tempFolder(t), 'copy.img'), bytes: file.bytes }
-  await withMount(file, 'rw', (folder) => {
-    writeFileSync(join(folder, 'new'), 'not in its place yet')
-    assert.equal(run('sync', ['-f', folder]).status, 0)
-    copyFileSync(file.path, copy.path)
-  })
-  const volume = await Ext4Volume.open(await openVolumeFile(t, copy))
-  assert.ok(volume.needsRecovery)
-  assert.deepEqual(await volume.usedRanges(), [{ offset: 0, length: file.bytes }])
-  await assert.rejects(volume.root(), /journal of the volume was not replayed/)
-  assert.throws(() => volume.walk(), /journal of the volume was not replayed/)
-
-  const unmounted = await Ext4Volume.open(await openVolumeFile(t, file))
-  assert.equal((await unmounted.lookup('new'))?.size, 20)
-  assert.ok((await unmounted.usedRanges()).length > 1)
-})
 
 for (const { name, args } of featureSets) {
   test(`a tree put in by mke2fs is read back: ${name}`, async (t) => {

@@ -51,7 +51,7 @@ const roCompatNames = {
 export type Feature = keyof typeof incompatNames | keyof typeof compatNames | keyof typeof roCompatNames
 
 /** What no part of this reader can read, or reads at the risk of being wrong. */
-const unreadable: readonly Feature[] = ['compression', 'journal_dev', 'dirdata', 'encrypt']
+const unreadable: readonly Feature[] = ['compression', 'journal_dev', 'dirdata']
 
 export interface Features {
   has(name: Feature): boolean

@@ -7,6 +7,7 @@
  *
  * Source: Linux Documentation/filesystems/ext4/inodes.rst.
  */
+import { FormatError } from '../../errors.ts'
 import { crc32c, crc32cOfNumber, crc32cWithout } from './checksum.ts'
 import { damaged } from './damage.ts'
 import type { OpenVolume } from './open-volume.ts'
@@ -65,6 +66,7 @@ export interface Inode {
 }
 
 export const ROOT_INODE = 2
+export const FLAG_ENCRYPTED = 0x800
 export const FLAG_INDEXED = 0x1000
 export const FLAG_EXTENTS = 0x80000
 export const FLAG_ATTRIBUTE_INODE = 0x200000
@@ -90,9 +92,23 @@ const types: Readonly<Record<number, FileType>> = {
  * @throws {FormatError} no such inode; not in use; a wrong checksum; values no inode can have
  */
 export async function readInode(volume: OpenVolume, ino: number, at: number): Promise<Inode> {
-  const { superblock, groups, cache } = volume
-  if (ino < 1 || ino > superblock.inodeCount || (ino < superblock.firstInode && ino !== ROOT_INODE))
-    throw damaged(`inode ${ino} of ${superblock.inodeCount} can't belong to a file`, at)
+  const { inodeCount, firstInode } = volume.superblock
+  if (ino < 1 || ino > inodeCount || (ino < firstInode && ino !== ROOT_INODE))
+    throw damaged(`inode ${ino} of ${inodeCount} can't belong to a file`, at)
+  return readAnyInode(volume, ino, at)
+}
+
+/** One of the file system's own, such as the journal. */
+export async function readSystemInode(volume: OpenVolume, ino: number): Promise<Inode> {
+  if (ino < 1 || ino > volume.superblock.inodeCount) throw damaged(`there is no inode ${ino}`, 0)
+  return readAnyInode(volume, ino, 0)
+}
+
+async function readAnyInode(
+  { superblock, groups, cache }: OpenVolume,
+  ino: number,
+  at: number,
+): Promise<Inode> {
   const group = await groups.get(Math.floor((ino - 1) / superblock.groupInodes))
   if (group.inodesUninit)
     throw damaged(`inode ${ino} lies in group ${group.number}, which has none in use`, at)
@@ -100,6 +116,14 @@ export async function readInode(volume: OpenVolume, ino: number, at: number): Pr
   const offset = group.inodeTable * superblock.blockBytes + within
   const raw = Buffer.from(await cache.read(offset, superblock.inodeBytes))
   return parseInode(raw, ino, offset, superblock)
+}
+
+/** Names and contents are known to a running system that has the key, and to nobody else. */
+export function refuseEncrypted({ flags }: Inode, path: string | Buffer): void {
+  if ((flags & FLAG_ENCRYPTED) === 0) return
+  throw new FormatError(`ext4: ${JSON.stringify(path.toString('utf8'))} is encrypted (fscrypt)`, {
+    hint: 'Only the system that has its key can read it. Take it out there, or use an image without it.',
+  })
 }
 
 /** @param raw the whole inode; kept, not copied */

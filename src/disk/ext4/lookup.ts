@@ -2,7 +2,7 @@
 import { FormatError } from '../../errors.ts'
 import { readLinkTarget } from './content.ts'
 import { readDirectory } from './directory.ts'
-import { type Inode, ROOT_INODE, readInode } from './inode.ts'
+import { type Inode, ROOT_INODE, readInode, refuseEncrypted } from './inode.ts'
 import type { OpenVolume } from './open-volume.ts'
 
 export interface LookupOptions {
@@ -19,7 +19,7 @@ const MAX_LINKS = 40
 /**
  * @param path from the root, with or without a slash in front
  * @returns undefined when there is no such file
- * @throws {FormatError} links that lead in a circle; whatever is damaged on the way
+ * @throws {FormatError} links that lead in a circle; an encrypted file or folder; whatever is damaged on the way
  */
 export async function lookupPath(
   volume: OpenVolume,
@@ -43,6 +43,7 @@ export async function lookupPath(
     const entry = (await readDirectory(volume, here)).find((e) => e.name.equals(wanted))
     if (entry === undefined) return undefined
     const inode = await readInode(volume, entry.ino, entry.offset)
+    refuseEncrypted(inode, path)
     if (inode.type !== 'symlink' || options.follow !== true) {
       trail.push(inode)
       continue

@@ -43,6 +43,8 @@ export interface Superblock {
   firstMetaGroup: number
   /** Groups that hold the two backups with `sparse_super2`; 0 = none. */
   backupGroups: readonly [number, number]
+  /** Inode of the journal; 0: it has none, or it lies on another device. */
+  journalInode: number
   /** Unmounted cleanly and without known errors. */
   clean: boolean
   uuid: Buffer
@@ -127,6 +129,7 @@ export function readSuperblock(bytes: Uint8Array, volumeBytes: number): Superblo
     reservedDescriptorBlocks: raw.readUInt16LE(0xce),
     firstMetaGroup: raw.readUInt32LE(0x104),
     backupGroups: [raw.readUInt32LE(0x24c), raw.readUInt32LE(0x250)],
+    journalInode: raw.readUInt32LE(0xe0),
     clean: (state & 1) === 1 && (state & 2) === 0,
     uuid,
     checksumSeed: features.has('metadata_csum_seed') ? raw.readUInt32LE(0x270) : crc32c(CRC_START, uuid),

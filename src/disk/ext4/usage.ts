@@ -85,7 +85,7 @@ function reasonToUseAll(superblock: Superblock): string | undefined {
   const { features } = superblock
   if (features.has('needs_recovery')) return 'the journal was not replayed, the bitmaps may be old'
   if (!superblock.clean) return 'not cleanly unmounted, the bitmaps may be wrong'
-  const unknown = [...features.unreadable.filter((name) => name !== 'encrypt'), ...features.unknownRoCompat]
+  const unknown = [...features.unreadable, ...features.unknownRoCompat]
   if (unknown.length > 0) return `unknown features: ${unknown.join(', ')}`
   return undefined
 }

@@ -9,8 +9,8 @@
  * FormatError that names the byte. Memory is bounded whatever the volume says:
  * caches of 12 MiB in all, contents in chunks of at most 1 MiB.
  *
- * Not read: encrypted and compressed volumes, and volumes whose journal was
- * not replayed (their metadata is old).
+ * A journal that was not replayed is read as if it had been; the volume stays
+ * as it is. Not read: compressed volumes, and files that are encrypted.
  */
 import { FormatError } from '../../errors.ts'
 import type { BlockReader, Range } from '../blocks.ts'
@@ -20,6 +20,7 @@ import { type DirectoryEntry, readDirectory } from './directory.ts'
 import { dataRuns } from './file-map.ts'
 import { Groups } from './group.ts'
 import { type Inode, ROOT_INODE, readInode } from './inode.ts'
+import { readJournal, withNewest } from './journal.ts'
 import { type LookupOptions, lookupPath } from './lookup.ts'
 import type { OpenVolume } from './open-volume.ts'
 import { CONTENT_PAGES, METADATA_PAGES, PageCache } from './page-cache.ts'
@@ -30,8 +31,11 @@ import { readXattrs, type Xattr } from './xattr.ts'
 
 export class Ext4Volume {
   readonly superblock: Superblock
+  /** The journal holds changes that are not in their places yet: the volume was not cleanly unmounted. */
+  readonly needsRecovery: boolean
   readonly #blocks: BlockReader
   readonly #volume: OpenVolume
+  readonly #unreadable: FormatError | undefined
 
   /**
    * @throws {FormatError} no ext2/3/4, a damaged superblock, a feature that can't be read (by name)
@@ -39,31 +43,35 @@ export class Ext4Volume {
   static async open(blocks: BlockReader): Promise<Ext4Volume> {
     if (blocks.length < SUPERBLOCK_OFFSET + SUPERBLOCK_BYTES)
       throw damaged(`${blocks.length} bytes are too few for ext2/3/4`, 0)
-    const cache = new PageCache(blocks, METADATA_PAGES)
-    const superblock = readSuperblock(await cache.read(SUPERBLOCK_OFFSET, SUPERBLOCK_BYTES), blocks.length)
+    const volume = await openBlocks(blocks)
+    const { superblock } = volume
     const { unreadable } = superblock.features
     if (unreadable.length > 0) {
       throw new FormatError(`ext4: the volume has features that can't be read: ${unreadable.join(', ')}`, {
         hint: 'Use an image with an ordinary ext4 file system.',
       })
     }
-    return new Ext4Volume(blocks, {
-      content: new PageCache(blocks, CONTENT_PAGES),
-      cache,
-      superblock,
-      groups: new Groups(cache, superblock),
-    })
+    if (!superblock.features.has('needs_recovery')) return new Ext4Volume(blocks, volume)
+    try {
+      const newest = withNewest(blocks, superblock.blockBytes, await readJournal(volume))
+      return new Ext4Volume(blocks, await openBlocks(newest), { needsRecovery: true })
+    } catch (error) {
+      if (!(error instanceof FormatError)) throw error
+      return new Ext4Volume(blocks, volume, { needsRecovery: true, unreadable: error })
+    }
   }
 
-  private constructor(blocks: BlockReader, volume: OpenVolume) {
+  /** @param state `unreadable`: why nothing but `usedRanges` works */
+  private constructor(
+    blocks: BlockReader,
+    volume: OpenVolume,
+    { needsRecovery = false, unreadable }: { needsRecovery?: boolean; unreadable?: FormatError } = {},
+  ) {
     this.#blocks = blocks
     this.#volume = volume
+    this.needsRecovery = needsRecovery
+    this.#unreadable = unreadable
     this.superblock = volume.superblock
-  }
-
-  /** The journal holds changes that are not in their places yet: nothing but `usedRanges` works. */
-  get needsRecovery(): boolean {
-    return this.superblock.features.has('needs_recovery')
   }
 
   root(): Promise<Inode> {
@@ -137,14 +145,14 @@ export class Ext4Volume {
   }
 
   #readable(): OpenVolume {
-    if (this.needsRecovery) {
-      throw new FormatError(
-        'ext4: the journal of the volume was not replayed: it was not cleanly unmounted',
-        {
-          hint: 'Take an image as its publisher made it, or run e2fsck on a copy of this one.',
-        },
-      )
-    }
+    if (this.#unreadable !== undefined) throw this.#unreadable
     return this.#volume
   }
+}
+
+async function openBlocks(blocks: BlockReader): Promise<OpenVolume> {
+  const cache = new PageCache(blocks, METADATA_PAGES)
+  const superblock = readSuperblock(await cache.read(SUPERBLOCK_OFFSET, SUPERBLOCK_BYTES), blocks.length)
+  const groups = new Groups(cache, superblock)
+  return { content: new PageCache(blocks, CONTENT_PAGES), cache, superblock, groups }
 }

@@ -6,7 +6,7 @@
  */
 import { damaged } from './damage.ts'
 import { type DirectoryEntry, readDirectory } from './directory.ts'
-import { type Inode, ROOT_INODE, readInode } from './inode.ts'
+import { type Inode, ROOT_INODE, readInode, refuseEncrypted } from './inode.ts'
 import type { OpenVolume } from './open-volume.ts'
 
 export interface WalkEntry {
@@ -30,7 +30,7 @@ interface Level {
  * The root, then each directory's entries sorted by name as bytes, each
  * directory before what is in it. Hard links share their `inode.ino`.
  *
- * @throws {FormatError} whatever is damaged on the way; loops; paths beyond 4095 bytes
+ * @throws {FormatError} whatever is damaged on the way; loops; paths beyond 4095 bytes; encrypted files
  */
 export async function* walkTree(volume: OpenVolume): AsyncGenerator<WalkEntry> {
   const seen = new Set<number>()
@@ -61,6 +61,7 @@ export async function* walkTree(volume: OpenVolume): AsyncGenerator<WalkEntry> {
     const rawPath = join(level.rawPath, entry.name)
     if (rawPath.length > PATH_MAX) throw damaged(`a path of ${rawPath.length} bytes`, entry.offset)
     const inode = await readInode(volume, entry.ino, entry.offset)
+    refuseEncrypted(inode, rawPath)
     yield { path: rawPath.toString('utf8'), rawPath, inode }
     if (inode.type === 'directory') levels.push(await enter(inode, rawPath, entry.offset))
   }
