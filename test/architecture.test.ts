@@ -46,7 +46,7 @@ const arrows: Record<string, readonly string[]> = {
   io: ['disk'],
   netroot: ['boot', 'cluster', 'customise', 'disk', 'features', 'io', 'secrets', 'systems', 'tree'],
   node: ['boot', 'cluster', 'secrets'],
-  rehearsal: ['cluster', 'firmware', 'io', 'netroot', 'root'],
+  rehearsal: ['boot', 'cluster', 'disk', 'firmware', 'io', 'netroot', 'root'],
   report: [],
   root: ['disk'],
   secrets: ['io'],

@@ -136,15 +136,17 @@ function treeNames(settings: Settings, model: Model): readonly string[] {
   const own = boards[model].deviceTrees
   // With upstream_kernel=1 the names of Linux itself come first.
   if (settings.get('upstream_kernel') !== '1') return own
-  return [
-    ...own.map((name) =>
-      name
-        .replace(/^bcm2710-/, 'bcm2837-')
-        .replace(/^bcm2709-/, 'bcm2836-')
-        .replace(/^bcm2708-/, 'bcm2835-'),
-    ),
-    ...own,
-  ]
+  return [...own.flatMap(upstreamNames), ...own]
+}
+
+/** What Linux itself calls a tree of the Raspberry Pi's own kernel; compact modules stand on a board there. */
+export function upstreamNames(name: string): string[] {
+  const renamed = name
+    .replace(/^bcm2710-/, 'bcm2837-')
+    .replace(/^bcm2709-/, 'bcm2836-')
+    .replace(/^bcm2708-/, 'bcm2835-')
+  const onBoard = renamed.replace(/-cm3\.dtb$/, '-cm3-io3.dtb').replace(/-cm4\.dtb$/, '-cm4-io.dtb')
+  return [...new Set([renamed, onBoard])].filter((other) => other !== name)
 }
 
 /** `kernel8.img` → `initramfs8`; another name says nothing, and the board's own kernel decides. */

@@ -11,6 +11,7 @@ export type Step =
   | 'nfs'
   | 'root'
   | 'identity'
+  | 'first boot'
 
 export interface Fault {
   step: Step

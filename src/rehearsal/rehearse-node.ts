@@ -134,7 +134,11 @@ async function rehearseFiles(
     if (settings === undefined) return fetched({ kernel: {} })
     const system = await loadSystem(loading, settings, node.model)
     const root = await openNodeRoot(node, disk ?? filesUnder(''))
-    const kernel = await judgeKernel(system, node, root, requests.placeOf, findings)
+    const kernel = await judgeKernel(system, {
+      ...{ model: node.model, root, findings, again: 'Lay the trees out again: piimage netroot.' },
+      placeOf: requests.placeOf,
+      modules: ['nfs', 'nfsv3'],
+    })
     if (system.cmdline === undefined) return fetched({ kernel })
     const text = Buffer.from(system.cmdline.bytes).toString('latin1')
     const place = requests.placeOf(system.cmdline.name)

@@ -5,7 +5,7 @@
 import { boards } from '../../cluster/boards.ts'
 import type { Model } from '../../cluster/node.ts'
 import type { Settings } from '../../firmware/config-txt.ts'
-import { chooseSystemFiles, type FileChoice } from '../../firmware/system-files.ts'
+import { chooseSystemFiles, type FileChoice, upstreamNames } from '../../firmware/system-files.ts'
 import type { Step } from '../fault.ts'
 import type { Loading } from './loaders.ts'
 
@@ -27,7 +27,7 @@ export interface LoadedSystem {
 }
 
 export async function loadSystem(
-  { requests, findings }: Loading,
+  { requests, findings, card }: Loading,
   settings: Settings,
   model: Model,
 ): Promise<LoadedSystem> {
@@ -40,18 +40,28 @@ export async function loadSystem(
   // Looked for by every loader, for a rescue system.
   for (const name of ['recovery8.img', 'recovery.img']) await requests.may(name)
   const chosen = await chooseSystemFiles(settings, model, { has: fetch, try: requests.probe })
-  await requests.may(`${chosen.overlayFolder}overlay_map.dtb`)
+  const overlayMap = `${chosen.overlayFolder}overlay_map.dtb`
+  await fetch(overlayMap)
 
+  const upstreamTree = chosen.deviceTree?.there === false ? await findUpstreamTree() : undefined
   judgeDeviceTree()
-  for (const { path, there } of chosen.overlays)
-    if (!there) findings.note(requests.placeOf(path), 'asked for by dtoverlay= and not found')
+  const map = Buffer.from(fetched.get(overlayMap) ?? []).toString('latin1')
+  for (const { path, there } of chosen.overlays) {
+    // The map gives one name another file on each board.
+    const name = path.slice(path.lastIndexOf('/') + 1, -'.dtbo'.length)
+    if (there || map.includes(`${name}\0`)) continue
+    const what = 'asked for by dtoverlay= and not found'
+    if (card === true)
+      findings.fault('firmware', requests.placeOf(path), what, 'Correct dtoverlay= in config.txt.')
+    else findings.note(requests.placeOf(path), what)
+  }
   if (!chosen.kernel.there)
     findings.fault(
       'kernel',
       requests.placeOf(chosen.kernel.path),
       `not found: no kernel for this board (${chosen.kernel.candidates.join(', ')})`,
       settings.get('kernel') === undefined
-        ? 'Does the image support this model? Lay it out again: piimage netroot.'
+        ? `Does the image support this model? ${requests.layOut}`
         : 'Correct kernel= in config.txt.',
     )
   const why =
@@ -83,6 +93,14 @@ export async function loadSystem(
     return file
   }
 
+  /** Systems that start from Linux's own names have the trees under those. */
+  async function findUpstreamTree(): Promise<string | undefined> {
+    if (settings.get('device_tree') !== undefined) return undefined
+    for (const name of boards[model].deviceTrees.flatMap(upstreamNames))
+      if (await fetch(chosen.osPrefix + name)) return chosen.osPrefix + name
+    return undefined
+  }
+
   function judgeDeviceTree(): void {
     const { deviceTree, trees } = chosen
     if (deviceTree === undefined) return
@@ -93,16 +111,22 @@ export async function loadSystem(
           'firmware',
           requests.placeOf(path),
           `it is no device tree (its ${bytes.length} bytes don't begin with d00dfeed)`,
-          'Lay the trees out again: piimage netroot.',
+          requests.layOut,
         )
     }
-    if (!deviceTree.there)
+    const upstream = upstreamTree
+    if (!deviceTree.there && upstream !== undefined)
+      findings.note(
+        requests.placeOf(upstream),
+        'the only tree of this board, under Linux’s own name: the firmware looks for it with upstream_kernel=1',
+      )
+    else if (!deviceTree.there)
       findings.fault(
         'firmware',
         requests.placeOf(deviceTree.path),
         `no device tree of a ${boards[model].title} (${deviceTree.candidates.join(', ')}): the kernel stays silent`,
         settings.get('device_tree') === undefined
-          ? 'Does the image support this model? Take a newer one, then piimage netroot.'
+          ? `Does the image support this model? ${requests.layOut}`
           : 'Correct device_tree= in config.txt.',
       )
     else

@@ -19,6 +19,8 @@ export interface Loading {
   serial: string
   requests: Requests
   findings: Findings
+  /** Whether it boots from a card: then nothing lies below a serial number, and old boards have their loader on it, too. */
+  card?: boolean
 }
 
 /** @returns the settings of config.txt; undefined: the board stops before it has them */
@@ -30,15 +32,12 @@ export async function loadFirmware(loading: Loading): Promise<Settings | undefin
 
 async function loadByBootcode(loading: Loading): Promise<Settings | undefined> {
   const { board, serial, requests } = loading
-  // Boards that don't ask below their serial number have bootcode.bin on a card.
-  if (board.asksBySerial) {
-    const stage = await requests.must(
-      'bootcode.bin',
-      'the boot ROM loads it from the TFTP root and stops without it',
-    )
+  // By network, boards that don't ask below their serial number have bootcode.bin on a card.
+  if (board.asksBySerial || loading.card === true) {
+    const stage = await requests.must('bootcode.bin', 'the boot ROM loads it first and stops without it')
     if (stage === undefined) return undefined
     await requests.may('bootsig.bin')
-    await choosePrefix(requests, serial, ['start.elf'])
+    await choosePrefix(loading, ['start.elf'])
   }
   await requests.may('autoboot.txt')
   const settings = await readConfig(requests, board, serial)
@@ -48,7 +47,7 @@ async function loadByBootcode(loading: Loading): Promise<Settings | undefined> {
 
 async function loadByEeprom4(loading: Loading): Promise<Settings | undefined> {
   const { board, serial, requests } = loading
-  await choosePrefix(requests, serial, ['start4.elf', 'start.elf'])
+  await choosePrefix(loading, ['start4.elf', 'start.elf'])
   const settings = await readConfig(requests, board, serial)
   for (const name of ['vl805.sig', 'pieeprom.sig', 'recover4.elf', 'recovery.elf']) await requests.may(name)
   return loadStart(loading, settings)
@@ -68,8 +67,9 @@ async function loadStart(
 }
 
 /** It has its firmware in flash; all it wants is config.txt, and it acts on the one with two slashes. */
-async function loadByEeprom5({ board, serial, requests, findings }: Loading): Promise<Settings | undefined> {
-  await choosePrefix(requests, serial, ['config.txt'])
+async function loadByEeprom5(loading: Loading): Promise<Settings | undefined> {
+  const { board, serial, requests, findings } = loading
+  await choosePrefix(loading, ['config.txt'])
   if (requests.prefix === '') {
     const settings = await readConfig(requests, board, serial)
     noteNoConfig(requests, settings, findings)
@@ -90,7 +90,8 @@ async function loadByEeprom5({ board, serial, requests, findings }: Loading): Pr
 }
 
 /** A board that finds none of these below its serial number asks for everything without it. */
-async function choosePrefix(requests: Requests, serial: string, names: readonly string[]): Promise<void> {
+async function choosePrefix({ requests, serial, card }: Loading, names: readonly string[]): Promise<void> {
+  if (card === true) return
   requests.prefix = `${serial}/`
   for (const name of names) if (await requests.probe(name)) return
   requests.prefix = ''
@@ -102,7 +103,7 @@ function noteNoConfig(requests: Requests, settings: Settings | undefined, findin
       'firmware',
       requests.placeOf('config.txt'),
       'not found: the board starts with settings that the image is not made for',
-      'Lay the trees out again: piimage netroot.',
+      requests.layOut,
     )
 }
 

@@ -43,7 +43,11 @@ export function openRequests(
     count: 0,
     bytes: 0,
     layOut,
-    placeOf: (name) => `${requests.prefix}${name} (${source.placeOf(requests.prefix + name)})`,
+    placeOf(name) {
+      const path = requests.prefix + name
+      const place = source.placeOf(path)
+      return place === path ? path : `${path} (${place})`
+    },
     probe: async (name) => (await ask(name, 'probe')).kind === 'file',
     may: async (name) => take(await fetch(name)),
     async must(name, why, step: Step = 'firmware') {

@@ -3,7 +3,7 @@
  * its modules and its initial RAM disk must be of one release.
  */
 import { boards } from '../../cluster/boards.ts'
-import type { ServedNode } from '../../netroot/served.ts'
+import type { Model } from '../../cluster/node.ts'
 import type { Findings } from '../fault.ts'
 import type { LoadedSystem } from '../firmware/load-system.ts'
 import { type Initramfs, readInitramfs } from './initramfs.ts'
@@ -11,21 +11,26 @@ import { type KernelImage, readKernelImage } from './kernel-image.ts'
 import type { RootTree } from './root-tree.ts'
 
 const MODULE = /^(?:usr\/)?lib\/modules\/([^/]+)\//
-const again = 'Lay the trees out again: piimage netroot.'
 
 export interface JudgedKernel extends KernelImage {
   /** Who mounts the root: the kernel itself, or a program of the initial RAM disk. */
   mounter: 'kernel' | 'klibc' | 'mount.nfs'
 }
 
-/** @param placeOf a file of the boot tree, as a person finds it */
-export async function judgeKernel(
-  system: LoadedSystem,
-  node: ServedNode,
-  root: RootTree,
-  placeOf: (name: string) => string,
-  findings: Findings,
-): Promise<JudgedKernel> {
+export interface KernelJudging {
+  model: Model
+  root: RootTree
+  /** A file of the boot partition, as a person finds it. */
+  placeOf(name: string): string
+  findings: Findings
+  /** How to get whole files back. */
+  again: string
+  /** Modules without which the initial RAM disk finds no root, where the kernel hasn't them built in. */
+  modules: readonly string[]
+}
+
+export async function judgeKernel(system: LoadedSystem, judging: KernelJudging): Promise<JudgedKernel> {
+  const { model, placeOf, findings, again } = judging
   const disks = system.initramfs.map((file) => ({ ...readInitramfs(file.bytes), place: placeOf(file.name) }))
   const names = disks.flatMap((disk) => disk.names)
   const mounter =
@@ -39,7 +44,7 @@ export async function judgeKernel(
   const kernel = readKernelImage(system.kernel.bytes)
   if (kernel.problem !== undefined)
     findings.fault('kernel', place, `the kernel is not whole: ${kernel.problem}`, again)
-  const { cpu, title } = boards[node.model]
+  const { cpu, title } = boards[model]
   if (kernel.arch === 'arm64' && cpu !== 'armv8')
     findings.fault(
       'kernel',
@@ -50,16 +55,15 @@ export async function judgeKernel(
   if (kernel.release === undefined) {
     if (kernel.problem === undefined)
       findings.note(place, 'its release can’t be told, so its modules were not looked for')
-  } else await judgeModules(kernel.release, place, root, findings)
-  for (const disk of disks) await judgeInitramfs(disk, kernel.release, disk.place, root, findings)
+  } else await judgeModules(kernel.release, place, judging)
+  for (const disk of disks) await judgeInitramfs(disk, kernel.release, disk.place, judging)
   return { ...kernel, mounter }
 }
 
 async function judgeModules(
   release: string,
   place: string,
-  root: RootTree,
-  findings: Findings,
+  { root, findings, again }: KernelJudging,
 ): Promise<void> {
   const releases = await root.list('/lib/modules')
   const files = await root.list(`/lib/modules/${release}`)
@@ -76,8 +80,7 @@ async function judgeInitramfs(
   { names, problem, unread }: Initramfs,
   release: string | undefined,
   place: string,
-  root: RootTree,
-  findings: Findings,
+  { root, findings, again, modules }: KernelJudging,
 ): Promise<void> {
   if (problem !== undefined)
     findings.fault('kernel', place, `the initial RAM disk is not whole: ${problem}`, again)
@@ -98,7 +101,7 @@ async function judgeInitramfs(
       (file) => MODULE.exec(file)?.[1] === release && new RegExp(`/${name}\\.ko(\\.\\w+)?$`).test(file),
     )
   const builtin = (await root.read(`/lib/modules/${release}/modules.builtin`))?.toString('latin1') ?? ''
-  for (const name of ['nfs', 'nfsv3'])
+  for (const name of modules)
     if (!hasModule(name) && !builtin.includes(`/${name}.ko`))
       findings.fault(
         'kernel',

@@ -2,7 +2,7 @@
  * Judges a node's root file system where it lies on the server: does it start
  * there, and has it lost what belongs to a card?
  */
-import { lstat, open, readdir } from 'node:fs/promises'
+import { open, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { ServedNode } from '../../netroot/served.ts'
 import { readElfMachine } from '../../root/elf.ts'
@@ -10,7 +10,7 @@ import type { Findings } from '../fault.ts'
 import type { KernelImage } from './kernel-image.ts'
 import { isMounted, openNodeRoot, type RootTree, type ServerFiles } from './root-tree.ts'
 
-const again = 'Lay the trees out again: piimage netroot.'
+const LAY_OUT = 'Lay the trees out again: piimage netroot.'
 /** ELF files say their machine in the first bytes. */
 const ELF_BYTES = 64
 
@@ -33,7 +33,7 @@ export async function judgeRoot(
         'Apply the servers’ files: piimage netroot --apply.',
       )
   if ((await root.list('/')).length === 0) {
-    findings.fault('root', root.folder, 'the root is empty or not there', again)
+    findings.fault('root', root.folder, 'the root is empty or not there', LAY_OUT)
     return
   }
   await judgeInit(root, kernel, init ?? '/sbin/init', findings)
@@ -45,11 +45,13 @@ export async function judgeRoot(
   if (node.volumeFolder !== undefined) await judgeVolume(disk.here(node.volumeFolder), findings)
 }
 
-async function judgeInit(
+/** @param again how to get a whole root back */
+export async function judgeInit(
   root: RootTree,
   kernel: KernelImage,
   init: string,
   findings: Findings,
+  again = LAY_OUT,
 ): Promise<void> {
   const place = root.folder + init
   const program = await root.resolve(init)
@@ -58,7 +60,7 @@ async function judgeInit(
     findings.fault('root', place, 'not there: the kernel has nothing to start and panics', again)
     return
   }
-  if (Math.floor((await lstat(program)).mode / 64) % 2 === 0)
+  if (Math.floor(((await root.mode(init)) ?? 0) / 64) % 2 === 0)
     findings.fault('root', program, 'it may not be executed', again)
   // A script names its interpreter, which is one of the root's own programs.
   const interpreter = /^#!\s*(\S+)/.exec(bytes.toString('latin1'))?.[1]
@@ -89,7 +91,7 @@ async function judgeFstab(root: RootTree, findings: Findings): Promise<void> {
         onDrive
           ? `${device} for ${at}: a drive that is not there, and the boot waits for it`
           : `${device} for ${at}: the root is mounted already, and systemd would check it`,
-        `Take the line out. ${again}`,
+        `Take the line out. ${LAY_OUT}`,
       )
   }
 }
@@ -102,7 +104,7 @@ async function judgeFirstBoot(root: RootTree, findings: Findings): Promise<void>
       (await root.resolve(`/etc/init.d/${unit.replace('.service', '')}`))
     if (there === undefined) continue
     if (!(await root.list('/etc/systemd/system')).includes(unit))
-      findings.fault('root', there, `${unit} would resize the drive that is not there`, `Mask it. ${again}`)
+      findings.fault('root', there, `${unit} would resize the drive that is not there`, `Mask it. ${LAY_OUT}`)
   }
 }
 
@@ -125,6 +127,6 @@ async function judgeVolume(folder: string, findings: Findings): Promise<void> {
     'root',
     folder,
     'no volume file with an ext4 file system: Docker has nowhere to keep its layers',
-    again,
+    LAY_OUT,
   )
 }

@@ -16,6 +16,8 @@ export interface RootTree {
   folder: string
   /** Where a path ends up, on the server; undefined: nowhere. */
   resolve(path: string): Promise<string | undefined>
+  /** Permission bits of what a path ends up at; undefined: it isn't there. */
+  mode(path: string): Promise<number | undefined>
   /** Up to `bytes` bytes of a file; undefined: it isn't there. */
   read(path: string, bytes?: number): Promise<Buffer | undefined>
   /** Names in a folder; none when it isn't there. */
@@ -91,6 +93,10 @@ export function openRootTree(folder: string, layers: readonly string[] = [folder
   return {
     folder,
     resolve,
+    async mode(path) {
+      const file = await resolve(path)
+      return file === undefined ? undefined : (await lstat(file)).mode % 0o10000
+    },
     async read(path, bytes = MAX_BYTES) {
       const file = await resolve(path)
       if (file === undefined || !(await lstat(file)).isFile()) return undefined

@@ -1,0 +1,121 @@
+/**
+ * Whether a card's first boot reaches its payload: what starts install.sh names
+ * it where the boot partition is mounted, the system obeys that, and everything
+ * install.sh reads is there.
+ *
+ * Source: firstboot/README.md; systemd-run-generator(8); cloud-init documentation,
+ * "How to disable cloud-init".
+ */
+import { INSTALL, NODE_RECORD, PAYLOAD } from '../../boot/payload-paths.ts'
+import type { BootFolder } from '../../firmware/boot-selection.ts'
+import type { RootFacts } from '../../root/root-facts.ts'
+import type { Findings } from '../fault.ts'
+
+const AGAIN = 'Plan it again: piimage customise or piimage flash.'
+
+export interface FirstBoot {
+  boot: BootFolder
+  /** undefined: the root can't be read. */
+  facts?: RootFacts
+  /** Of the command line that the firmware hands over. */
+  tokens: readonly string[]
+  /** Where these tokens stand. */
+  place: string
+  findings: Findings
+}
+
+export async function checkFirstBoot(card: FirstBoot): Promise<void> {
+  if ((await card.boot.read(NODE_RECORD)) === undefined) return
+  await checkPayload(card)
+  await checkTrigger(card)
+}
+
+async function checkTrigger({ boot, facts, tokens, place, findings }: FirstBoot): Promise<void> {
+  const mount = await facts?.bootMount()
+  const at = (script: string, where: string) => {
+    const [, folder] = /^(.*)\/piimage\/(?:install\.sh|init)$/.exec(script) ?? []
+    if (folder === undefined || mount === undefined || folder === mount) return
+    findings.fault(
+      'first boot',
+      where,
+      `${script} is started, and /etc/fstab mounts the boot partition at ${mount}`,
+      `It would not be there. ${AGAIN}`,
+    )
+  }
+  const script = tokens.findLast((token) => token.startsWith('systemd.run='))?.slice('systemd.run='.length)
+  if (script !== undefined) {
+    at(script, place)
+    if ((await facts?.has('systemd')) === true && (await facts?.has('systemd-run')) === false)
+      findings.fault(
+        'first boot',
+        place,
+        'systemd.run= starts the first boot, and this systemd has no systemd-run-generator',
+        'The system is older than systemd 240. Say which it is with --os.',
+      )
+    return
+  }
+  const shell = tokens.find((token) => /\/piimage\/init"?$/.test(token))
+  if (shell !== undefined) return at(/(\/\S+\/piimage\/init)"?$/.exec(shell)?.[1] ?? '', place)
+  const userData = Buffer.from((await boot.read('user-data')) ?? []).toString('utf8')
+  const started = /(\/\S+\/piimage\/install\.sh)/.exec(userData)?.[1]
+  if (started === undefined) return
+  at(started, 'user-data')
+  const off = await facts?.cloudInit()
+  if (tokens.includes('cloud-init=disabled'))
+    findings.fault(
+      'first boot',
+      place,
+      'cloud-init=disabled: nothing reads user-data',
+      `Take it out. ${AGAIN}`,
+    )
+  if (off === 'absent')
+    findings.fault(
+      'first boot',
+      'user-data',
+      'it starts the first boot, and the root has no cloud-init',
+      'Say which system it is with --os, or use an image with cloud-init.',
+    )
+  else if (typeof off === 'object')
+    findings.fault(
+      'first boot',
+      off.disabled,
+      'it switches cloud-init off, and cloud-init starts the first boot',
+      'Remove the file on the running system before the image is read from its card, or take a fresh image.',
+    )
+}
+
+const WHOLE = [INSTALL, `${PAYLOAD}/run.sh`, `${PAYLOAD}/lib.sh`, `${PAYLOAD}/node.env`]
+
+async function checkPayload({ boot, findings }: FirstBoot): Promise<void> {
+  const text = async (path: string) => {
+    const bytes = await boot.read(path)
+    return bytes === undefined ? undefined : Buffer.from(bytes).toString('utf8')
+  }
+  const missing = (path: string, why: string) => findings.fault('first boot', path, why, AGAIN)
+  for (const path of WHOLE) {
+    const bytes = await boot.read(path)
+    if (bytes === undefined || bytes.length === 0)
+      missing(path, `${bytes === undefined ? 'not found' : 'empty'}: first boot needs it`)
+    else if (bytes.includes(0x0d))
+      missing(path, 'it has carriage returns, which a shell takes for part of the line')
+  }
+  // Gone once first boot has moved them: then nothing is looked for.
+  const secrets = (await boot.list(PAYLOAD)).some(({ name }) => name === 'secrets')
+  const wanted = new Map<string, string>()
+  for (const line of ((await text(`${PAYLOAD}/files.list`)) ?? '').split('\n')) {
+    const source = line.split(' ').at(-1) ?? ''
+    if (source !== '') wanted.set(source, `${PAYLOAD}/files.list`)
+  }
+  for (const folder of ['early.d', 'firstboot.d'])
+    for (const { name } of await boot.list(`${PAYLOAD}/${folder}`)) {
+      const step = `${PAYLOAD}/${folder}/${name}`
+      // What a step reads whatever happens stands at the start of a line of its own.
+      for (const [, secret] of ((await text(step)) ?? '').matchAll(/^\S.*<"\$secrets\/([\w.-]+)"/gm))
+        wanted.set(`secrets/${secret}`, step)
+    }
+  for (const [source, asker] of wanted) {
+    if (source.startsWith('secrets/') && !secrets) continue
+    if ((await boot.read(`${PAYLOAD}/${source}`)) === undefined)
+      missing(`${PAYLOAD}/${source}`, `not found: ${asker} asks for it`)
+  }
+}

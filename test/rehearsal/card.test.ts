@@ -1,0 +1,222 @@
+/** Cards that piimage baked, of four systems for four boards: nothing is found on them, and each planted fault is. */
+import assert from 'node:assert/strict'
+import { copyFileSync, mkdirSync, readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { type TestContext, test } from 'node:test'
+import type { Model } from '../../src/cluster/node.ts'
+import { Changes } from '../../src/disk/changes.ts'
+import { FatVolume } from '../../src/disk/fat/volume.ts'
+import { readPartitions } from '../../src/disk/partitions.ts'
+import { openFileReader } from '../../src/io/file-reader.ts'
+import { checkCard } from '../../src/rehearsal/card/check-card.ts'
+import { type Family, familyProject, makeImage } from '../families/family-project.ts'
+import { demoProject } from '../support/project.ts'
+import { tempFolder } from '../support/temp.ts'
+import { run } from '../support/tools.ts'
+import { bootFiles, elf, type Files, rootFiles, writeFiles } from './boot-tree.ts'
+import { type Boot, type CardFault, cardFaults } from './card-faults.ts'
+
+const modified = new Date(Date.UTC(2026, 0, 1))
+
+interface CardKind {
+  model: Model
+  family: string
+  image: string
+  /** Of the root's programs. */
+  machine: number
+  mount: string
+  trigger: Boot['trigger']
+  files: Pick<Boot, 'kernel' | 'tree' | 'initramfs' | 'start' | 'fixup'>
+}
+
+const kinds: CardKind[] = [
+  {
+    ...{ model: 'pi4', family: 'trixie', image: 'raspios-trixie-arm64-lite@2026-06-18', machine: 183 },
+    ...{ mount: '/boot/firmware', trigger: 'cloud-init' },
+    files: {
+      ...{ kernel: 'kernel8.img', tree: 'bcm2711-rpi-4-b.dtb', initramfs: 'initramfs8' },
+      ...{ start: 'start4.elf', fixup: 'fixup4.dat' },
+    },
+  },
+  {
+    ...{ model: 'pi5', family: 'bookworm', image: 'raspios-bookworm-arm64-lite@2025-05-13', machine: 183 },
+    ...{ mount: '/boot/firmware', trigger: 'systemd.run' },
+    files: { kernel: 'kernel_2712.img', tree: 'bcm2712-rpi-5-b.dtb', initramfs: 'initramfs_2712' },
+  },
+  {
+    ...{ model: 'pi3b', family: 'bullseye', image: 'raspios-bullseye-arm64-lite@2023-05-03', machine: 183 },
+    ...{ mount: '/boot', trigger: 'systemd.run' },
+    files: {
+      ...{ kernel: 'kernel8.img', tree: 'bcm2710-rpi-3-b.dtb', start: 'start.elf', fixup: 'fixup.dat' },
+    },
+  },
+  {
+    ...{ model: 'pi3b+', family: 'stretch', image: 'raspios-stretch-armhf-lite@2018-11-13', machine: 40 },
+    ...{ mount: '/boot', trigger: 'init' },
+    files: {
+      ...{ kernel: 'kernel7.img', tree: 'bcm2710-rpi-3-b-plus.dtb', start: 'start.elf', fixup: 'fixup.dat' },
+    },
+  },
+]
+
+/** Real headers and a root that could start, in place of the fixture's stand-ins. */
+async function fill(t: TestContext, image: string, { machine, mount, family }: CardKind): Promise<void> {
+  const reader = await openFileReader(image)
+  const { partitions } = await readPartitions(reader)
+  const [bootPartition, rootPartition] = partitions
+  assert.ok(bootPartition !== undefined && rootPartition !== undefined)
+  const changes = new Changes(reader)
+  const volume = await FatVolume.open(editorAt(changes, bootPartition))
+  // What a fixture has of these is a stand-in; what it lacks, its system lacks, too.
+  const own = new Set((await volume.list('')).map(({ name }) => name))
+  const trees = bootFiles()['bcm2711-rpi-4-b.dtb'] as Uint8Array
+  for (const [name, bytes] of Object.entries({ ...bootFiles(), 'bcm2712-rpi-5-b.dtb': trees }))
+    if (!/config\.txt|overlays/.test(name) && (own.has(name) || /2712|initramfs7/.test(name)))
+      await volume.writeFile(name, Buffer.from(bytes), { modified })
+  const written = Buffer.from(await changes.read(0, changes.length))
+  await reader.close()
+  const root: Files = {
+    ...rootFiles('raspberrypi'),
+    'etc/fstab': `proc /proc proc defaults 0 0\nPARTUUID=x-01 ${mount} vfat defaults 0 2\n`,
+    'etc/os-release': 'ID=debian\n',
+    'usr/lib/systemd/systemd': elf(machine),
+    'bin/bash': elf(machine),
+    'usr/lib/systemd/system-generators/systemd-run-generator': elf(machine),
+    'etc/cloud/cloud.cfg': '',
+    ...(family === 'trixie' ? { 'usr/bin/cloud-init': '#!/usr/bin/python3\n' } : {}),
+    'usr/lib/raspi-config/init_resize.sh': '#!/bin/sh\n',
+    'usr/lib/raspberrypi-sys-mods/firstboot': '#!/bin/bash\n',
+  }
+  const folder = tempFolder(t)
+  writeFiles(folder, root)
+  mkdirSync(join(folder, 'sbin'))
+  run('ln', ['-s', 'usr/lib', join(folder, 'lib')])
+  mkdirSync(join(folder, 'usr/sbin'))
+  run('ln', ['-s', '/lib/systemd/systemd', join(folder, 'usr/sbin/init')])
+  run('rmdir', [join(folder, 'sbin')])
+  run('ln', ['-s', 'usr/sbin', join(folder, 'sbin')])
+  run('cp', [join(folder, 'bin/bash'), join(folder, 'bin/sh')])
+  run('bash', ['-c', 'chmod 755 "$0"/usr/lib/systemd/systemd "$0"/bin/* "$0"/usr/lib/rasp*/*', folder])
+  const volumeFile = join(tempFolder(t), 'root.img')
+  writeFileSync(volumeFile, '')
+  truncateSync(volumeFile, rootPartition.length)
+  const label = ['-L', 'rootfs', '-O', '^huge_file,^64bit']
+  assert.equal(run('mke2fs', ['-q', '-t', 'ext4', ...label, '-d', folder, volumeFile]).status, 0)
+  readFileSync(volumeFile).copy(written, rootPartition.offset)
+  writeFileSync(image, written)
+}
+
+const editorAt = (changes: Changes, { offset, length }: { offset: number; length: number }) => ({
+  length,
+  read: (at: number, count: number) => changes.read(offset + at, count),
+  write: (at: number, bytes: Uint8Array) => changes.write(offset + at, bytes),
+})
+
+/** @returns the path of the node's image */
+async function bakeCard(t: TestContext, kind: CardKind): Promise<string | undefined> {
+  const stock = join(tempFolder(t), 'stock.img')
+  if (makeImage(t, kind.family, stock) === undefined) return undefined
+  await fill(t, stock, kind)
+  const family: Family = {
+    ...{ name: kind.family, image: kind.image, model: kind.model, system: '', evidence: /./ },
+    ...{ volume: '', files: [], cmdline: /./ },
+  }
+  const project = familyProject(t, family, (image) => copyFileSync(stock, image))
+  if (project === undefined) return undefined
+  const { status, stderr } = await project.piimage('bake', '--node', 'oneil', '-o', 'out', '--yes')
+  assert.equal(status, 0, stderr)
+  const [name] = readdirSync(project.file('out')).filter((file) => file.endsWith('.img'))
+  return project.file(join('out', name ?? ''))
+}
+
+async function plant(t: TestContext, card: string, kind: CardKind, fault: CardFault): Promise<Changes> {
+  let path = card
+  const { partitions } = await readPartitions(await openIn(t, card))
+  const [bootPartition, rootPartition] = partitions
+  assert.ok(bootPartition !== undefined && rootPartition !== undefined)
+  if (fault.root !== undefined) {
+    const folder = tempFolder(t)
+    path = join(folder, 'card.img')
+    run('cp', ['--sparse=always', card, path])
+    writeFileSync(join(folder, 'PC'), elf(62))
+    writeFileSync(join(folder, 'FSTAB'), 'PARTUUID=x-01 /boot/other vfat defaults 0 2\n')
+    const commands = fault.root.map((command) => command.replace(/ (PC|FSTAB) /, ` ${folder}/$1 `))
+    const { offset } = rootPartition
+    const ran = run('debugfs', ['-w', '-f', '-', `${path}?offset=${offset}`], {
+      input: `${commands.join('\n')}\n`,
+    })
+    assert.equal(ran.status, 0, ran.stderr)
+  }
+  const changes = new Changes(await openIn(t, path))
+  const volume = await FatVolume.open(editorAt(changes, bootPartition))
+  const put = (name: string, bytes: Uint8Array | string) =>
+    volume.writeFile(name, Buffer.from(bytes), { modified })
+  await fault.boot?.({
+    ...{ volume, put, trigger: kind.trigger, ...kind.files },
+    async remove(name) {
+      if ((await volume.stat(name)) !== undefined) await volume.remove(name)
+    },
+    edit: async (name, change) =>
+      put(name, change(Buffer.from(await volume.readFile(name)).toString('latin1'))),
+    async cut(name, keep) {
+      const bytes = await volume.readFile(name)
+      await put(name, bytes.subarray(0, Math.floor(bytes.length * keep)))
+    },
+  })
+  return changes
+}
+
+async function openIn(t: TestContext, path: string) {
+  const reader = await openFileReader(path)
+  t.after(() => reader.close())
+  return reader
+}
+
+for (const kind of kinds)
+  test(`a card of ${kind.family} for a ${kind.model}: nothing is wrong, and each planted fault is found`, async (t) => {
+    const card = await bakeCard(t, kind)
+    if (card === undefined) return
+    const check = async (image: Changes) => {
+      const { faults, empty } = await checkCard({ image, model: kind.model })
+      assert.equal(empty, false)
+      return faults.map(({ place, problem }) => `${place}: ${problem}`)
+    }
+    assert.deepEqual(await check(new Changes(await openIn(t, card))), [])
+    for (const fault of cardFaults) {
+      if (fault.on?.includes(kind.model) === false) continue
+      await t.test(fault.name, async (own) => {
+        const found = await check(await plant(own, card, kind, fault))
+        const named = found.filter((line) => {
+          const [place = '', ...problem] = line.split(': ')
+          return fault.place.test(place) && fault.says.test(problem.join(': '))
+        })
+        assert.ok(named.length > 0, `found only ${JSON.stringify(found)}`)
+        assert.ok(found.length <= 3, `one fault, and a wall of findings: ${JSON.stringify(found)}`)
+      })
+    }
+  })
+
+test('fixtures without a kernel and a system are called so once, whatever the board', async (t) => {
+  for (const family of ['stretch', 'trixie', 'hypriotos-1.12', 'clusterctrl-bookworm']) {
+    const image = makeImage(t, family, join(tempFolder(t), 'image.img'))
+    if (image === undefined) return
+    for (const model of ['zero', 'pi3b', 'pi4', 'pi5'] as const) {
+      const { faults, notes, empty } = await checkCard({ image: await openIn(t, image), model })
+      assert.deepEqual([faults, empty], [[], true], family)
+      assert.equal(notes.length, 1)
+    }
+  }
+})
+
+test('the demo has nothing to start', async (t) => {
+  const project = demoProject(t)
+  const { status } = await project.piimage('bake', '--all', '-o', 'out', '--yes')
+  assert.equal(status, 0)
+  for (const name of readdirSync(project.file('out')).filter((file) => file.endsWith('.img'))) {
+    const { faults, empty } = await checkCard({
+      image: await openIn(t, project.file(join('out', name))),
+      model: 'pi4',
+    })
+    assert.deepEqual([faults, empty], [[], true])
+  }
+})
