@@ -110,7 +110,10 @@ export const cardFaults: CardFault[] = [
   },
   {
     name: 'no device tree',
-    boot: ({ remove, tree }) => remove(tree),
+    async boot({ remove, tree }) {
+      await remove(tree)
+      await remove('bcm2712d0-rpi-5-b.dtb')
+    },
     place: /\.dtb$/,
     says: /no device tree/,
   },

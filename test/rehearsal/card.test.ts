@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { copyFileSync, mkdirSync, readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
+import { gzipSync } from 'node:zlib'
 import type { Model } from '../../src/cluster/node.ts'
 import { Changes } from '../../src/disk/changes.ts'
 import { FatVolume } from '../../src/disk/fat/volume.ts'
@@ -72,7 +73,10 @@ async function fill(t: TestContext, image: string, { machine, mount, family }: C
   const trees = bootFiles()['bcm2711-rpi-4-b.dtb'] as Uint8Array
   for (const [name, bytes] of Object.entries({ ...bootFiles(), 'bcm2712-rpi-5-b.dtb': trees }))
     if (!/config\.txt|overlays/.test(name) && (own.has(name) || /2712|initramfs7/.test(name)))
-      await volume.writeFile(name, Buffer.from(bytes), { modified })
+      // A kernel that is packed shows where it ends.
+      await volume.writeFile(name, name === 'kernel_2712.img' ? gzipSync(bytes) : Buffer.from(bytes), {
+        modified,
+      })
   const written = Buffer.from(await changes.read(0, changes.length))
   await reader.close()
   const root: Files = {
