@@ -79,7 +79,7 @@ const arrows: Record<string, readonly string[]> = {
 }
 
 /** Files at the top that join rooms; the others there import none. */
-const joints = new Set(['cli.ts'])
+const joints = new Set(['cli.ts', 'index.ts'])
 
 const files = readdirSync(source, { recursive: true, encoding: 'utf8' }).filter((name) =>
   name.endsWith('.ts'),
