@@ -15,6 +15,8 @@ fi
 
 if [ -n "${PIIMAGE_KEYMAP:-}" ]; then
   set_line "$root/etc/default/keyboard" '^XKBLAYOUT=' "XKBLAYOUT=\"$PIIMAGE_KEYMAP\""
+  # What the image has there is of its own layout.
+  set_line "$root/etc/default/keyboard" '^XKBVARIANT=' "XKBVARIANT=\"${PIIMAGE_KEYMAP_VARIANT:-}\""
 fi
 
 # C and POSIX are always there; others must have been made by locale-gen.
@@ -26,9 +28,11 @@ if [ -n "${PIIMAGE_LOCALE:-}" ]; then
         say "this image has no locales; the language stays as it is"
         exit 0
       fi
-      pattern="^#? *$(printf '%s' "$PIIMAGE_LOCALE" | sed 's/[.]/\\./g') "
-      if ! grep -q "^$PIIMAGE_LOCALE " "$root/etc/locale.gen"; then
-        set_line "$root/etc/locale.gen" "$pattern" "$PIIMAGE_LOCALE UTF-8"
+      name=$(printf '%s' "$PIIMAGE_LOCALE" | sed 's/[.]/\\./g')
+      if ! grep -q "^$name " "$root/etc/locale.gen"; then
+        # The list knows the character set: de_DE@euro is none of UTF-8.
+        line=$(sed -nE "s/^# *($name [A-Za-z0-9-]+) *$/\1/p" "$root/etc/locale.gen" | head -n 1)
+        set_line "$root/etc/locale.gen" "^#? *$name " "${line:-$PIIMAGE_LOCALE UTF-8}"
       fi
       if [ -z "$root" ] && command -v locale-gen >/dev/null && ! made_locale "$PIIMAGE_LOCALE"; then locale-gen; fi
       ;;

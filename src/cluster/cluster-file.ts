@@ -25,7 +25,7 @@ import { checkSchema } from './schema-check.ts'
 import { parseYaml, type YamlSource } from './yaml-source.ts'
 
 /** What `readCluster` is told; see ParseOptions for the rest. */
-export type ReadOptions = Pick<ParseOptions, 'features' | 'imageKeys' | 'archOf' | 'overlayNames'> & {
+export type ReadOptions = Pick<ParseOptions, 'features' | 'imageKeys' | 'imageOf' | 'overlayNames'> & {
   /** What `~/` stands for; the user's own folder unless given. */
   home?: string
   /** In place of reading the files it names from the disk. */

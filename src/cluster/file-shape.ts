@@ -29,6 +29,7 @@ export interface WifiSettings {
 export interface LocaleSettings {
   timezone?: string
   keymap?: string
+  keymapVariant?: string
   locale?: string
 }
 

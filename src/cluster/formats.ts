@@ -6,9 +6,12 @@
  * rest of the file is judged in lint.ts.
  */
 
-import { nearest } from '../nearest.ts'
 import { isHostName } from '../plain-value.ts'
 import { formatCidr, networkOf, parseIpv4, parseIpv4WithPrefix } from './ipv4.ts'
+import { isSystemAccount } from './known/accounts.ts'
+import { guessKeyboard, isLayout } from './known/keyboards.ts'
+import { guessLocale, isLocale } from './known/locales.ts'
+import { canonicalZone, nearestZone } from './known/time-zones.ts'
 
 export interface Complaint {
   /** Completes `"<value>" …`. */
@@ -45,6 +48,11 @@ const hostName: Format = (text) => {
 
 const userName: Format = (text) => {
   if (text === 'root') return complain("can't be the user", 'choose another name; sudo makes them root')
+  if (isSystemAccount(text))
+    return complain(
+      "is an account or a group of the system's own",
+      `choose another name, such as ${text}1 or ops`,
+    )
   if (/^[a-z][a-z0-9-]{0,31}$/.test(text)) return undefined
   return complain(
     'is no user name',
@@ -140,20 +148,34 @@ const country: Format = (text) => {
 }
 
 const timezone: Format = (text) => {
-  const hint = 'a name of the tz database, for example Europe/Berlin or Etc/UTC'
-  if (!/^[A-Za-z][A-Za-z0-9_+-]*(\/[A-Za-z0-9_+-]+){0,2}$/.test(text))
-    return complain('is no time zone', hint)
-  try {
-    new Intl.DateTimeFormat('en', { timeZone: text })
-  } catch {
-    return complain('is no time zone', nearestZone(text) ?? hint)
-  }
-  return undefined
+  if (canonicalZone(text) !== undefined) return undefined
+  const near = /^[A-Za-z0-9_+/-]+$/.test(text) ? nearestZone(text) : undefined
+  return complain(
+    'is no time zone',
+    near === undefined
+      ? 'a name of the tz database, for example Europe/Berlin or Etc/UTC'
+      : `did you mean ${near}?`,
+  )
 }
 
-function nearestZone(text: string): string | undefined {
-  const near = nearest(text, Intl.supportedValuesOf('timeZone'))
-  return near === undefined ? undefined : `did you mean ${near}?`
+const keymap: Format = (text) => {
+  if (isLayout(text)) return undefined
+  const guess = guessKeyboard(text)
+  if (guess === undefined) return complain('is no keyboard layout', 'a name like us, gb or de')
+  const { layout, variant } = guess
+  return complain(
+    'is no keyboard layout',
+    variant === undefined ? `did you mean ${layout}?` : `write keymap: ${layout}, keymapVariant: ${variant}`,
+  )
+}
+
+const locale: Format = (text) => {
+  if (isLocale(text)) return undefined
+  const guess = guessLocale(text)
+  return complain(
+    'is no locale',
+    guess === undefined ? 'language, country and character set: en_US.UTF-8' : `did you mean ${guess}?`,
+  )
 }
 
 const passwordHash: Format = (text) => {
@@ -200,16 +222,8 @@ export const formats: Record<string, Format> = {
     'is no pre-shared key',
     '64 hex digits (wpa_passphrase prints them), or give passphraseFile',
   ),
-  keymap: (text) => {
-    if (text === 'uk') return complain('is no keyboard layout', 'did you mean gb?')
-    if (/^[a-z]{2,8}[a-z0-9_-]{0,24}$/.test(text)) return undefined
-    return complain('is no keyboard layout', 'a name like us, gb or de')
-  },
-  locale: pattern(
-    /^(C|POSIX|[a-z]{2,3}_[A-Z]{2})(\.[A-Za-z0-9-]{1,16})?(@[a-z]{1,16})?$/,
-    'is no locale',
-    'language, country and character set: en_US.UTF-8',
-  ),
+  keymap,
+  locale,
   domain: (text) =>
     text.length <= 253 && text.split('.').every(isHostName)
       ? undefined

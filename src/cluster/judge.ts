@@ -12,6 +12,16 @@ export interface LocalFile {
   mode?: number
 }
 
+/** What an image is: what its entry in the lock says, never how its key is spelled. */
+export interface ImageFacts {
+  /** undefined: of an image that stands in no lock nobody has said. */
+  os?: string
+  release?: string | null
+  /** YYYY-MM-DD at the front, where its publisher dates images. */
+  version: string
+  arch: Arch
+}
+
 export interface ParseOptions {
   /** What a cluster can have, in the order of their overlays. */
   features: readonly Feature[]
@@ -25,8 +35,8 @@ export interface ParseOptions {
   key?: ClusterKey | { problem: string; hint: string }
   /** Keys of the lock; undefined: any key may be one. */
   imageKeys?: readonly string[]
-  /** The architecture of an image; undefined: not known. */
-  archOf?: (imageKey: string) => Arch | undefined
+  /** What the lock says an image is; undefined: nothing is known of it. */
+  imageOf?: (imageKey: string) => ImageFacts | undefined
   /** Names of the overlays that can be found; undefined: any name may be one. */
   overlayNames?: readonly string[]
 }

@@ -5,8 +5,9 @@ import { boards, DEFAULT_MODEL } from './boards.ts'
 import { pick } from './layers.ts'
 import type { Rule } from './rule.ts'
 
-/** Images whose 32-bit systems are built for ARMv6; everybody else's armhf is ARMv7. */
-const armv6Images = /^(raspios|raspbian|hypriotos|clusterctrl|demo)\b/
+/** Systems whose 32-bit images are built for ARMv6, and those whose are built for ARMv7; of others it is not known. */
+const armv6Systems = ['raspios', 'raspbian', 'hypriotos', 'clusterctrl']
+const armv7Systems = ['ubuntu', 'armbian']
 
 /** Every node says, or inherits, what it is and what runs on it. */
 export const modelAndImageGiven: Rule = ({ drafts, judge }) => {
@@ -49,7 +50,9 @@ export const imageFitsModel: Rule = ({ drafts, judge }) => {
     const model = pick(draft, 'model')?.value
     const image = pick(draft, 'image')
     if (model === undefined || image?.value === undefined) continue
-    const arch = judge.options.archOf?.(image.value)
+    const facts = judge.options.imageOf?.(image.value)
+    if (facts === undefined) continue
+    const { os, version, arch } = facts
     const { title, cpu, since } = boards[model]
     const at = image.path[0] === 'nodes' ? image.path : draft.path
     const part = image.path[0] === 'nodes' ? 'value' : 'key'
@@ -60,14 +63,21 @@ export const imageFitsModel: Rule = ({ drafts, judge }) => {
         'give it an armhf image',
         part,
       )
-    if (arch === 'armhf' && cpu === 'armv6' && !armv6Images.test(image.value))
+    if (arch === 'armhf' && cpu === 'armv6' && armv7Systems.includes(os ?? ''))
       judge.mistake(
         at,
         `${draft.name} is a ${title} (ARMv6), and ${image.value} is built for ARMv7`,
         'give it a Raspberry Pi OS armhf image',
         part,
       )
-    const date = /@(\d{4}-\d{2}-\d{2})/.exec(image.value)?.[1]
+    else if (arch === 'armhf' && cpu === 'armv6' && !armv6Systems.includes(os ?? ''))
+      judge.warn(
+        at,
+        `${draft.name} is a ${title} (ARMv6), and ${image.value} may be built for ARMv7`,
+        'Raspberry Pi OS armhf images run on ARMv6',
+        part,
+      )
+    const date = /^\d{4}-\d{2}-\d{2}/.exec(version)?.[0]
     if (since !== null && date !== undefined && date < since)
       judge.warn(
         at,

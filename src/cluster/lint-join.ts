@@ -72,7 +72,7 @@ export const boardsCanJoin: Rule = (input) => {
     const model = pick(draft, 'model')
     const image = pick(draft, 'image')
     if (model?.value === undefined) continue
-    const arch = image?.value === undefined ? undefined : input.judge.options.archOf?.(image.value)
+    const arch = image?.value === undefined ? undefined : input.judge.options.imageOf?.(image.value)?.arch
     const refusal = join.refuse(boards[model.value], arch)
     if (refusal === undefined) continue
     const { about, problem, hint } = refusal

@@ -3,8 +3,10 @@
 import { suggest } from '../nearest.ts'
 import { boards } from './boards.ts'
 import { headDraft } from './draft.ts'
+import { variantsOf } from './known/keyboards.ts'
 import { hasMap, pick, pickField, pickOneOf } from './layers.ts'
 import type { Rule } from './rule.ts'
+import { show } from './schema-check.ts'
 
 export const overlaysKnown: Rule = ({ drafts, judge }) => {
   const known = judge.options.overlayNames
@@ -162,6 +164,23 @@ export const somebodyMayLogIn: Rule = ({ file, drafts, judge }) => {
         'the user has neither a key nor a password',
         'add sshKeys: [~/.ssh/id_ed25519.pub]',
         'key',
+      )
+  }
+}
+
+export const keymapVariants: Rule = ({ drafts, judge }) => {
+  for (const draft of drafts) {
+    const variant = pickField(draft, 'locale', 'keymapVariant')
+    const layout = pickField(draft, 'locale', 'keymap')?.value
+    if (variant?.value === undefined) continue
+    const variants = layout === undefined ? undefined : variantsOf(layout)
+    if (layout === undefined)
+      judge.mistake(variant.path, 'a variant belongs to a layout', 'give keymap too: keymap: us')
+    else if (variants !== undefined && !variants.includes(variant.value))
+      judge.mistake(
+        variant.path,
+        `the layout ${layout} has no variant ${show(variant.value)}`,
+        suggest(variant.value, variants, 'variants'),
       )
   }
 }

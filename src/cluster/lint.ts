@@ -34,6 +34,7 @@ import {
 } from './lint-network.ts'
 import {
   anyNetwork,
+  keymapVariants,
   netbootPossible,
   overlaysKnown,
   routerPorts,
@@ -69,6 +70,7 @@ const rules: readonly Rule[] = [
   overlaysKnown,
   wifiOnBoard,
   anyNetwork,
+  keymapVariants,
   routerPorts,
   netbootPossible,
   somebodyMayLogIn,

@@ -54,8 +54,12 @@ export interface User {
 }
 
 export interface Locale {
+  /** As current systems call it. */
   timezone?: string
+  /** Layout of the keyboard. */
   keymap?: string
+  /** Of that layout. */
+  keymapVariant?: string
   locale?: string
 }
 

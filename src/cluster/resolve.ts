@@ -4,6 +4,7 @@ import type { Draft } from './draft.ts'
 import type { ClusterFile } from './file-shape.ts'
 import { formatIpv4 } from './ipv4.ts'
 import type { Judge } from './judge.ts'
+import { canonicalZone } from './known/time-zones.ts'
 import { hasMap, pick, pickField } from './layers.ts'
 import type { Cluster, Locale, Network, Node, NodeInterface } from './node.ts'
 import { placeOverlays } from './overlay-order.ts'
@@ -62,9 +63,9 @@ export function resolveNode(draft: Draft, accounts: Accounts, judge: Judge): Nod
 
 function resolveLocale(draft: Draft): Locale {
   const locale: Locale = {}
-  for (const field of ['timezone', 'keymap', 'locale'] as const) {
+  for (const field of ['timezone', 'keymap', 'keymapVariant', 'locale'] as const) {
     const value = pickField(draft, 'locale', field)?.value
-    if (value !== undefined) locale[field] = value
+    if (value !== undefined) locale[field] = field === 'timezone' ? canonicalZone(value) : value
   }
   return locale
 }

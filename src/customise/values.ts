@@ -65,7 +65,7 @@ export const valueRows: readonly ValueRow[] = [
   },
   { path: 'node.interfaces', meaning: 'all interfaces', systemOnly: true, of: (s) => s.node.interfaces },
   { path: 'node.wifi', meaning: 'Wi-Fi name, key and country', systemOnly: true, of: (s) => s.node.wifi },
-  { path: 'node.locale', meaning: 'time zone, keymap, locale', systemOnly: true, of: (s) => s.node.locale },
+  { path: 'node.locale', meaning: 'time zone, keyboard, locale', systemOnly: true, of: (s) => s.node.locale },
   {
     path: 'node.labels',
     meaning: 'list of its labels, as key=value',

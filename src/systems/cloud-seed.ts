@@ -34,7 +34,10 @@ export function cloudFacts({ node, facts }: NodeState): TreeMap {
   if (user !== undefined) tree.user = cloudUser(user)
   if (locale?.timezone !== undefined) tree.timezone = locale.timezone
   if (locale?.locale !== undefined) tree.locale = locale.locale
-  if (locale?.keymap !== undefined) tree.keyboard = { layout: locale.keymap, model: 'pc105' }
+  if (locale?.keymap !== undefined) {
+    tree.keyboard = { layout: locale.keymap, model: 'pc105' }
+    if (locale.keymapVariant !== undefined) tree.keyboard.variant = locale.keymapVariant
+  }
   if (ssh !== undefined) {
     tree.ssh_pwauth = acceptsPasswords(facts)
     tree.runcmd = [['systemctl', 'enable', '--now', 'ssh']]

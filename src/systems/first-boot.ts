@@ -98,6 +98,7 @@ function nodeVariables({ node, cluster, facts }: NodeState): Record<string, stri
     PIIMAGE_SUDO_PASSWORD: user === undefined ? undefined : user.sudoPassword ? 'yes' : 'no',
     PIIMAGE_TIMEZONE: locale?.timezone,
     PIIMAGE_KEYMAP: locale?.keymap,
+    PIIMAGE_KEYMAP_VARIANT: locale?.keymapVariant,
     PIIMAGE_LOCALE: locale?.locale,
     PIIMAGE_WIFI_COUNTRY: wifi?.country,
   }

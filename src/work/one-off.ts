@@ -118,7 +118,7 @@ async function oneNodeCluster(
       path.endsWith(GIVEN) ? { text: wifi?.passphrase ?? '', mode: 0o600 } : readLocalFile(path),
     features,
     imageKeys: [image.key],
-    archOf: () => image.arch,
+    imageOf: () => image,
     overlayNames,
   })
   if (cluster !== undefined) return { ...cluster, warnings: [] }

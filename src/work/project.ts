@@ -65,7 +65,7 @@ export function clusterOptions(lock: Lock, overlays: Project['overlays'], { cwd,
   return {
     features,
     imageKeys: [...lock.images.keys()],
-    archOf: (image: string) => lock.images.get(image)?.arch,
+    imageOf: (image: string) => lock.images.get(image),
     overlayNames: [...overlays.keys()],
     home: env.HOME,
     cwd,

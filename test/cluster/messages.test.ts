@@ -103,13 +103,13 @@ for (const [name, text, said] of warned)
   })
 
 test('without a lock and without overlays, any image and any overlay may be right', async () => {
-  const { imageKeys, archOf, overlayNames, ...rest } = options
+  const { imageKeys, imageOf, overlayNames, ...rest } = options
   const { mistakes } = await parse(
     `cluster: a\nimage: x@1\noverlays: [anything]\nnodes: { a: { model: pi4 } }`,
     {
       ...rest,
       imageKeys: undefined as never,
-      archOf: undefined as never,
+      imageOf: undefined as never,
       overlayNames: undefined as never,
     },
   )

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import { parseKey } from '../../src/catalog/names.ts'
 import { type ParsedCluster, parseCluster } from '../../src/cluster/cluster-file.ts'
 import type { LocalFile, ParseOptions } from '../../src/cluster/judge.ts'
 import type { Cluster, Node } from '../../src/cluster/node.ts'
@@ -49,7 +50,7 @@ export const options: ParseOptions = {
   },
   key: testKey,
   imageKeys,
-  archOf: (key) => (key.includes('arm64') || key.includes('rpi64') ? 'arm64' : 'armhf'),
+  imageOf: (key) => parseKey(key),
   overlayNames: [...features.map(({ name }) => name), 'my-own'],
 }
 

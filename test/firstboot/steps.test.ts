@@ -195,10 +195,31 @@ test('locale: time zone, keyboard, language', (t) => {
     })
     assert.equal(ended.status, 0, ended.output)
     assert.equal(snapshot(pi.root)['etc/localtime'], 'link /usr/share/zoneinfo/America/New_York')
-    assert.equal(readRoot(pi, 'etc/default/keyboard'), 'XKBMODEL="pc105"\nXKBLAYOUT="us"\n')
+    assert.equal(readRoot(pi, 'etc/default/keyboard'), 'XKBMODEL="pc105"\nXKBLAYOUT="us"\nXKBVARIANT=""\n')
     assert.equal(readRoot(pi, 'etc/locale.gen'), '# de_DE.UTF-8 UTF-8\nen_US.UTF-8 UTF-8\n')
     assert.equal(readRoot(pi, 'etc/default/locale'), 'LANG=en_US.UTF-8\n')
   }
+})
+
+test('locale: a variant of the layout, and a character set that is not UTF-8', (t) => {
+  const pi = ready(t)
+  if (pi === undefined) return
+  lay(pi.root, {
+    'etc/default/keyboard': 'XKBMODEL="pc105"\nXKBLAYOUT="gb"\nXKBVARIANT="mac"\n',
+    'etc/locale.gen': '# de_DE ISO-8859-1\n# de_DE.UTF-8 UTF-8\n# de_DE@euro ISO-8859-15\n',
+  })
+  const settings = {
+    PIIMAGE_KEYMAP: 'de',
+    PIIMAGE_KEYMAP_VARIANT: 'nodeadkeys',
+    PIIMAGE_LOCALE: 'de_DE@euro',
+  }
+  assert.equal(runStep(pi, 'locale', settings).status, 0)
+  const keyboard = 'XKBMODEL="pc105"\nXKBLAYOUT="de"\nXKBVARIANT="nodeadkeys"\n'
+  assert.equal(readRoot(pi, 'etc/default/keyboard'), keyboard)
+  assert.equal(
+    readRoot(pi, 'etc/locale.gen'),
+    '# de_DE ISO-8859-1\n# de_DE.UTF-8 UTF-8\nde_DE@euro ISO-8859-15\n',
+  )
 })
 
 test('wifi: both switches are on, and the country is kept', (t) => {
