@@ -10,7 +10,7 @@
  *
  * Source: cloud-init documentation, "NoCloud", "Cloud config data"; YAML 1.1.
  */
-import { Document, isPair, isScalar, parseDocument, Scalar, visit } from 'yaml'
+import { Document, isPair, isScalar, parseDocument, Scalar, visit, YAMLParseError } from 'yaml'
 import { FormatError, UsageError } from '../errors.ts'
 
 /** A YAML value: what JSON has. */
@@ -84,12 +84,10 @@ export function formatUserData(tree: TreeMap, comment: string): string {
 export function parseUserData(text: string, name: string): TreeMap {
   const first = text.split(/\r?\n/, 1)[0] ?? ''
   if (first.trimEnd() !== '#cloud-config') {
-    throw new FormatError(
-      `${name}: the first line is ${JSON.stringify(first.slice(0, 60))}, not #cloud-config`,
-      {
-        hint: 'cloud-init would take the file for something else and skip it.',
-      },
-    )
+    // Not what it is: the file may be somebody's password.
+    throw new FormatError(`${name}: the first line is not #cloud-config`, {
+      hint: 'cloud-init would take the file for something else and skip it.',
+    })
   }
   return parseYamlMap(text, name)
 }
@@ -117,12 +115,18 @@ function readValues(text: string, name: string): Tree {
     if (error !== undefined) throw error
     return document.toJS() as Tree
   } catch (error) {
-    // The library's errors are of several kinds: syntax, nesting too deep, aliases of aliases, a merge of no map.
-    throw new FormatError(`${name}: ${(error as Error).message.split('\n', 1)[0]}`, {
+    throw new FormatError(`${name}: ${whyNotYaml(error)}`, {
       hint: 'What reads it would skip the whole file. Correct its YAML.',
-      cause: error,
     })
   }
+}
+
+/** The place and the kind of mistake. The library's own words quote the text, which may be secret. */
+function whyNotYaml(error: unknown): string {
+  // Others are of several kinds: nesting too deep, aliases of aliases or of nothing, a merge of no map.
+  if (!(error instanceof YAMLParseError)) return 'its nesting, aliases or merges cannot be read'
+  const [{ line, col } = { line: 1, col: 1 }] = error.linePos ?? []
+  return `not valid YAML at line ${line}, column ${col} (${error.code.toLowerCase().replaceAll('_', ' ')})`
 }
 
 /**

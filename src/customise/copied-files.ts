@@ -6,12 +6,10 @@
  * an SD card loses bits, and
  * what is installed as root is checked on the node before it is.
  */
-import { readdir, readFile, stat } from 'node:fs/promises'
-import { join, resolve } from 'node:path'
 import { bytesOf } from '../boot/boot-files.ts'
 import { sha256 } from '../digest.ts'
 import { UsageError } from '../errors.ts'
-import type { Subject } from './values.ts'
+import { type Reach, readFiles } from './overlay-files.ts'
 
 export interface RawCopy {
   /** null: nothing is copied. */
@@ -20,8 +18,6 @@ export interface RawCopy {
   /** Regular expression: which files of a folder. */
   names?: string
 }
-
-const digestOf = (content: Uint8Array): string => sha256(content)
 
 /** Names that a FAT and a shell take without a thought. */
 const plainName = /^[A-Za-z0-9][A-Za-z0-9.+_~%-]*$/
@@ -32,42 +28,33 @@ const plainName = /^[A-Za-z0-9][A-Za-z0-9.+_~%-]*$/
  */
 export async function copiedFiles(
   { from, to, names = '' }: RawCopy,
-  { cluster }: Subject,
+  reach: Reach,
   where: string,
 ): Promise<Map<string, Uint8Array>> {
   const files = new Map<string, Uint8Array>()
   if (from === null) return files
-  const path = resolve(cluster.folder, String(from))
-  try {
-    if (!(await stat(path)).isDirectory()) {
-      const content = new Uint8Array(await readFile(path))
-      const name = to.slice(to.lastIndexOf('/') + 1)
-      return files.set(to, content).set(`${to}.sha256`, bytesOf(`${digestOf(content)}  ${name}\n`))
-    }
-    const found = (await readdir(path, { withFileTypes: true }))
-      .filter((entry) => entry.isFile() && new RegExp(names).test(entry.name))
-      .map(({ name }) => name)
-      .sort()
-    if (found.length === 0)
-      throw new UsageError(`${where}: the folder ${path} holds none of the files that belong there`, {
-        hint: names === '' ? 'Put the files into it.' : `Their names must match ${names}.`,
-      })
-    let sums = ''
-    for (const name of found) {
-      if (!plainName.test(name))
-        throw new UsageError(`${where}: ${JSON.stringify(name)} in ${path} is no name for a boot partition`, {
-          hint: 'Use letters, digits and . + _ ~ % - only.',
-        })
-      const content = new Uint8Array(await readFile(join(path, name)))
-      sums += `${digestOf(content)}  ${name}\n`
-      files.set(`${to}/${name}`, content)
-    }
-    return files.set(`${to}/SHA256SUMS`, bytesOf(sums))
-  } catch (error) {
-    if (error instanceof UsageError) throw error
-    throw new UsageError(`${where}: ${path} cannot be read: ${(error as Error).message}`, {
-      hint: 'The path is relative to the cluster file.',
-      cause: error,
-    })
+  const path = String(from)
+  const pattern = new RegExp(names)
+  const found = await readFiles(path, reach, (name) => pattern.test(name), where)
+  if (found instanceof Uint8Array) {
+    const name = to.slice(to.lastIndexOf('/') + 1)
+    return files.set(to, found).set(`${to}.sha256`, bytesOf(`${sha256(found)}  ${name}\n`))
   }
+  let sums = ''
+  for (const [name, content] of found) {
+    if (!plainName.test(name))
+      throw new UsageError(
+        `${where}: ${JSON.stringify(name)} in ${path} is not a name for a boot partition`,
+        {
+          hint: 'Use letters, digits and . + _ ~ % - only.',
+        },
+      )
+    sums += `${sha256(content)}  ${name}\n`
+    files.set(`${to}/${name}`, content)
+  }
+  if (files.size === 0)
+    throw new UsageError(`${where}: the folder ${path} holds none of the files that belong there`, {
+      hint: names === '' ? 'Put the files into it.' : `Their names must match ${names}.`,
+    })
+  return files.set(`${to}/SHA256SUMS`, bytesOf(sums))
 }

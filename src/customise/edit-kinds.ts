@@ -6,8 +6,7 @@
  * the type of edits (src/node/).
  */
 import { existsSync } from 'node:fs'
-import { readFile } from 'node:fs/promises'
-import { isAbsolute, join, resolve, sep } from 'node:path'
+import { isAbsolute, join } from 'node:path'
 import { bytesOf } from '../boot/boot-files.ts'
 import { parseUserData, type TreeMap } from '../boot/cloud-init.ts'
 import { envName } from '../env-file.ts'
@@ -17,6 +16,7 @@ import { packageRoot } from '../package-root.ts'
 import { oneLine, oneWord, showValue } from '../plain-value.ts'
 import { copiedFiles, type RawCopy } from './copied-files.ts'
 import type { Overlay } from './overlay.ts'
+import { type Reach, readText } from './overlay-files.ts'
 import { fillFile, type Lookup } from './placeholders.ts'
 import type { LookupUse, Subject } from './values.ts'
 
@@ -28,6 +28,8 @@ export interface EditContext {
   parameters: Record<string, unknown>
   /** For the content of files. */
   lookup: Lookup
+  /** Where its paths may lead. */
+  reach: Reach
 }
 
 /** What one edit adds to the overlay it stands in. */
@@ -46,6 +48,8 @@ interface EditKind {
   use?: LookupUse
   /** Keys of its value that are not filled in here. */
   verbatim?: readonly string[]
+  /** The key of a path that the cluster file's owner may give. */
+  path?: string
   /** @param value placeholders filled in */
   make: (value: never, context: EditContext) => Made | Promise<Made>
 }
@@ -65,7 +69,8 @@ export const editKinds: Record<string, EditKind> = {
     make: (value: RawConfig) => ({ edits: [configEdit(value)] }),
   },
   'cloud-init': {
-    does: '`merge` a fragment into user-data, or a `file` beside the cluster file',
+    does: '`merge` a fragment into user-data, or a `file`: one in the folder, or a parameter that names one beside the cluster file',
+    path: 'file',
     make: cloudInitEdit,
   },
   file: {
@@ -79,17 +84,18 @@ export const editKinds: Record<string, EditKind> = {
     make: (names: string[]) => ({ edits: [{ kind: 'materials', names }] }),
   },
   copy: {
-    does: 'a file or a folder of files `from` beside the cluster file `to` a place in the payload; with its digest (`NAME.sha256`, of a folder `SHA256SUMS`)',
-    make: async (value: RawCopy, { subject, overlay }) => ({
-      edits: [{ kind: 'copies', files: await copiedFiles(value, subject, `overlay ${overlay.name}`) }],
+    does: 'a file or a folder of files `to` a place in the payload, `from` the folder, or from beside the cluster file where a parameter names it; with its digest (`NAME.sha256`, of a folder `SHA256SUMS`)',
+    path: 'from',
+    make: async (value: RawCopy, { reach, overlay }) => ({
+      edits: [{ kind: 'copies', files: await copiedFiles(value, reach, `overlay ${overlay.name}`) }],
     }),
   },
   firstboot: {
     does: 'run `script` once as root: `phase: early` (before there is network) or `network`, `order` 0–99; parameters are in the environment as `PIIMAGE_<OVERLAY>_<PARAMETER>`',
     // What a node does not have is left out of a script's environment.
     use: 'condition',
-    make: async (value: RawFirstboot, { overlay, parameters }) => ({
-      edits: [await firstbootEdit(value, overlay)],
+    make: async (value: RawFirstboot, { overlay, parameters, reach }) => ({
+      edits: [await firstbootEdit(value, overlay, reach)],
       environment: parameterEnvironment(overlay.name, parameters),
     }),
   },
@@ -135,7 +141,7 @@ interface RawCloudInit {
 
 async function cloudInitEdit(
   { merge, file }: RawCloudInit,
-  { overlay, subject: { node, cluster, os } }: EditContext,
+  { overlay, reach, subject: { node, os } }: EditContext,
 ): Promise<Made> {
   const where = `overlay ${overlay.name}`
   const made: Made = {}
@@ -154,21 +160,10 @@ async function cloudInitEdit(
     made.edits = [{ kind: 'cloud-init', tree: merge as TreeMap }]
   }
   if (file !== undefined && file !== null) {
-    const path = resolve(cluster.folder, String(file))
-    made.lastTrees = [parseUserData(await readBeside(path, where), path)]
+    const path = String(file)
+    made.lastTrees = [parseUserData(await readText(path, reach, where), path)]
   }
   return made
-}
-
-async function readBeside(path: string, where: string): Promise<string> {
-  try {
-    return await readFile(path, 'utf8')
-  } catch (error) {
-    throw new UsageError(`${where}: ${path} cannot be read: ${(error as Error).message}`, {
-      hint: 'Paths are relative to the cluster file (cloud-init) or to the overlay folder (from, script).',
-      cause: error,
-    })
-  }
 }
 
 interface RawFile {
@@ -181,10 +176,10 @@ interface RawFile {
   group?: string
 }
 
-async function fileEdit(file: RawFile, { overlay, lookup }: EditContext): Promise<Edit> {
+async function fileEdit(file: RawFile, { overlay, lookup, reach }: EditContext): Promise<Edit> {
   const { path } = file
   const where = `overlay ${overlay.name}, file ${path}`
-  const text = file.content ?? (await readBeside(inFolder(overlay.folder, file.from ?? ''), where))
+  const text = file.content ?? (await readText(file.from ?? '', { ...reach, isGiven: false }, where))
   const content = bytesOf(fillFile(text, lookup, where))
   if (file.on !== 'root') return { kind: 'boot-file', path: bootPath(path, where), content }
   if (
@@ -228,12 +223,6 @@ export function bootPath(path: string, where: string): string {
   return path
 }
 
-function inFolder(folder: string, path: string): string {
-  const full = join(folder, path)
-  if (!full.startsWith(folder + sep)) throw new UsageError(`${path} leads out of ${folder}`)
-  return full
-}
-
 interface RawFirstboot {
   phase: Phase
   order: number
@@ -244,11 +233,13 @@ interface RawFirstboot {
 async function firstbootEdit(
   { phase, order, script, environment = {} }: RawFirstboot,
   overlay: Overlay,
+  reach: Reach,
 ): Promise<Edit> {
   const where = `overlay ${overlay.name}, script ${script}`
-  const own = inFolder(overlay.folder, script)
-  const shipped = join(packageRoot(), 'firstboot/steps', script)
-  const text = await readBeside(!existsSync(own) && existsSync(shipped) ? shipped : own, where)
+  const steps = join(packageRoot(), 'firstboot/steps')
+  const isShipped = !existsSync(join(overlay.folder, script)) && existsSync(join(steps, script))
+  const folder = isShipped ? steps : overlay.folder
+  const text = await readText(script, { ...reach, folder, isGiven: false }, where)
   if (text.includes('\r')) {
     throw new UsageError(`${where} has Windows line ends`, {
       hint: 'sh reads them as part of the commands: save it with LF.',

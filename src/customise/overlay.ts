@@ -7,7 +7,7 @@
  * mistake of a file at once, with its place. What an overlay *does* is worked
  * out later, for one node (./resolve-overlay.ts).
  */
-import { readdir, readFile } from 'node:fs/promises'
+import { readdir, readFile, realpath } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Ajv, type ErrorObject, type ValidateFunction } from 'ajv'
 import { type Document, isCollection, isMap, isScalar, LineCounter, type Node, parseDocument } from 'yaml'
@@ -111,8 +111,13 @@ async function readOverlay(
   const file = join(folder, 'overlay.yaml')
   let text: string
   try {
+    const home = await realpath(folder)
+    // Its words are shown where they are wrong: a link must not make them another file's.
+    if ((await realpath(file)) !== join(home, 'overlay.yaml'))
+      throw new UsageError(`${file} leads out of its folder`, { hint: 'Put the file itself there.' })
     text = await readFile(file, 'utf8')
   } catch (error) {
+    if (error instanceof UsageError) throw error
     if (isMissing(error)) return undefined
     throw new UsageError(`${file} cannot be read: ${(error as Error).message}`, { cause: error })
   }

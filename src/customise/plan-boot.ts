@@ -11,6 +11,8 @@
  */
 import { type BootFiles, listTree } from '../boot/boot-files.ts'
 import { PAYLOAD } from '../boot/payload-paths.ts'
+import { findSamePaths } from '../disk/fat/names.ts'
+import { UsageError } from '../errors.ts'
 import { secretsOf } from '../node/state.ts'
 import type { DetectedOs } from '../node/system.ts'
 import { renderCard } from '../systems/render.ts'
@@ -49,6 +51,7 @@ export async function planBoot(request: BootRequest): Promise<BootPlan> {
   const { boot, written } = request
   const { state, image, earlier } = await planState(request)
   const card = await renderCard(state, image)
+  refuseSameFiles(state.node.name, card.files.keys())
   const secrets = secretsOf(state)
   const unkept = new Set(unkeptFiles(earlier))
   const replaced: FileChange[] = []
@@ -126,3 +129,13 @@ function secretsBefore(files: readonly FileChange[]): string[] {
 
 const sameBytes = (a: Uint8Array | null, b: Uint8Array | null): boolean =>
   a === null || b === null ? a === b : Buffer.compare(a, b) === 0
+
+/** Of two files that are one on the partition, one would go without a word. @throws {UsageError} */
+function refuseSameFiles(node: string, paths: Iterable<string>): void {
+  const [one, other] = findSamePaths(paths) ?? []
+  if (one === undefined || other === undefined) return
+  throw new UsageError(
+    `node ${node}: ${JSON.stringify(one)} and ${JSON.stringify(other)} are the same file on a FAT partition`,
+    { hint: 'FAT ignores case, and dots and blanks at the end of a name: rename one of them.' },
+  )
+}

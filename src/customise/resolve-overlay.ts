@@ -23,23 +23,37 @@ export async function resolveOverlay(
   checkNeeds(overlay, subject)
   const lookupFor = (use: LookupUse) => lookupIn(subject, overlay.name, parameters, use)
   const condition = lookupFor('condition')
-  const context = { overlay, subject, parameters, lookup: lookupFor('text') }
+  const reach = { folder: overlay.folder, clusterFolder: subject.cluster.folder }
   const resolved: ResolvedOverlay = { name: overlay.name, edits: [], lastTrees: [], environment: {} }
   for (const { when, ...said } of overlay.edits) {
     if (!applies(when, condition)) continue
     for (const [key, value] of Object.entries(said)) {
-      const { use = 'text', verbatim = [], make } = editKindOf(key)
+      const { use: allows = 'text', verbatim = [], path, make } = editKindOf(key)
+      const isGiven = path !== undefined && isGivenParameter((value as Record<string, unknown>)[path], use)
+      const context = {
+        overlay,
+        subject,
+        parameters,
+        lookup: lookupFor('text'),
+        reach: { ...reach, isGiven },
+      }
       const {
         edits = [],
         lastTrees = [],
         environment = {},
-      } = await make(fill(value, verbatim, lookupFor(use), `overlay ${overlay.name}`) as never, context)
+      } = await make(fill(value, verbatim, lookupFor(allows), `overlay ${overlay.name}`) as never, context)
       resolved.edits.push(...edits)
       resolved.lastTrees.push(...lastTrees)
       Object.assign(resolved.environment, environment)
     }
   }
   return resolved
+}
+
+/** A placeholder and nothing else, of a parameter that the cluster file sets: not the overlay's own words. */
+function isGivenParameter(said: unknown, { parameters }: OverlayUse): boolean {
+  const [, name] = /^\$\{param\.([a-z0-9-]+)\}$/.exec(String(said)) ?? []
+  return name !== undefined && Object.hasOwn(parameters ?? {}, name)
 }
 
 function fill(value: unknown, verbatim: readonly string[], lookup: Lookup, where: string): unknown {

@@ -13,6 +13,9 @@ import { createFileAtomically } from '../io/atomic-file.ts'
 
 export const clusterKeyBytes = 32
 
+/** Beside the cluster file. */
+export const CLUSTER_KEY_FILE = 'cluster.key'
+
 /** The key itself; prints as nothing anybody can use. */
 export class ClusterKey {
   readonly #bytes: Uint8Array
@@ -22,7 +25,7 @@ export class ClusterKey {
     this.#bytes = Uint8Array.from(bytes)
   }
 
-  /** Only derive.ts and createClusterKey ask for this. */
+  /** For what derives from it, writes it down, or keeps it from being written down. */
   reveal(): Uint8Array {
     return this.#bytes
   }

@@ -17,7 +17,14 @@ import { bakeNetbootCards, type NetbootCardKind, needsNetbootCard, refuseToRepla
 import { buildNodeImage, type NodeImage } from './node-image.ts'
 import { type NodesRequest, openNodes } from './one-off.ts'
 import { findNode, type Project } from './project.ts'
-import { findSecretFiles, forRelease, notForRelease, RELEASE_HINT, standIn } from './release.ts'
+import {
+  findSecretFiles,
+  forRelease,
+  notForRelease,
+  openSecretFinder,
+  RELEASE_HINT,
+  standIn,
+} from './release.ts'
 
 export interface BakeRequest extends NodesRequest {
   /** Names, or every node that boots from a card. */
@@ -73,13 +80,17 @@ export async function bake(request: BakeRequest, caller: Caller): Promise<BakeRe
   // A file there that is no list is known before hours of work.
   formatOsList([], await readList())
   const bases = await openBases(request, caller)
+  const finds = release ? await openSecretFinder(given.cluster) : () => false
   const listed: OsListImage[] = []
   const skipped: string[] = []
   try {
     for (const node of nodes) {
       const base = await bases.open(project.imageOf(node))
       const image = await buildNodeImage(project, node, base)
-      const secrets = release ? findSecretFiles(image.plan, findNode(given.cluster, node.name)) : []
+      const secrets = release ? findSecretFiles(image.plan, findNode(given.cluster, node.name), finds) : []
+      // What the files beside the image say of the node.
+      const said = [project.cluster.name, node.name, ...node.overlays.map(({ name }) => name), request.url]
+      if (finds(Buffer.from(JSON.stringify(said)))) secrets.push(listName(shard))
       if (secrets.length === 0) listed.push(await bakeOne(project, image, folder, request, caller))
       else if (request.nodes !== 'all') throw notForRelease(node.name, secrets)
       else {

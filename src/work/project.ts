@@ -12,12 +12,11 @@ import { type Cache, openCache } from '../fetch/cache.ts'
 import { chooseStateFolder } from '../fetch/cache-folder.ts'
 import type { GivenFiles } from '../node/state.ts'
 import { packageRoot } from '../package-root.ts'
-import { readClusterKey } from '../secrets/cluster-key.ts'
+import { CLUSTER_KEY_FILE, readClusterKey } from '../secrets/cluster-key.ts'
 import { type NodeKeys, nodeKeys } from '../secrets/node-keys.ts'
 import { type Caller, note } from './caller.ts'
 import { type ClusterRequest, cacheFolder, clusterFolder, clusterPath } from './request.ts'
 
-export const CLUSTER_KEY_FILE = 'cluster.key'
 export const LOCK_FILE = 'images.lock.json'
 
 export interface Project {

@@ -5,6 +5,7 @@
  * in later.
  */
 import { existsSync } from 'node:fs'
+import { join } from 'node:path'
 import { PAYLOAD } from '../boot/payload-paths.ts'
 import { readLocalFile } from '../cluster/cluster-file.ts'
 import type { Cluster, Node } from '../cluster/node.ts'
@@ -12,6 +13,11 @@ import { findSecrets } from '../customise/find-secrets.ts'
 import type { BootPlan } from '../customise/plan-boot.ts'
 import { UsageError } from '../errors.ts'
 import { features } from '../features/index.ts'
+import { Secret } from '../secret.ts'
+import { CLUSTER_KEY_FILE, readClusterKey } from '../secrets/cluster-key.ts'
+import { purposes } from '../secrets/derive.ts'
+import { type NodeKeys, nodeKeys } from '../secrets/node-keys.ts'
+import { findAnyOf, type SecretFinder } from '../secrets/occurrences.ts'
 import type { Project } from './project.ts'
 
 const personal = new Set(features.filter((feature) => feature.personal).map(({ name }) => name))
@@ -39,12 +45,14 @@ function withoutPerson({ user: _user, wifi: _wifi, ...node }: Node): Node {
 /**
  * What is left may still be secret: an overlay's token, somebody's user-data.
  * @param given the node with what was taken from it
+ * @param finds what is derived from the cluster's key
  * @returns the files that hold something secret
  */
-export function findSecretFiles(plan: BootPlan, given: Node): string[] {
+export function findSecretFiles(plan: BootPlan, given: Node, finds: SecretFinder): string[] {
   const texts = [...plan.secrets, ...(given.user?.sshKeys ?? []).map(keyMaterial)]
   for (const secret of [given.user?.passwordHash, given.wifi?.psk])
     if (secret !== undefined) texts.push(secret.reveal())
+  const findsGiven = findAnyOf(texts)
   const holds = plan.files.filter(({ path, before, after }) => {
     if (after === null || after.length === 0) return false
     if (path.startsWith(`${PAYLOAD}/secrets/`)) return true
@@ -52,9 +60,53 @@ export function findSecretFiles(plan: BootPlan, given: Node): string[] {
     // What an overlay passes on without knowing what it is; not the image's own, which is public.
     const stock = Buffer.from(before ?? [])
     const seed = /^(user-data|network-config)$/.test(path) ? findSecrets(bytes.toString()) : []
-    return seed.some((secret) => !stock.includes(secret)) || texts.some((text) => bytes.includes(text))
+    return (
+      seed.some((secret) => !stock.includes(secret)) ||
+      texts.some((text) => bytes.includes(text)) ||
+      findsGiven(bytes) ||
+      [bytes, Buffer.from(path)].some(finds)
+    )
   })
   return holds.map(({ path }) => path)
+}
+
+/**
+ * Where the cluster's key is at hand: finds it, and everything that is derived
+ * from it, in what is about to be published, however it is written down.
+ */
+export async function openSecretFinder(cluster: Cluster): Promise<SecretFinder> {
+  const path = join(cluster.folder, CLUSTER_KEY_FILE)
+  if (!existsSync(path)) return () => false
+  const key = await readClusterKey(path)
+  return findAnyOf([key.reveal(), ...derivedSecrets(cluster, nodeKeys(key))])
+}
+
+/** The first bytes of a secret's stream: what is derived shorter begins the same way (HKDF). */
+const DERIVED_BYTES = 16
+
+function derivedSecrets(cluster: Cluster, keys: NodeKeys): (Uint8Array | string)[] {
+  const names = ['', ...cluster.nodes.map(({ name }) => name)]
+  const purposeNames = [purposes, ...features.map((feature) => feature.purposes ?? {})].flatMap(Object.keys)
+  const found: (Uint8Array | string)[] = purposeNames.flatMap((purpose) =>
+    names.map((name) => keys.derive(purpose, name, DERIVED_BYTES)),
+  )
+  for (const node of cluster.nodes) {
+    found.push(keys.hostKey(node.name).privateKey.reveal())
+    for (const row of features.flatMap(({ artifacts }) => artifacts ?? [])) {
+      const artifact = attempt(() => row.of({ node, cluster }, keys))
+      if (artifact instanceof Secret) found.push(artifact.reveal().trim())
+    }
+  }
+  return found
+}
+
+/** What a feature that this cluster lacks cannot make. */
+function attempt<T>(make: () => T): T | undefined {
+  try {
+    return make()
+  } catch {
+    return undefined
+  }
 }
 
 export const RELEASE_HINT =

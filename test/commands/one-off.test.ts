@@ -204,7 +204,7 @@ for (const [name, args, says] of [
   [
     'user-data that is no cloud-config',
     ['--hostname', 'pi', '--userdata', 'script'],
-    /first line is "#!\/bin\/sh"/,
+    /the first line is not #cloud-config/,
   ],
   ['user-data with a mistake', ['--hostname', 'pi', '--userdata', 'broken'], /broken/],
   ['a file that is not there', ['--hostname', 'pi', '--file', 'nothing'], /nothing is not there/],

@@ -69,15 +69,58 @@ export function chooseAlias(name: string, taken: ReadonlySet<string>): string {
     const alias = base.padEnd(8) + extension.padEnd(3)
     if (!taken.has(alias)) return alias
   }
+  for (let number = 1; ; number += 1) {
+    const alias = numberedAlias(upper, number)
+    if (!taken.has(alias)) return alias
+  }
+}
+
+/** @param upper a folded name */
+function numberedAlias(upper: string, number: number): string {
   const bare = upper.replace(/^[. ]+/, '')
   const dot = bare.lastIndexOf('.')
   const base = shortPart(dot < 0 ? bare : bare.slice(0, dot)) || '_'
   const extension = dot < 0 ? '' : shortPart(bare.slice(dot + 1))
-  for (let number = 1; ; number += 1) {
-    const tail = `~${number}`
-    const alias = (base.slice(0, 8 - tail.length) + tail).padEnd(8) + extension.slice(0, 3).padEnd(3)
-    if (!taken.has(alias)) return alias
+  const tail = `~${number}`
+  return (base.slice(0, 8 - tail.length) + tail).padEnd(8) + extension.slice(0, 3).padEnd(3)
+}
+
+/**
+ * Two of these paths that a FAT volume may take for one: in another case, with
+ * dots or blanks at an end, one the 8.3 alias of the other, or a file where the
+ * other needs a folder.
+ */
+export function findSamePaths(paths: Iterable<string>): [string, string] | undefined {
+  const seen = new Map<string, string>()
+  const folders = new Map<string, string>()
+  const bySiblings = new Map<string, { name: string; path: string }[]>()
+  for (const path of paths) {
+    const names = splitPath(path).map((name) => foldName(name.replace(/[. ]+$/, '')))
+    const folded = names.join('/')
+    const same = seen.get(folded)
+    if (same !== undefined) return [same, path]
+    seen.set(folded, path)
+    for (let depth = 1; depth < names.length; depth += 1) folders.set(names.slice(0, depth).join('/'), path)
+    const folder = names.slice(0, -1).join('/')
+    bySiblings.set(folder, [...(bySiblings.get(folder) ?? []), { name: names.at(-1) ?? '', path }])
   }
+  for (const [folder, path] of folders) {
+    const file = seen.get(folder)
+    if (file !== undefined) return [file, path]
+  }
+  for (const siblings of bySiblings.values()) {
+    for (const { name, path } of siblings) {
+      const number = /^[^.]{1,6}~([1-9]\d*)(?:\.[^.]{1,3})?$/.exec(name)?.[1]
+      if (number === undefined) continue
+      const [base = '', extension = ''] = name.split('.')
+      const alias = base.padEnd(8) + extension.padEnd(3)
+      const other = siblings.find(
+        (sibling) => !SHORT_NAME.test(sibling.name) && numberedAlias(sibling.name, Number(number)) === alias,
+      )
+      if (other !== undefined) return [path, other.path]
+    }
+  }
+  return undefined
 }
 
 function shortPart(text: string): string {

@@ -5,9 +5,9 @@ import type { Node } from '../../cluster/node.ts'
 import { planServed } from '../../customise/plan-served.ts'
 import { UsageError } from '../../errors.ts'
 import type { NodeInput } from '../../netroot/plan.ts'
-import { type ClusterKey, readClusterKey } from '../../secrets/cluster-key.ts'
+import { CLUSTER_KEY_FILE, type ClusterKey, readClusterKey } from '../../secrets/cluster-key.ts'
 import { machineId } from '../../secrets/identity.ts'
-import { CLUSTER_KEY_FILE, findNode, type Project } from '../project.ts'
+import { findNode, type Project } from '../project.ts'
 import type { NetrootImages } from './images.ts'
 
 /** @throws {UsageError} no node boots from the network, or one that is named doesn't */

@@ -1,0 +1,146 @@
+/**
+ * The files that an overlay brings along. An overlay may be a stranger's, so its
+ * paths lead to its own folder, after links; elsewhere leads only a parameter
+ * that the cluster file's owner gave. Nothing ever leads to the cluster's key:
+ * not by its name, by another name of it, or to a copy of what is in it.
+ *
+ * A message names the path and never holds what was read.
+ */
+import { constants } from 'node:fs'
+import { open, readdir, readFile, realpath, stat } from 'node:fs/promises'
+import { join, resolve, sep } from 'node:path'
+import { PiimageError, UsageError } from '../errors.ts'
+import { CLUSTER_KEY_FILE, parseClusterKey } from '../secrets/cluster-key.ts'
+import { findAnyOf, type SecretFinder } from '../secrets/occurrences.ts'
+import { formatBytes, MiB } from '../units.ts'
+
+/** Where a path of an overlay may lead. */
+export interface Reach {
+  /** The overlay's folder. */
+  folder: string
+  /** The cluster file's. */
+  clusterFolder: string
+  /** It is a parameter that the cluster file's owner gave: it is relative to that file, and may lead anywhere. */
+  isGiven: boolean
+}
+
+/** Scripts, templates and settings; what is copied unread may be larger. */
+const LONGEST_TEXT = 16 * MiB
+
+/** A file without waiting for a pipe's other end. */
+const PLAIN = constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0)
+
+/**
+ * @param where for messages: `overlay fan, file readme.txt`
+ * @throws {UsageError} the path leads out, to the key, or to nothing that can be read
+ */
+export async function readText(path: string, reach: Reach, where: string): Promise<string> {
+  const bytes = await explained(where, path, reach, async () =>
+    readPlain(await follow(path, reach, where), await openKeyGuard(reach), where, LONGEST_TEXT),
+  )
+  return Buffer.from(bytes).toString('utf8')
+}
+
+/**
+ * @param wanted which files of a folder, by name
+ * @returns a file's bytes, or those of each wanted file in a folder by name; links in a folder are left out
+ */
+export async function readFiles(
+  path: string,
+  reach: Reach,
+  wanted: (name: string) => boolean,
+  where: string,
+): Promise<Uint8Array | Map<string, Uint8Array>> {
+  return explained(where, path, reach, async () => {
+    const real = await follow(path, reach, where)
+    const guard = await openKeyGuard(reach)
+    if (!(await stat(real)).isDirectory()) return readPlain(real, guard, where)
+    const files = new Map<string, Uint8Array>()
+    const names = (await readdir(real, { withFileTypes: true }))
+      .filter((entry) => entry.isFile() && wanted(entry.name))
+      .map(({ name }) => name)
+    for (const name of names.sort()) files.set(name, await readPlain(join(real, name), guard, where))
+    return files
+  })
+}
+
+/** Where a path leads after all links. @throws {UsageError} out of the overlay's folder */
+async function follow(
+  path: string,
+  { folder, clusterFolder, isGiven }: Reach,
+  where: string,
+): Promise<string> {
+  if (isGiven) return realpath(resolve(clusterFolder, path))
+  const home = await realpath(folder)
+  const leadsOut = () =>
+    new UsageError(`${where}: ${path} leads out of the overlay's folder ${folder}`, {
+      hint: 'Put the file into the folder, or make it a parameter that the cluster file gives.',
+    })
+  if (!resolve(home, path).startsWith(home + sep)) throw leadsOut()
+  const real = await realpath(resolve(home, path))
+  if (!real.startsWith(home + sep)) throw leadsOut()
+  return real
+}
+
+interface KeyGuard {
+  /** Of the file; undefined: there is no key here. */
+  identity: string | undefined
+  contains: SecretFinder
+}
+
+async function openKeyGuard({ clusterFolder }: Reach): Promise<KeyGuard> {
+  const path = join(clusterFolder, CLUSTER_KEY_FILE)
+  try {
+    const info = await stat(path, { bigint: true })
+    const key = parseClusterKey(await readFile(path, 'utf8'), path)
+    return { identity: `${info.dev}:${info.ino}`, contains: findAnyOf([key.reveal()]) }
+  } catch {
+    // None, or none that we may read: then nothing of it can be passed on either.
+    return { identity: undefined, contains: () => false }
+  }
+}
+
+async function readPlain(
+  path: string,
+  guard: KeyGuard,
+  where: string,
+  longest = Number.POSITIVE_INFINITY,
+): Promise<Uint8Array> {
+  const handle = await open(path, PLAIN)
+  try {
+    const info = await handle.stat({ bigint: true })
+    if (!info.isFile()) throw new UsageError(`${where}: ${path} is not a plain file`)
+    if (info.size > longest)
+      throw new UsageError(
+        `${where}: ${path} has ${formatBytes(Number(info.size))}, more than any text needs`,
+      )
+    const bytes = new Uint8Array(await handle.readFile())
+    if (`${info.dev}:${info.ino}` === guard.identity || guard.contains(bytes))
+      throw new UsageError(`${where}: ${path} holds the cluster's key, which is never put on a card`, {
+        hint: 'Whoever has it has every node. Find out who wrote this overlay.',
+      })
+    return bytes
+  } finally {
+    await handle.close()
+  }
+}
+
+async function explained<T>(
+  where: string,
+  path: string,
+  { isGiven }: Reach,
+  read: () => Promise<T>,
+): Promise<T> {
+  try {
+    return await read()
+  } catch (error) {
+    if (error instanceof PiimageError) throw error
+    const { code = 'unknown' } = error as NodeJS.ErrnoException
+    throw new UsageError(`${where}: ${path} cannot be read: ${code}`, {
+      hint: isGiven
+        ? 'The path is relative to the cluster file.'
+        : "The path is relative to the overlay's folder, and leads to a file in it.",
+      cause: error,
+    })
+  }
+}
