@@ -19,6 +19,19 @@ test('the signature is that of RFC 6979, A.2.5', () => {
   assert.match(signature, /f7cb1c942d657c41d436c7a1b6e29f65f3e900dbb9aff4064dc4ab2f843acda8/)
 })
 
+test('keys and signatures: frozen, because other ones make every cluster another', () => {
+  const all = createHash('sha256')
+  for (let round = 0; round < 64; round += 1) {
+    const halves = [0, 1].map((half) => createHash('sha512').update(`${round} ${half}`).digest())
+    const key = p256PrivateKey(Buffer.concat(halves).subarray(0, p256SeedBytes))
+    all
+      .update(key)
+      .update(p256PublicKey(key))
+      .update(signP256(key, Buffer.alloc(round * 13, round)))
+  }
+  assert.equal(all.digest('hex'), 'ee3246b7c39b57729c9435b3209a7ff7a40a29811b84f4107d0b56e3597d1484')
+})
+
 test('OpenSSL accepts every signature', () => {
   fc.assert(
     fc.property(
