@@ -1,60 +1,86 @@
-/** `piimage completion`: shell scripts made from the commands' own list, so they can't go stale. */
+/**
+ * `piimage completion`: for each shell a short script that asks piimage itself
+ * what may stand at the cursor, so that it can't go stale. `completion words`
+ * is what the scripts call: a line for each candidate, with what it means behind
+ * a tab; no line where a file name is wanted, which the shells know better.
+ */
 import { UsageError } from '../errors.ts'
+import { listCandidates } from './candidates.ts'
 import { defineCommand } from './command.ts'
-import { commands } from './list.ts'
 
 interface CompletionArgs {
   shell: string
+  word: string[]
 }
 
-const names = (): string => commands.map((entry) => entry.name).join(' ')
+/** What may be asked of this machine when a candidate's value is wanted. */
+const WORDS = 'words'
 
-const scripts: Record<string, () => string> = {
-  bash: () => `_piimage() {
-  local word=\${COMP_WORDS[COMP_CWORD]}
-  if [ "$COMP_CWORD" -eq 1 ]; then
-    COMPREPLY=($(compgen -W "${names()}" -- "$word"))
-  else
-    COMPREPLY=($(compgen -f -- "$word"))
-  fi
+const scripts: Record<string, string> = {
+  // bash breaks words at = @ and :, and wants only what comes behind the last of them.
+  bash: `_piimage() {
+  local line=\${COMP_LINE:0:COMP_POINT} last text
+  local -a words
+  read -ra words <<<"$line"
+  case $line in *[[:space:]]) words+=("") ;; esac
+  last=\${words[\${#words[@]}-1]}
+  COMPREPLY=()
+  while IFS=$'\\t' read -r text _; do
+    COMPREPLY+=("\${text#"\${last%"\${last##*[=@:]}"}"}")
+  done < <("\${words[0]}" completion ${WORDS} -- "\${words[@]:1}" 2>/dev/null)
 }
-complete -o filenames -F _piimage piimage`,
-  zsh: () => `#compdef piimage
+complete -o default -F _piimage piimage`,
+  zsh: `#compdef piimage
 _piimage() {
-  if (( CURRENT == 2 )); then
-    local -a verbs=(
-${commands.map((entry) => `      '${entry.name}:${entry.describe.replaceAll("'", "'\\''")}'`).join('\n')}
-    )
-    _describe command verbs
-  else
-    _files
-  fi
+  local -a candidates
+  local text about
+  while IFS=$'\\t' read -r text about; do
+    candidates+=("\${text//:/\\\\:}\${about:+:$about}")
+  done < <("\${words[1]}" completion ${WORDS} -- "\${(@)words[2,CURRENT]}" 2>/dev/null)
+  if (( \${#candidates} )); then _describe piimage candidates; else _files; fi
 }
-compdef _piimage piimage`,
-  fish: () =>
-    commands
-      .map((entry) => {
-        const what = entry.describe.replaceAll("'", "\\'")
-        return `complete -c piimage -n __fish_use_subcommand -f -a ${entry.name} -d '${what}'`
-      })
-      .join('\n'),
+if [ "$funcstack[1]" = _piimage ]; then _piimage "$@"; else compdef _piimage piimage; fi`,
+  fish: `function __piimage_candidates
+  set -l words (commandline -opc) (commandline -ct)
+  set -l candidates ($words[1] completion ${WORDS} -- $words[2..] 2>/dev/null)
+  if test (count $candidates) -gt 0
+    string join \\n -- $candidates
+  else
+    __fish_complete_path (commandline -ct)
+  end
+end
+complete -c piimage -f -a '(__piimage_candidates)'`,
 }
 
 export const completionCommand = defineCommand<CompletionArgs>({
-  command: 'completion <shell>',
+  command: 'completion <shell> [word..]',
   describe: 'Print a completion script for bash, zsh or fish',
   builder: (cli) =>
     cli
       .positional('shell', { type: 'string', demandOption: true, describe: 'bash, zsh or fish' })
-      .example('source <($0 completion bash)', 'For this shell'),
-  async run(args, { output }) {
+      .positional('word', {
+        type: 'string',
+        array: true,
+        default: [],
+        describe: `${WORDS}: the command line so far, after --`,
+      })
+      .example('source <($0 completion bash)', 'For this shell')
+      .example('piimage completion fish > ~/.config/fish/completions/piimage.fish', 'For every fish'),
+  async run(args, { output, world }) {
+    if (args.shell === WORDS) {
+      const candidates = await listCandidates(args.word, world)
+      const lines = candidates.map(({ text, about }) => (about === undefined ? text : `${text}\t${about}`))
+      if (lines.length > 0) output.print(lines.join('\n'))
+      return { candidates }
+    }
     const script = scripts[args.shell]
     if (script === undefined) {
       throw new UsageError(`no completion for "${args.shell}"`, {
         hint: `There is one for ${Object.keys(scripts).join(', ')}`,
       })
     }
-    output.printFile(script())
-    return { script: script() }
+    output.print(script)
+    return { script }
   },
 })
+
