@@ -25,7 +25,10 @@ import { checkSchema } from './schema-check.ts'
 import { parseYaml, type YamlSource } from './yaml-source.ts'
 
 /** What `readCluster` is told; see ParseOptions for the rest. */
-export type ReadOptions = Pick<ParseOptions, 'features' | 'imageKeys' | 'imageOf' | 'overlayNames'> & {
+export type ReadOptions = Pick<
+  ParseOptions,
+  'features' | 'images' | 'imageKeys' | 'imageOf' | 'overlayNames'
+> & {
   /** What `~/` stands for; the user's own folder unless given. */
   home?: string
   /** In place of reading the files it names from the disk. */
@@ -114,7 +117,7 @@ async function parseValues(
     judge.mistake(at, message, hint, part)
   const file = source.value as ClusterFile
   const names = source.keysAt(['nodes']).filter((name) => Object.hasOwn(file.nodes ?? {}, name))
-  const drafts = draftNodes(file, [...new Set(names)], judge.options.features)
+  const drafts = draftNodes(file, [...new Set(names)], judge.options)
   lint({ file, drafts, judge })
   const accounts = openAccounts(judge)
   const nodes = drafts

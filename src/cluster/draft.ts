@@ -5,9 +5,11 @@
  * A draft may be wrong; lint.ts judges it, and resolve.ts turns it into a Node
  * once nothing is wrong. Nothing is read from disk here.
  */
-import type { Feature, NodeTraits } from './feature.ts'
+import { boards } from './boards.ts'
+import type { NodeTraits } from './feature.ts'
 import type { ClusterFile, SharedSettings } from './file-shape.ts'
 import { type Interfaces, planInterfaces } from './interfaces.ts'
+import type { ImageNames, ParseOptions } from './judge.ts'
 import { hasMap, type Layer, ownOf, pick } from './layers.ts'
 import type { ClusterHat } from './node.ts'
 import { type ListedOverlay, type OverlayMention, orderOverlays } from './overlay-order.ts'
@@ -31,17 +33,17 @@ export interface Draft {
 export function draftNodes(
   file: ClusterFile,
   names: readonly string[],
-  features: readonly Feature[],
+  options: Pick<ParseOptions, 'features' | 'images'>,
 ): Draft[] {
   const controllerBridges = names.some((name) => ownOf(file.nodes, name)?.clusterhat === 'cbridge')
-  return names.map((name) => draftNode(file, name, controllerBridges, features))
+  return names.map((name) => draftNode(file, name, controllerBridges, options))
 }
 
 function draftNode(
   file: ClusterFile,
   name: string,
   controllerBridges: boolean,
-  features: readonly Feature[],
+  { features, images }: Pick<ParseOptions, 'features' | 'images'>,
 ): Draft {
   const path = ['nodes', name]
   const node = ownOf(file.nodes, name) ?? {}
@@ -52,6 +54,7 @@ function draftNode(
     if (settings !== undefined) layers.push({ settings, path: ['groups', group] })
   }
   layers.push({ settings: node, path })
+  if (images !== undefined) nameImages(layers, images)
 
   const said = pick({ layers }, 'role')?.value
   const role = file.join?.head === name ? 'head' : (said ?? 'worker')
@@ -69,6 +72,19 @@ function draftNode(
   }
   const overlays = orderOverlays(mentions, traits, features)
   return { ...base, interfaces, mentions, overlays }
+}
+
+/** Put keys in the place of names without a version; a node without an image gets the newest it runs. */
+function nameImages(layers: Layer[], images: ImageNames): void {
+  for (const layer of layers) {
+    const { image } = layer.settings
+    if (image !== undefined && !image.includes('@'))
+      layer.settings = { ...layer.settings, image: images.newestNamed(image) ?? image }
+  }
+  const model = pick({ layers }, 'model')?.value
+  if (model === undefined || pick({ layers }, 'image') !== undefined) return
+  const image = images.newestFor(boards[model]?.kernel.arm64 === undefined ? 'armhf' : 'arm64')
+  if (image !== undefined) layers.unshift({ settings: { image }, path: [] })
 }
 
 /** The settings at the top that nodes share; the rest of the file is about the cluster. */

@@ -234,9 +234,9 @@ export const formats: Record<string, Format> = {
     'as ip link shows it: eth0, wlan0, usb0, br0',
   ),
   'image-key': pattern(
-    /^[a-z0-9][a-z0-9.+-]*@[A-Za-z0-9][A-Za-z0-9.+-]*$/,
-    'is no image',
-    'a key of images.lock.json: raspios-bookworm-arm64-lite@2025-05-13; piimage images list shows them',
+    /^[a-z0-9][a-z0-9.+-]*(@[A-Za-z0-9][A-Za-z0-9.+-]*)?$/,
+    'is not a valid image name',
+    'raspios-trixie-arm64-lite for the newest of that name, or with its version behind an @; piimage images list shows them',
   ),
   clusterhat: (text) =>
     /^(cnat|cbridge|p([1-9]|[1-9]\d|1\d\d|2[0-4]\d|25[0-2]))$/.test(text)

@@ -22,6 +22,16 @@ export interface ImageFacts {
   arch: Arch
 }
 
+/** What stands for the key of an image. */
+export interface ImageNames {
+  /** The newest of a name without a version; undefined: there is none, or several kinds of image have it. */
+  newestNamed(name: string): string | undefined
+  /** The kinds of image that have a name. */
+  kindsNamed(name: string): string[]
+  /** The newest that every board of an architecture runs, for a node that names none. */
+  newestFor(arch: Arch): string | undefined
+}
+
 export interface ParseOptions {
   /** What a cluster can have, in the order of their overlays. */
   features: readonly Feature[]
@@ -35,6 +45,8 @@ export interface ParseOptions {
   key?: ClusterKey | { problem: string; hint: string }
   /** Keys of the lock; undefined: any key may be one. */
   imageKeys?: readonly string[]
+  /** Images by less than a key; without it every image needs its key. */
+  images?: ImageNames
   /** What the lock says an image is; undefined: nothing is known of it. */
   imageOf?: (imageKey: string) => ImageFacts | undefined
   /** Names of the overlays that can be found; undefined: any name may be one. */

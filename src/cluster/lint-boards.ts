@@ -35,6 +35,15 @@ export const imageInLock: Rule = ({ drafts, judge }) => {
   for (const draft of drafts) {
     const image = pick(draft, 'image')
     if (image?.value === undefined || known.includes(image.value)) continue
+    const kinds = judge.options.images?.kindsNamed(image.value) ?? []
+    if (kinds.length > 1) {
+      judge.mistake(
+        image.path,
+        `${image.value} is the name of ${kinds.length} kinds of image`,
+        `say which: ${kinds.join(', ')}`,
+      )
+      continue
+    }
     const hint = suggest(image.value, known, 'images')
     judge.mistake(
       image.path,

@@ -83,4 +83,3 @@ export const completionCommand = defineCommand<CompletionArgs>({
     return { script }
   },
 })
-

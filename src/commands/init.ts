@@ -1,28 +1,28 @@
 /**
- * `piimage init`: a cluster file from a template, the cluster's secret key, and
- * a .gitignore that keeps secrets out of git. Never overwrites: in a folder
- * that has a cluster file already it adds what is missing.
- *
- * What it must know it takes from flags, else asks, else guesses; what can't be
- * guessed is an error that names the flag. The file is judged before it is
- * written, so the first `plan` finds nothing wrong in it.
+ * `piimage init`: what the cluster file must say is taken from flags, else
+ * asked, else guessed. A wrong answer is asked again; a wrong flag, or what can't
+ * be guessed where nobody is there to ask, is an error that names the flag.
  */
-
-import { existsSync, statSync } from 'node:fs'
-import { open, readFile } from 'node:fs/promises'
+import { randomBytes } from 'node:crypto'
+import { existsSync } from 'node:fs'
 import { homedir } from 'node:os'
-import { basename, dirname, join, relative, resolve } from 'node:path'
-import { parseCluster, readLocalFile } from '../cluster/cluster-file.ts'
+import { basename, join, relative, resolve } from 'node:path'
+import { newestLite } from '../catalog/short-names.ts'
+import { boards, DEFAULT_MODEL, type Model, modelNames } from '../cluster/boards.ts'
 import { formats } from '../cluster/formats.ts'
-import { MistakesError, UsageError } from '../errors.ts'
-import { features } from '../features/index.ts'
-import { createFileAtomically } from '../io/atomic-file.ts'
-import { giveToPerson, makeOutputFolder } from '../io/ownership.ts'
-import { clearDeadParts } from '../io/parts.ts'
+import { UsageError } from '../errors.ts'
 import { expandHome, fromFolder } from '../io/portable-path.ts'
-import { CLUSTER_KEY_FILE, createClusterKey } from '../secrets/cluster-key.ts'
-import { JOURNAL_FILE } from '../work/batch-journal.ts'
-import { fillTemplate, readTemplate, schemaPath, type Template, templateNames } from '../work/template.ts'
+import { suggest } from '../nearest.ts'
+import { cryptAlphabet, sha512crypt } from '../secrets/sha512crypt.ts'
+import {
+  hasClusterFile,
+  type InitRequest,
+  initCluster,
+  LOGIN_KEY_FILE,
+  PASSPHRASE_FILE,
+} from '../work/init.ts'
+import { readLocks } from '../work/project.ts'
+import { readTemplate, type Template, type TemplateValues, templateNames } from '../work/template.ts'
 import type { World } from '../world.ts'
 import { type Context, defineCommand, type GlobalArgs } from './command.ts'
 
@@ -30,27 +30,47 @@ interface InitArgs {
   dir: string
   template?: string
   name?: string
+  nodes?: string
+  model: string[]
   user?: string
   'ssh-key'?: string
+  password: boolean
   wifi?: string
   'wifi-country'?: string
   'wifi-passphrase-file'?: string
 }
 
-/** The pass phrase lies beside the cluster file unless a flag names another place. */
-const PASSPHRASE_FILE = 'wifi.passphrase'
-/** As `export kubeconfig` is shown to be used. */
-const KUBECONFIG_FILE = 'kubeconfig'
+/** Boards on a network that is there already. */
+const PLAIN = 'basic'
 /** Needs nothing of anybody's: what it holds is only looked at. */
-const DEFAULT_TEMPLATE = 'demo'
+const DEMO = 'demo'
+/** What a person has, in the order it is asked. */
+const kinds: readonly [template: string, what: string][] = [
+  [PLAIN, 'some Pis on my router'],
+  ['clusterhat', 'a ClusterHAT with Zeros, as a Docker Swarm'],
+  ['magi', 'a head that routes for the others, with k3s'],
+  ['feeder-diskless', 'workers without cards that boot from the head, as a Docker Swarm'],
+  ['hypriot-k8s', 'a head that routes over Wi-Fi, with kubeadm'],
+  ['mixed-arch', 'a ClusterHAT with Zeros of the first kind (ARMv6), as a Docker Swarm'],
+  [DEMO, 'nothing yet: three nodes to look at'],
+]
+const DEFAULT_COUNT = 3
+const SALT_LENGTH = 16
 
-/** What is to be written, judged and right. */
-interface Start {
-  template: Template
-  text: string
-  /** To be kept in PASSPHRASE_FILE. */
-  passphrase?: string
+interface Asker {
+  ask: World['ask']
+  /** Say why an answer will not do. */
+  complain: (error: UsageError) => void
+  signal: AbortSignal
 }
+
+interface Site {
+  folder: string
+  home: string
+  cwd: string
+}
+
+type Answers = Pick<InitRequest, 'start' | 'passphrase' | 'makeLoginKey'>
 
 export const initCommand = defineCommand<InitArgs>({
   command: 'init [dir]',
@@ -58,132 +78,193 @@ export const initCommand = defineCommand<InitArgs>({
   builder: (cli) =>
     cli
       .positional('dir', { type: 'string', default: '.', describe: 'Folder to start in' })
-      .option('template', { choices: templateNames(), describe: `What to start from (${DEFAULT_TEMPLATE})` })
+      .option('template', { choices: templateNames(), describe: `What to start from (default: ${PLAIN})` })
       .option('name', { type: 'string', nargs: 1, describe: "The cluster's name (default: the folder's)" })
+      .option('nodes', {
+        type: 'string',
+        nargs: 1,
+        describe: `${PLAIN}: how many, or their names: 5, or oneil,carter`,
+      })
+      .option('model', {
+        type: 'string',
+        array: true,
+        nargs: 1,
+        default: [],
+        describe: `${PLAIN}: the board of all, or once for each node`,
+      })
       .option('user', { type: 'string', nargs: 1, describe: 'Login name on the nodes' })
       .option('ssh-key', {
         type: 'string',
         nargs: 1,
-        describe: 'Public key file that may log in (default: yours in ~/.ssh)',
+        describe: 'Who may log in: a public key or its file, or "new" (default: yours in ~/.ssh)',
+      })
+      .option('password', {
+        type: 'boolean',
+        default: false,
+        describe: 'Log in with a password, which is asked for',
       })
       .option('wifi', { type: 'string', nargs: 1, describe: "The Wi-Fi network's name, if a node uses one" })
-      .option('wifi-country', { type: 'string', nargs: 1, describe: 'Whose radio rules it keeps: DE' })
+      .option('wifi-country', { type: 'string', nargs: 1, describe: 'Country whose radio rules apply: DE' })
       .option('wifi-passphrase-file', {
         type: 'string',
         nargs: 1,
         describe: `File with the pass phrase (default: ${PASSPHRASE_FILE})`,
       })
-      .example('$0 init sgc --template clusterhat', 'A folder sgc with everything to edit and flash'),
+      .example('$0 init home', 'Asks what you have')
+      .example('$0 init home --nodes 5 --model pi5 --yes', 'Asks nothing: pi1 to pi5')
+      .example('$0 init sgc --template clusterhat', 'One of the five stories'),
   async run(args, context) {
     const { world, output } = context
-    const folder = resolve(world.cwd, args.dir)
-    const shown = (name: string): string => relative(world.cwd, join(folder, name))
-    const made: string[] = []
-    if (statSync(folder, { throwIfNoEntry: false })?.isDirectory())
-      // A key that was half made is a secret under a name that git does not ignore.
-      for (const name of [CLUSTER_KEY_FILE, PASSPHRASE_FILE, 'cluster.yaml'])
-        await clearDeadParts(join(folder, name))
-    const make = async (name: string, makeFile: () => Promise<unknown>) => {
-      await makeFile()
-      made.push(name)
-    }
-    const ignored = [CLUSTER_KEY_FILE, JOURNAL_FILE, KUBECONFIG_FILE]
-    let start: Start | undefined
-    if (existsSync(join(folder, 'cluster.yaml'))) {
+    const site = { folder: resolve(world.cwd, args.dir), home: world.env.HOME ?? homedir(), cwd: world.cwd }
+    const shown = (name: string): string => relative(world.cwd, join(site.folder, name))
+    let answers: Answers = {}
+    if (hasClusterFile(site.folder))
       output.note(`${shown('cluster.yaml')} is there already and stays as it is`)
-    } else {
-      start = await prepare(args, folder, context)
-      await makeOutputFolder(folder)
-      const { passphrase, template } = start
-      if (passphrase !== undefined)
-        await make(PASSPHRASE_FILE, () => create(join(folder, PASSPHRASE_FILE), `${passphrase}\n`, 0o600))
-      if (template.wifi !== undefined) ignored.push(PASSPHRASE_FILE)
-    }
-    const keyFile = join(folder, CLUSTER_KEY_FILE)
-    if (!existsSync(keyFile)) await make(CLUSTER_KEY_FILE, () => createClusterKey(keyFile))
-    if (await addLines(join(folder, '.gitignore'), ignored)) made.push('.gitignore')
-    // Last: while it is not there, the next run makes what is missing beside it.
-    const text = start?.text
-    if (text !== undefined) await make('cluster.yaml', () => create(join(folder, 'cluster.yaml'), text))
+    else answers = await askAll(args, site, context)
+    const { made, next } = await initCluster({ ...site, ...answers })
 
     for (const name of made) output.print(`made ${shown(name)}`)
     if (made.length === 0) output.print(`${args.dir} has everything already`)
-    output.note(
-      `Keep ${CLUSTER_KEY_FILE} safe and out of git: every secret of the cluster is derived from it.`,
-    )
-    const next = start === undefined ? [] : nextCommands(start.template)
+    output.note('Keep cluster.key safe and out of git: every secret of the cluster is derived from it.')
     if (next.length > 0) {
-      const enter = folder === resolve(world.cwd) ? [] : [`cd ${relative(world.cwd, folder)}`]
+      const enter = site.folder === world.cwd ? [] : [`cd ${relative(world.cwd, site.folder)}`]
       output.note('Look through cluster.yaml, then:')
       for (const line of [...enter, ...next]) output.note(`  ${line}`)
     }
-    return { made: made.map((name) => join(folder, name)), next }
+    return { made: made.map((name) => join(site.folder, name)), next }
   },
 })
 
-/** @throws {UsageError} another process has just made it */
-async function create(path: string, text: string, mode?: number): Promise<void> {
-  await createFileAtomically(path, text, mode).catch((error) => {
-    if (error.code !== 'EEXIST') throw error
-    throw new UsageError(`${path} was made by somebody else meanwhile`, {
-      hint: 'Look at it, then run the command again: it adds what is missing.',
-      cause: error,
+async function askAll(args: GlobalArgs & InitArgs, site: Site, { world, output }: Context): Promise<Answers> {
+  const asker: Asker = {
+    ask: args.yes ? async () => undefined : world.ask,
+    complain: ({ message, hint }) => output.note(hint === undefined ? message : `${message}\n  ${hint}`),
+    signal: world.signal,
+  }
+  const template = readTemplate(args.template ?? (await askTemplate(asker)))
+  if (template.name !== PLAIN && (args.nodes !== undefined || args.model.length > 0))
+    throw new UsageError(`--nodes and --model belong to the template ${PLAIN}`, {
+      hint: `Edit the nodes of ${template.name} in cluster.yaml`,
     })
-  })
-}
-
-/** From nothing to the first card. */
-function nextCommands({ fetchCommands, lockCommands, firstNode }: Template): string[] {
-  const first = [...fetchCommands, ...lockCommands]
-  const look = first.length > 0 ? [] : ['piimage drives']
-  return [...first, 'piimage plan --all', ...look, `piimage flash --node ${firstNode} DRIVE`]
-}
-
-async function prepare(args: GlobalArgs & InitArgs, folder: string, context: Context): Promise<Start> {
-  const { world } = context
-  const home = world.env.HOME ?? homedir()
-  const ask: World['ask'] = args.yes ? async () => undefined : world.ask
-  const template = readTemplate(args.template ?? (await askTemplate(ask)))
-  const cluster = checked('--name', args.name ?? nameOfFolder(folder) ?? template.name, 'host-name')
-  const asIs = template.name === DEFAULT_TEMPLATE
-  const user =
-    args.user ?? (asIs ? undefined : (await ask(`Login name on the nodes [${template.user}]: `)) || undefined)
-  if (user !== undefined) checked('--user', user, 'user-name')
-  const sshKey =
-    asIs && args['ssh-key'] === undefined
-      ? undefined
-      : await chooseSshKey(args['ssh-key'], { folder, home, cwd: world.cwd, ask })
-  const wifi =
-    template.wifi === undefined
-      ? undefined
-      : await chooseWifi(args, template.wifi.country, { folder, home, cwd: world.cwd, ask })
-  const text = fillTemplate(template, {
+  const cluster = checked('--name', args.name ?? nameOfFolder(site.folder) ?? template.name, 'host-name')
+  const user = args.user === undefined ? undefined : checked('--user', args.user, 'user-name')
+  const nodes = template.name === PLAIN ? await chooseNodes(args, asker) : undefined
+  const login = await chooseLogin(args, template, site, asker)
+  const { wifi, passphrase } = await chooseWifi(args, template, site, asker)
+  const timezone = Intl.DateTimeFormat().resolvedOptions().timeZone
+  const values: Omit<TemplateValues, 'schema'> = {
     cluster,
-    schema: schemaPath(folder),
     user,
-    sshKey,
-    wifi: wifi?.settings,
-  })
-  const start = { template, text, passphrase: wifi?.passphrase }
-  await judge(start, folder, home)
-  return start
+    sshKey: login.sshKey,
+    passwordHash: login.passwordHash,
+    wifi,
+    nodes,
+    image: nodes && (await chooseImage(args, nodes, world)),
+    timezone: nodes && formats.timezone?.(timezone) === undefined ? timezone : undefined,
+  }
+  return { start: { template, values }, passphrase, makeLoginKey: login.sshKey === `${LOGIN_KEY_FILE}.pub` }
 }
 
-interface Place {
-  folder: string
-  home: string
-  cwd: string
-  ask: World['ask']
+/**
+ * Ask until the answer will do. An empty answer is the preset; `unasked` is
+ * what holds where there is no terminal to ask on.
+ * @throws {UsageError} what `read` has against the preset, there
+ */
+async function askUntil<T>(
+  { ask, complain, signal }: Asker,
+  question: string,
+  preset: string,
+  read: (answer: string) => T,
+  unasked: () => T = () => read(preset),
+): Promise<T> {
+  for (;;) {
+    const answer = await ask(question)
+    signal.throwIfAborted()
+    if (answer === undefined) return unasked()
+    try {
+      return read(answer.trim() === '' ? preset : answer.trim())
+    } catch (error) {
+      if (!(error instanceof UsageError)) throw error
+      complain(error)
+    }
+  }
 }
 
-async function askTemplate(ask: World['ask']): Promise<string> {
+async function askTemplate(asker: Asker): Promise<string> {
   const names = templateNames()
-  const answer = (await ask(`Template (${names.join(', ')}) [${DEFAULT_TEMPLATE}]: `))?.trim()
-  if (answer === undefined || answer === '') return DEFAULT_TEMPLATE
-  if (names.includes(answer)) return answer
-  throw new UsageError(`there is no template ${JSON.stringify(answer)}`, {
-    hint: `Name one of ${names.join(', ')} with --template`,
+  const offered = kinds.filter(([name]) => names.includes(name))
+  const menu = offered.map(([name, what], index) => `  ${index + 1}  ${what} (${name})`).join('\n')
+  return askUntil(asker, `What do you have?\n${menu}\nNumber or name [1]: `, '1', (answer) => {
+    const name = offered[Number(answer) - 1]?.[0] ?? answer
+    if (names.includes(name)) return name
+    throw new UsageError(
+      `${JSON.stringify(answer)} is neither a number from 1 to ${offered.length} nor a template`,
+      {
+        hint: `Templates: ${names.join(', ')}`,
+      },
+    )
   })
+}
+
+async function chooseNodes(args: InitArgs, asker: Asker): Promise<{ name: string; model: Model }[]> {
+  const names =
+    args.nodes === undefined
+      ? await askUntil(
+          asker,
+          `How many boards, or their names [${DEFAULT_COUNT}]: `,
+          String(DEFAULT_COUNT),
+          (answer) => readNames(answer),
+        )
+      : readNames(args.nodes, '--nodes ')
+  const models =
+    args.model.length > 0
+      ? readModels(args.model, names.length, '--model ')
+      : await askUntil(
+          asker,
+          `Which board? One for all, or one for each (pi5, pi4, zero2w …) [${DEFAULT_MODEL}]: `,
+          DEFAULT_MODEL,
+          (answer) => readModels(answer.split(/[\s,]+/), names.length),
+        )
+  return names.map((name, index) => ({ name, model: models[index] ?? models[0] ?? DEFAULT_MODEL }))
+}
+
+/** A count or names: `5`; `oneil carter`. */
+function readNames(answer: string, flag = ''): string[] {
+  const words = answer.split(/[\s,]+/).filter((word) => word !== '')
+  if (words.length === 1 && /^\d+$/.test(words[0] ?? '')) {
+    const count = Number(words[0])
+    if (count >= 1 && count <= 250) return Array.from({ length: count }, (_, index) => `pi${index + 1}`)
+    throw new UsageError(`${flag}${answer} must be 1 to 250`, { hint: 'A larger cluster is written by hand' })
+  }
+  for (const name of words) checked(`${flag || 'the name '}`.trim(), name, 'host-name')
+  const twice = words.find((name, index) => words.indexOf(name) !== index)
+  if (twice !== undefined) throw new UsageError(`${flag}${answer} names ${twice} twice`)
+  if (words.length === 0) throw new UsageError('at least one node is needed')
+  return words
+}
+
+function readModels(words: readonly string[], nodes: number, flag = ''): Model[] {
+  const wrong = words.find((word) => !(modelNames as readonly string[]).includes(word))
+  if (wrong !== undefined)
+    throw new UsageError(`${flag}${JSON.stringify(wrong)} is not a known board`, {
+      hint: suggest(wrong, modelNames, 'boards'),
+    })
+  if (words.length !== 1 && words.length !== nodes)
+    throw new UsageError(`${flag.trim() || 'that'}: ${words.length} boards for ${nodes} nodes`, {
+      hint: 'Give one for all of them, or one for each',
+    })
+  return words as Model[]
+}
+
+/** The newest that all of the boards run. */
+async function chooseImage(
+  { cluster, lock }: GlobalArgs,
+  nodes: readonly { model: Model }[],
+  world: World,
+): Promise<string | undefined> {
+  const { images } = await readLocks({ cluster, lock }, world)
+  const all64 = nodes.every(({ model }) => boards[model].kernel.arm64 !== undefined)
+  return newestLite(images, all64 ? 'arm64' : 'armhf')
 }
 
 /** The folder's name as a cluster may be called; undefined: nothing of it is left. */
@@ -196,96 +277,123 @@ function nameOfFolder(folder: string): string | undefined {
   return name === '' ? undefined : name
 }
 
-/** The key as the cluster file names it: a key line, or a file. */
-async function chooseSshKey(given: string | undefined, place: Place): Promise<string> {
-  const { folder, home, cwd, ask } = place
-  const own = ['id_ed25519.pub', 'id_ecdsa.pub', 'id_rsa.pub']
-    .map((name) => join(home, '.ssh', name))
-    .find((path) => existsSync(path))
-  const answer = given ?? own ?? (await ask('Public key file that may log in: '))?.trim()
-  if (answer === undefined || answer === '') {
-    throw new UsageError(`no public SSH key in ${join(home, '.ssh')}`, {
-      hint: 'Make one with ssh-keygen -t ed25519, or name one with --ssh-key FILE',
-    })
+interface Login {
+  /** As the cluster file names it: a key line, a file, or somebody's keys elsewhere. */
+  sshKey?: string
+  passwordHash?: string
+}
+
+async function chooseLogin(args: InitArgs, { name }: Template, site: Site, asker: Asker): Promise<Login> {
+  const given = args['ssh-key']
+  if (args.password) {
+    if (given !== undefined) throw new UsageError('--password and --ssh-key exclude each other')
+    return { passwordHash: await askPassword(asker) }
   }
-  if (/^(ssh|ecdsa|sk)-\S+ /.test(answer)) return answer
+  if (given !== undefined) return { sshKey: readSshKey(given, site, '--ssh-key: ') }
+  const own = ['id_ed25519.pub', 'id_ecdsa.pub', 'id_rsa.pub']
+    .map((file) => join(site.home, '.ssh', file))
+    .find((path) => existsSync(path))
+  const preset = own === undefined ? '' : fromFolder(own, site.folder, site.home)
+  // The demo is only looked at: a person's key is taken where there is one, and not asked for.
+  if (name === DEMO) return { sshKey: preset === '' ? undefined : preset }
+  const shown = preset === '' ? 'new' : preset
+  const answer = await askUntil(
+    asker,
+    `Who may log in? A public key or its file, "new" for a key of its own, or "password" [${shown}]: `,
+    shown,
+    (text) => (text === 'password' ? text : readSshKey(text, site)),
+    () => {
+      if (preset === '') throw noKey(site)
+      return preset
+    },
+  )
+  return answer === 'password' ? { passwordHash: await askPassword(asker) } : { sshKey: answer }
+}
+
+const noKey = ({ home }: Site): UsageError =>
+  new UsageError(`no public SSH key in ${join(home, '.ssh')}`, {
+    hint: 'Make one with ssh-keygen -t ed25519, name one with --ssh-key FILE, or say --ssh-key new',
+  })
+
+function readSshKey(answer: string, { folder, home, cwd }: Site, flag = ''): string {
+  if (answer === 'new') return `${LOGIN_KEY_FILE}.pub`
+  if (/^(ssh|ecdsa|sk)-\S+ /.test(answer) || /^(?:github|gh):/.test(answer)) return answer
   const path = resolve(cwd, expandHome(answer, home))
   if (existsSync(path)) return fromFolder(path, folder, home)
-  throw new UsageError(`--ssh-key: there is no file ${answer}`, {
+  throw new UsageError(`${flag}there is no file ${answer}`, {
     hint: 'Name the public half, the file that ends in .pub',
   })
 }
 
-async function chooseWifi(args: InitArgs, templateCountry: string, place: Place) {
-  const { folder, home, cwd, ask } = place
-  const ssid = args.wifi ?? (await ask('Wi-Fi network: '))
-  if (ssid === undefined || ssid === '')
-    throw new UsageError('a node of this template uses Wi-Fi, and its network has no name yet', {
-      hint: 'Name it with --wifi SSID',
-    })
-  const country =
-    args['wifi-country'] ??
-    ((await ask(`Country whose radio rules apply [${templateCountry}]: `)) || undefined)
-  const settings = {
-    ssid: checked('--wifi', ssid, 'ssid'),
-    country: checked('--wifi-country', country ?? templateCountry, 'country'),
-    passphraseFile: PASSPHRASE_FILE,
+async function askPassword({ ask, complain, signal }: Asker): Promise<string> {
+  for (;;) {
+    const password = await ask('Password for the nodes: ', { hidden: true })
+    signal.throwIfAborted()
+    if (password === undefined)
+      throw new UsageError('a password is asked for, and there is no terminal to ask on', {
+        hint: 'Give --ssh-key FILE, or write user.passwordFile into cluster.yaml',
+      })
+    if (password.length < 8) complain(new UsageError('the password is shorter than 8 characters'))
+    else if ((await ask('Once more: ', { hidden: true })) !== password)
+      complain(new UsageError('the two are not the same'))
+    else return sha512crypt(password, makeSalt())
   }
+}
+
+const makeSalt = (): string =>
+  [...randomBytes(SALT_LENGTH)].map((byte) => cryptAlphabet[byte % cryptAlphabet.length]).join('')
+
+type Wifi = TemplateValues['wifi']
+
+async function chooseWifi(
+  args: InitArgs,
+  { wifi }: Template,
+  { folder, home, cwd }: Site,
+  asker: Asker,
+): Promise<{ wifi: Wifi; passphrase?: string }> {
+  if (wifi === undefined) return { wifi: undefined }
+  const ssid =
+    args.wifi === undefined
+      ? await askUntil(asker, 'Wi-Fi network: ', '', (answer) => {
+          if (answer === '')
+            throw new UsageError('a node of this template uses Wi-Fi, and its network has no name yet', {
+              hint: 'Name it with --wifi SSID',
+            })
+          return checked('Wi-Fi network', answer, 'ssid')
+        })
+      : checked('--wifi', args.wifi, 'ssid')
+  const country =
+    args['wifi-country'] === undefined
+      ? await askUntil(asker, `Country whose radio rules apply [${wifi.country}]: `, wifi.country, (answer) =>
+          checked('country', answer.toUpperCase(), 'country'),
+        )
+      : checked('--wifi-country', args['wifi-country'], 'country')
+  const settings = { ssid, country, passphraseFile: PASSPHRASE_FILE }
   const given = args['wifi-passphrase-file']
   if (given !== undefined) {
     const path = resolve(cwd, expandHome(given, home))
-    if (existsSync(path)) return { settings: { ...settings, passphraseFile: fromFolder(path, folder, home) } }
+    if (existsSync(path)) return { wifi: { ...settings, passphraseFile: fromFolder(path, folder, home) } }
     throw new UsageError(`--wifi-passphrase-file: there is no file ${given}`, {
       hint: 'Write the pass phrase on its first line, and run chmod 600 on it',
     })
   }
-  if (existsSync(join(folder, PASSPHRASE_FILE))) return { settings }
-  const passphrase = await ask(`Pass phrase of ${ssid}: `, { hidden: true })
-  if (passphrase === undefined)
-    throw new UsageError(`nobody is there to say the pass phrase of ${ssid}`, {
-      hint: 'Name a file that holds it with --wifi-passphrase-file FILE (mode 0600)',
-    })
-  const complaint = formats.passphrase?.(passphrase)
-  if (complaint === undefined) return { settings, passphrase }
-  throw new UsageError(`the pass phrase ${complaint.problem}`, { hint: complaint.hint })
+  if (existsSync(join(folder, PASSPHRASE_FILE))) return { wifi: settings }
+  for (;;) {
+    const passphrase = await asker.ask(`Pass phrase of ${ssid}: `, { hidden: true })
+    asker.signal.throwIfAborted()
+    if (passphrase === undefined)
+      throw new UsageError(`the pass phrase of ${ssid} is asked for, and there is no terminal to ask on`, {
+        hint: 'Name a file that holds it with --wifi-passphrase-file FILE (mode 0600)',
+      })
+    const complaint = formats.passphrase?.(passphrase)
+    if (complaint === undefined) return { wifi: settings, passphrase }
+    asker.complain(new UsageError(`the pass phrase ${complaint.problem}`, { hint: complaint.hint }))
+  }
 }
 
-/** @throws {UsageError} naming the flag */
-function checked(flag: string, value: string, format: string): string {
+/** @throws {UsageError} naming the flag or the question */
+function checked(what: string, value: string, format: string): string {
   const complaint = formats[format]?.(value)
   if (complaint === undefined) return value
-  throw new UsageError(`${flag} ${JSON.stringify(value)} ${complaint.problem}`, { hint: complaint.hint })
-}
-
-/**
- * The rules that `plan` will apply, but for the images: those may have to be locked first.
- * @throws {MistakesError}
- */
-async function judge({ text, passphrase }: Start, folder: string, home: string): Promise<void> {
-  const { mistakes } = await parseCluster(text, 'cluster.yaml', {
-    features,
-    folder,
-    home,
-    readLocal(path) {
-      const toBeWritten = passphrase !== undefined && path === join(folder, PASSPHRASE_FILE)
-      return toBeWritten ? { text: passphrase } : readLocalFile(path)
-    },
-  })
-  if (mistakes.length > 0) throw new MistakesError(mistakes)
-}
-
-/** @returns whether any of them was not there yet */
-async function addLines(path: string, lines: readonly string[]): Promise<boolean> {
-  const text = existsSync(path) ? await readFile(path, 'utf8') : ''
-  const missing = lines.filter((line) => !text.split(/\r?\n/).includes(line))
-  if (missing.length === 0) return false
-  const isNew = !existsSync(path)
-  const handle = await open(path, 'a')
-  try {
-    if (isNew) await giveToPerson(handle, dirname(path))
-    await handle.writeFile(`${text === '' || text.endsWith('\n') ? '' : '\n'}${missing.join('\n')}\n`)
-  } finally {
-    await handle.close()
-  }
-  return true
+  throw new UsageError(`${what} ${JSON.stringify(value)} ${complaint.problem}`, { hint: complaint.hint })
 }

@@ -5,7 +5,8 @@
  */
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { type Document, isMap, isScalar, parse, parseDocument } from 'yaml'
+import { type Document, isMap, isNode, isScalar, parse, parseDocument, type Range } from 'yaml'
+import type { Model } from '../cluster/boards.ts'
 import { packageRoot } from '../package-root.ts'
 
 export interface Template {
@@ -19,6 +20,8 @@ export interface Template {
   lockCommands: string[]
   /** What fetches and checks the files that travel on its cards; in a comment too. */
   fetchCommands: string[]
+  /** Their names, which git need not keep. */
+  fetchedFiles: string[]
   /** The node to start with. */
   firstNode: string
 }
@@ -30,6 +33,12 @@ export interface TemplateValues {
   schema: string
   user: string | undefined
   sshKey: string | undefined
+  /** In place of the template's key: crypt(3). */
+  passwordHash?: string
+  timezone?: string
+  /** In place of the template's own image and nodes. */
+  image?: string
+  nodes?: readonly { name: string; model: Model }[]
   wifi: { ssid: string; country: string; passphraseFile: string } | undefined
 }
 
@@ -54,6 +63,7 @@ export function readTemplate(name: string): Template {
     wifi: wifi === undefined ? undefined : { country: String(document.getIn([...wifi, 'country'])) },
     lockCommands: [...text.matchAll(/^#\s+(piimage images lock .*)$/gm)].map(([, command = '']) => command),
     fetchCommands: [...text.matchAll(/^#\s+((?:curl|sha256sum) .*)$/gm)].map(([, command = '']) => command),
+    fetchedFiles: [...text.matchAll(/^#\s+curl -\S*O .*\/(\S+)$/gm)].map(([, name = '']) => name),
     firstNode: String(isMap(nodes) ? nodes.items[0]?.key : undefined),
   }
 }
@@ -64,6 +74,8 @@ export function fillTemplate({ text }: Template, values: TemplateValues): string
     [['cluster'], values.cluster],
     [['user', 'name'], values.user],
     [['user', 'sshKeys', 0], values.sshKey],
+    [['image'], values.image],
+    [['locale', 'timezone'], values.timezone],
     ...(values.wifi === undefined
       ? []
       : wifiPaths(document).flatMap((path) =>
@@ -73,12 +85,18 @@ export function fillTemplate({ text }: Template, values: TemplateValues): string
           ]),
         )),
   ]
-  const places = edits.flatMap(([path, value]) => {
+  const places = edits.flatMap(([path, value]): Place[] => {
     if (value === undefined) return []
     const node = document.getIn(path, true)
     if (!isScalar(node) || !node.range) throw new Error(`a template has no value at ${path.join('.')}`)
     return [{ start: node.range[0], end: node.range[1], value: formatScalar(value) }]
   })
+  const { nodes, passwordHash } = values
+  if (nodes !== undefined) places.push(...nodePlaces(document, nodes))
+  if (passwordHash !== undefined) {
+    const { key, value } = pairAt(document, ['user'], 'sshKeys')
+    places.push({ start: key[0], end: value[1], value: `passwordHash: ${JSON.stringify(passwordHash)}` })
+  }
   let filled = text
   for (const { start, end, value } of places.toSorted((a, b) => b.start - a.start))
     filled = filled.slice(0, start) + value + filled.slice(end)
@@ -86,6 +104,38 @@ export function fillTemplate({ text }: Template, values: TemplateValues): string
     /^# yaml-language-server: \$schema=.*$/m,
     () => `# yaml-language-server: $schema=${values.schema}`,
   )
+}
+
+interface Place {
+  start: number
+  end: number
+  value: string
+}
+
+/** Where a key of a map stands in the text, and where its value. */
+function pairAt(document: Document, path: string[], name: string): { key: Range; value: Range } {
+  const map = path.length === 0 ? document.contents : document.getIn(path, true)
+  const pair = isMap(map) ? map.items.find(({ key }) => isScalar(key) && key.value === name) : undefined
+  const [key, value] = [pair?.key, pair?.value].map((part) => (isNode(part) ? part.range : undefined))
+  if (!key || !value) throw new Error(`a template has no ${[...path, name].join('.')}`)
+  return { key, value }
+}
+
+/** The model of most boards stands at the top, each other one with its node. */
+function nodePlaces(document: Document, nodes: readonly { name: string; model: Model }[]): Place[] {
+  const usual = commonest(nodes.map(({ model }) => model))
+  const lines = nodes.map(({ name, model }) => `${name}: ${model === usual ? '{}' : `{ model: ${model} }`}\n`)
+  const model = pairAt(document, [], 'model').value
+  const { value } = pairAt(document, [], 'nodes')
+  return [
+    { start: model[0], end: model[1], value: usual },
+    { start: value[0], end: value[2], value: lines.join('  ') },
+  ]
+}
+
+function commonest(models: readonly Model[]): Model {
+  const count = (model: Model) => models.filter((other) => other === model).length
+  return models.reduce((best, model) => (count(model) > count(best) ? model : best))
 }
 
 /** Where the nearest installed piimage has its schema, from `folder`; where one would have it if there is none yet. */

@@ -7,6 +7,7 @@ import { readCluster } from '../../src/cluster/cluster-file.ts'
 import { features } from '../../src/features/index.ts'
 import { packageRoot } from '../../src/package-root.ts'
 import { makeEd25519Key } from '../../src/secrets/ed25519-key.ts'
+import { sha512crypt } from '../../src/secrets/sha512crypt.ts'
 import { templateNames } from '../../src/work/template.ts'
 import { runPiimage } from '../support/project.ts'
 import { tempFolder } from '../support/temp.ts'
@@ -39,8 +40,9 @@ const commentsOf = (text: string): string[] =>
     .split('\n')
     .flatMap((line) => (/^# yaml-language-server/.test(line) ? [] : (/(?:^|\s)#\s.*$/.exec(line) ?? [])))
 
-test('the five stories are there to start from', () =>
+test('the five stories are there to start from, and a plain start', () =>
   assert.deepEqual(templateNames(), [
+    'basic',
     'clusterhat',
     'demo',
     'feeder-diskless',
@@ -88,7 +90,7 @@ for (const name of templateNames())
     assert.match(said.stderr, new RegExp(`piimage flash --node ${cluster.nodes[0]?.name} DRIVE`))
     assert.equal(
       /images lock/.test(said.stderr),
-      !(name in { demo: 1, 'feeder-diskless': 1, 'hypriot-k8s': 1, magi: 1 }),
+      !(name in { basic: 1, demo: 1, 'feeder-diskless': 1, 'hypriot-k8s': 1, magi: 1 }),
       'images that nobody could pin are locked first',
     )
   })
@@ -141,12 +143,12 @@ test('without a key in ~/.ssh the error names --ssh-key; a key line will do', as
   assert.deepEqual(cluster.nodes[0]?.user?.sshKeys, [publicLine])
 })
 
-test('somebody answers: template, user, Wi-Fi; the pass phrase is hidden and goes into a file of its own', async (t) => {
+test('somebody answers: template, key, Wi-Fi; the pass phrase is hidden and goes into a file of its own', async (t) => {
   const cwd = home(t)
   const asked: string[] = []
   const answers: [question: RegExp, answer: string, hidden?: boolean][] = [
-    [/^Template \(.*magi.*\) \[demo\]/, 'magi'],
-    [/^Login name on the nodes \[ops\]/, ''],
+    [/^What do you have\?\n.*\(basic\)\n/, '3'],
+    [/^Who may log in\?.*\[~\/\.ssh\/id_ed25519\.pub\]/, ''],
     [/^Wi-Fi network/, 'attic'],
     [/^Country .*\[DE\]/, ''],
     [/^Pass phrase of attic/, PASSPHRASE, true],
@@ -170,12 +172,122 @@ test('somebody answers: template, user, Wi-Fi; the pass phrase is hidden and goe
   )
   assert.deepEqual((await readCluster(join(folder, 'cluster.yaml'), { features, home: cwd })).warnings, [])
 
-  const short = await runPiimage(cwd, ['init', 'two', '--template', 'magi', '--wifi', 'attic'], {
-    ask: async (question) => (/^Pass phrase/.test(question) ? 'hunter2' : ''),
+  // Too short a pass phrase is asked for again, and not shown.
+  const phrases = ['hunter2', PASSPHRASE]
+  const again = await runPiimage(cwd, ['init', 'two', '--template', 'magi', '--wifi', 'attic'], {
+    ask: async (question) => (/^Pass phrase/.test(question) ? phrases.shift() : ''),
   })
-  assert.equal(short.status, 2)
-  assert.ok(!short.stderr.includes('hunter2'))
-  assert.equal(existsSync(join(cwd, 'two')), false)
+  assert.equal(again.status, 0, again.stderr)
+  assert.match(again.stderr, /the pass phrase /)
+  assert.ok(!again.stderr.includes('hunter2'))
+})
+
+/** A person at a terminal: answers in turn, each for the question that is really asked. */
+function person(answers: [question: RegExp, answer: string][]) {
+  const left = [...answers]
+  return {
+    left,
+    ask: async (question: string) => {
+      const [expected, answer] = left.shift() ?? []
+      assert.match(question, expected ?? /no more questions/)
+      return answer
+    },
+  }
+}
+
+test('the plain start: wrong answers are asked again, and the file is right', async (t) => {
+  const cwd = home(t)
+  const { ask, left } = person([
+    [/^What do you have\?/, '9'],
+    [/^What do you have\?/, 'some pis'],
+    [/^What do you have\?/, ''],
+    [/^How many boards/, '0'],
+    [/^How many boards/, 'alpha, Beta'],
+    [/^How many boards/, 'alpha alpha'],
+    [/^How many boards/, 'alpha, beta gamma'],
+    [/^Which board\?/, 'pi9'],
+    [/^Which board\?/, 'pi4 pi5'],
+    [/^Which board\?/, 'pi5 zero2w pi5'],
+    [/^Who may log in\?/, 'none.pub'],
+    [/^Who may log in\?/, 'new'],
+  ])
+  const said = await runPiimage(cwd, ['init', 'shelf'], { ask })
+  assert.equal(said.status, 0, said.stderr)
+  assert.deepEqual(left, [])
+  for (const complaint of [
+    /"9" is neither a number from 1 to \d/,
+    /0 must be 1 to 250/,
+    /"Beta" /,
+    /names alpha twice/,
+    /"pi9" is not a known board/,
+    /2 boards for 3 nodes/,
+    /there is no file none\.pub/,
+  ])
+    assert.match(said.stderr, complaint)
+  const folder = join(cwd, 'shelf')
+  const cluster = await readCluster(join(folder, 'cluster.yaml'), { features, home: cwd })
+  assert.deepEqual(cluster.warnings, [])
+  assert.deepEqual(
+    cluster.nodes.map(({ name, model }) => [name, model]),
+    [
+      ['alpha', 'pi5'],
+      ['beta', 'zero2w'],
+      ['gamma', 'pi5'],
+    ],
+  )
+  // The key that was made is a pair, the secret half for nobody else and not for git.
+  const made = readFileSync(join(folder, 'id_ed25519.pub'), 'utf8').trim()
+  assert.deepEqual(cluster.nodes[0]?.user?.sshKeys, [made])
+  assert.equal(statSync(join(folder, 'id_ed25519')).mode & 0o777, 0o600)
+  assert.match(readFileSync(join(folder, '.gitignore'), 'utf8'), /^id_ed25519$/m)
+  assert.match(said.stderr, /sudo piimage flash --node alpha DRIVE/)
+})
+
+test('the plain start from flags is the same; boards that are 32-bit decide the image', async (t) => {
+  const cwd = home(t)
+  const images: [flags: string[], nodes: number, image: RegExp][] = [
+    [[], 3, /^raspios-\w+-arm64-lite@/],
+    [['--nodes', '5', '--model', 'pi5'], 5, /^raspios-\w+-arm64-lite@/],
+    [['--nodes', 'a,b', '--model', 'pi4', '--model', 'zerow'], 2, /^raspios-\w+-armhf-lite@/],
+  ]
+  for (const [index, [flags, nodes, image]] of images.entries()) {
+    const said = await runPiimage(cwd, ['init', `c${index}`, ...flags])
+    assert.equal(said.status, 0, said.stderr)
+    const cluster = await readCluster(join(cwd, `c${index}`, 'cluster.yaml'), { features, home: cwd })
+    assert.equal(cluster.nodes.length, nodes)
+    for (const node of cluster.nodes) assert.match(node.image, image)
+  }
+  const wrong: [flags: string[], says: RegExp][] = [
+    [['--nodes', '300'], /--nodes 300 must be 1 to 250/],
+    [['--nodes', 'a_b'], /--nodes "a_b" /],
+    [['--model', 'pi44'], /--model "pi44" is not a known board\n.*pi4/],
+    [['--nodes', '3', '--model', 'pi4', '--model', 'pi5'], /2 boards for 3 nodes/],
+    [['--template', 'demo', '--nodes', '3'], /belong to the template basic/],
+    [['--password'], /no terminal to ask on/],
+    [['--password', '--ssh-key', 'new'], /exclude each other/],
+  ]
+  for (const [flags, says] of wrong) {
+    const said = await runPiimage(cwd, ['init', 'new', ...flags])
+    assert.equal(said.status, 2, said.stderr)
+    assert.match(said.stderr, says)
+    assert.equal(existsSync(join(cwd, 'new')), false, 'nothing is left behind')
+  }
+})
+
+test('a password: asked for twice, kept as a hash that crypt(3) takes', async (t) => {
+  const cwd = home(t)
+  const words = ['short', 'correct horse', 'correct house', 'correct horse', 'correct horse']
+  const said = await runPiimage(cwd, ['init', 'pis', '--password'], {
+    ask: async (question) => (/^(Password|Once more)/.test(question) ? words.shift() : ''),
+  })
+  assert.equal(said.status, 0, said.stderr)
+  const text = readFileSync(join(cwd, 'pis', 'cluster.yaml'), 'utf8')
+  const hash = /passwordHash: "(\$6\$([^$]+)\$[^"]+)"/.exec(text)
+  assert.ok(hash, text)
+  assert.equal(sha512crypt('correct horse', hash[2] ?? ''), hash[1])
+  assert.ok(!`${said.stdout}${said.stderr}${text}`.includes('correct horse'))
+  const cluster = await readCluster(join(cwd, 'pis', 'cluster.yaml'), { features, home: cwd })
+  assert.deepEqual(cluster.nodes[0]?.user?.sshKeys, [])
 })
 
 test('what is there stays: cluster file, key, and lines of .gitignore', async (t) => {
@@ -185,7 +297,7 @@ test('what is there stays: cluster file, key, and lines of .gitignore', async (t
   const before = {
     'cluster.yaml': 'cluster: mine\n',
     'cluster.key': 'secret\n',
-    '.gitignore': 'build\r\ncluster.key\n.piimage-batch.json\nkubeconfig\n',
+    '.gitignore': 'build\r\ncluster.key\n.piimage-batch.json\nkubeconfig\n*.img\n*.img.*\n',
   }
   for (const [name, text] of Object.entries(before)) writeFileSync(join(folder, name), text)
   const said = await runPiimage(cwd, ['init', 'old', '--template', 'clusterhat', '--yes'])
@@ -220,7 +332,7 @@ test('--json says what was made and what comes next', async (t) => {
   assert.deepEqual(result.next, [
     'piimage plan --all',
     'piimage drives',
-    'piimage flash --node cluster00 DRIVE',
+    'sudo piimage flash --node cluster00 DRIVE',
   ])
   assert.equal(result.made.length, 3)
 })

@@ -26,6 +26,7 @@ export interface Example {
 }
 
 export const examples: readonly Example[] = [
+  { name: 'basic', boot: 'trixie', family: 'raspios' },
   { name: 'clusterhat', boot: 'clusterctrl-bookworm', family: 'clusterctrl' },
   { name: 'hypriot-k8s', boot: 'trixie', family: 'raspios' },
   { name: 'feeder-diskless', boot: 'bookworm', family: 'raspios' },

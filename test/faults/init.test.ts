@@ -9,7 +9,7 @@ import { tempFolder } from '../support/temp.ts'
 import { needTool } from '../support/tools.ts'
 import { runVictim } from './victim.ts'
 
-const WORDS = ['init', 'home', '--yes']
+const WORDS = ['init', 'home', '--template', 'demo', '--yes']
 
 /** Each makes some of the files; the second of a kind belongs to the second file. */
 const moments = [

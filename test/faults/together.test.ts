@@ -287,7 +287,7 @@ test('at once: three bakes, the same file, started together: one or more make it
 test('at once: init and init, the same folder: one key, whole, and no file of two minds', async (t) => {
   const project = demoProject(t)
   for (let round = 0; round < 5; round += 1) {
-    const words = ['init', `cluster-${round}`, '--yes']
+    const words = ['init', `cluster-${round}`, '--template', 'demo', '--yes']
     const two = await Promise.all([1, 2].map(() => runVictim(words, { cwd: project.folder })))
     assert.ok(
       two.some(({ status }) => status === 0),

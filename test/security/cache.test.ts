@@ -357,7 +357,7 @@ test('under sudo, so are a new cluster, a baked image and an exported file', asy
   Object.assign(process.env, { SUDO_UID: '12345', SUDO_GID: '12346' })
   try {
     for (const args of [
-      ['init', project.file('new')],
+      ['init', project.file('new'), '--template', 'demo'],
       ['bake', '--node', 'oneil', '--output', project.file('rel/one'), '--format', 'img'],
       ['flash', '--node', 'oneil', project.file('card.img')],
       ['export', 'ssh-config', '-o', project.file('out/ssh_config')],
