@@ -68,6 +68,8 @@ export function processWorld(): ProcessWorld {
     const lines = hidden
       ? createInterface({ input: process.stdin, output: nowhere(), terminal: true })
       : createInterface({ input: process.stdin, output: process.stderr })
+    // While a question stands the terminal's Ctrl-C is a key like others.
+    lines.on('SIGINT', onStop)
     try {
       return await lines.question(hidden ? '' : shown, { signal: stop.signal })
     } catch {

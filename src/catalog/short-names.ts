@@ -12,7 +12,7 @@ type Images = ReadonlyMap<string, Pick<LockedImage, 'os' | 'release' | 'arch' | 
 const RELEASES = ['jessie', 'stretch', 'buster', 'bullseye', 'bookworm', 'trixie', 'forky']
 
 /** A key without its version. */
-const kindOf = (key: string): string => key.slice(0, key.lastIndexOf('@'))
+export const kindOf = (key: string): string => key.slice(0, key.lastIndexOf('@'))
 
 /** Oldest first: dates, and numbers with dots, are both in the order of their numbers. */
 const compareVersions = (a: string, b: string): number => a.localeCompare(b, 'en', { numeric: true })

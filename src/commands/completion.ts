@@ -5,15 +5,15 @@
  * a tab; no line where a file name is wanted, which the shells know better.
  */
 import { UsageError } from '../errors.ts'
+import { quoteLine } from '../terminal-text.ts'
 import { listCandidates } from './candidates.ts'
 import { defineCommand } from './command.ts'
 
 interface CompletionArgs {
   shell: string
-  word: string[]
 }
 
-/** What may be asked of this machine when a candidate's value is wanted. */
+/** In a shell's place: what the scripts ask. The command line so far stands behind `--`. */
 const WORDS = 'words'
 
 const scripts: Record<string, string> = {
@@ -53,7 +53,7 @@ complete -c piimage -f -a '(__piimage_candidates)'`,
 }
 
 export const completionCommand = defineCommand<CompletionArgs>({
-  command: 'completion <shell> [word..]',
+  command: 'completion <shell>',
   describe: 'Print a completion script for bash, zsh or fish',
   builder: (cli) =>
     cli
@@ -68,9 +68,12 @@ export const completionCommand = defineCommand<CompletionArgs>({
       .example('piimage completion fish > ~/.config/fish/completions/piimage.fish', 'For every fish'),
   async run(args, { output, world }) {
     if (args.shell === WORDS) {
-      const candidates = await listCandidates(args.word, world)
-      const lines = candidates.map(({ text, about }) => (about === undefined ? text : `${text}\t${about}`))
-      if (lines.length > 0) output.print(lines.join('\n'))
+      const [, ...words] = (args as unknown as { _: (string | number)[] })._.map(String)
+      const candidates = await listCandidates(words, world)
+      const lines = candidates.map(({ text, about }) =>
+        about === undefined ? quoteLine(text) : `${quoteLine(text)}\t${quoteLine(about)}`,
+      )
+      if (lines.length > 0) output.printFile(lines.join('\n'))
       return { candidates }
     }
     const script = scripts[args.shell]
@@ -79,7 +82,7 @@ export const completionCommand = defineCommand<CompletionArgs>({
         hint: `There is one for ${Object.keys(scripts).join(', ')}`,
       })
     }
-    output.print(script)
+    output.printText(script)
     return { script }
   },
 })

@@ -28,7 +28,7 @@ export const imagesCommand = defineCommand<ImagesArgs>({
         type: 'string',
         array: true,
         default: [],
-        describe: 'Keys of the lock file; for `lock`: the URL',
+        describe: 'Names of images; for `lock` also an address',
       })
       .option('key', {
         type: 'string',
@@ -51,20 +51,22 @@ export const imagesCommand = defineCommand<ImagesArgs>({
         default: false,
         describe: 'fetch: every image; prune: all of the cache',
       })
-      .example('$0 images lock URL', 'Ask the publisher, and write images.lock.json')
+      .example('$0 images lock raspios-trixie-arm64-lite', 'Ask the publisher, and write images.lock.json')
       .example('$0 images prune', 'Remove what no lock entry names'),
   run: async (args, context) => (actions[args.action] ?? list)(args, context),
 })
 
 const list: Action = async (args, context) => {
   const { lock, images } = await listImages(common(args), callerOf(args, context))
-  const rows = images.map(({ key, download: { size, source }, cached }) => [
+  const rows = images.map(({ key, url, newest, download: { size, source }, cached }) => [
     key,
+    newest ? 'newest' : '',
     size === null ? '' : formatBytes(size),
+    url.startsWith('file:') ? 'a file here' : new URL(url).host,
     source.kind,
     cached ?? '',
   ])
-  context.output.printText(formatTable(['IMAGE', 'DOWNLOAD', 'SAYS WHO', 'CACHED'], rows))
+  context.output.printText(formatTable(['IMAGE', '', 'DOWNLOAD', 'FROM', 'VERIFIED BY', 'CACHED'], rows))
   context.output.note(`from ${lock}`)
   return { lock, images: rows.length }
 }
@@ -72,7 +74,9 @@ const list: Action = async (args, context) => {
 const lock: Action = async (args, context) => {
   const [url, ...more] = args.image
   if (url === undefined || more.length > 0)
-    throw new UsageError('lock takes one URL', { hint: 'piimage images lock https://…/image.img.xz' })
+    throw new UsageError('lock takes one image', {
+      hint: 'piimage images lock raspios-trixie-arm64-lite, or https://…/image.img.xz',
+    })
   const { key, sha256, 'trust-first-use': trustFirstUse, signature } = args
   const request = { ...common(args), url, key, sha256, trustFirstUse, signature }
   const locked = await lockImage(request, callerOf(args, context))

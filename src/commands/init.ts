@@ -55,6 +55,8 @@ const kinds: readonly [template: string, what: string][] = [
   [DEMO, 'nothing yet: three nodes to look at'],
 ]
 const DEFAULT_COUNT = 3
+/** Where the templates' Wi-Fi is, too. */
+const DEFAULT_COUNTRY = 'DE'
 const SALT_LENGTH = 16
 
 interface Asker {
@@ -150,7 +152,13 @@ async function askAll(args: GlobalArgs & InitArgs, site: Site, { world, output }
   const user = args.user === undefined ? undefined : checked('--user', args.user, 'user-name')
   const nodes = template.name === PLAIN ? await chooseNodes(args, asker) : undefined
   const login = await chooseLogin(args, template, site, asker)
-  const { wifi, passphrase } = await chooseWifi(args, template, site, asker)
+  const wantsWifi = nodes?.some(({ model }) => !boards[model].ethernet)
+  const { wifi, passphrase } = await chooseWifi(
+    args,
+    template.wifi ?? (wantsWifi ? { country: DEFAULT_COUNTRY } : undefined),
+    site,
+    asker,
+  )
   const timezone = Intl.DateTimeFormat().resolvedOptions().timeZone
   const values: Omit<TemplateValues, 'schema'> = {
     cluster,
@@ -347,25 +355,31 @@ type Wifi = TemplateValues['wifi']
 
 async function chooseWifi(
   args: InitArgs,
-  { wifi }: Template,
+  preset: Template['wifi'],
   { folder, home, cwd }: Site,
   asker: Asker,
 ): Promise<{ wifi: Wifi; passphrase?: string }> {
-  if (wifi === undefined) return { wifi: undefined }
+  if (preset === undefined) return { wifi: undefined }
   const ssid =
     args.wifi === undefined
       ? await askUntil(asker, 'Wi-Fi network: ', '', (answer) => {
           if (answer === '')
-            throw new UsageError('a node of this template uses Wi-Fi, and its network has no name yet', {
-              hint: 'Name it with --wifi SSID',
-            })
+            throw new UsageError(
+              'a node here has no Ethernet or uses Wi-Fi, and the network has no name yet',
+              {
+                hint: 'Name it with --wifi SSID',
+              },
+            )
           return checked('Wi-Fi network', answer, 'ssid')
         })
       : checked('--wifi', args.wifi, 'ssid')
   const country =
     args['wifi-country'] === undefined
-      ? await askUntil(asker, `Country whose radio rules apply [${wifi.country}]: `, wifi.country, (answer) =>
-          checked('country', answer.toUpperCase(), 'country'),
+      ? await askUntil(
+          asker,
+          `Country whose radio rules apply [${preset.country}]: `,
+          preset.country,
+          (answer) => checked('country', answer.toUpperCase(), 'country'),
         )
       : checked('--wifi-country', args['wifi-country'], 'country')
   const settings = { ssid, country, passphraseFile: PASSPHRASE_FILE }

@@ -122,7 +122,7 @@ export type BatchEvent =
   | { event: 'done'; node: string; drive: string }
 
 export type ImageEvent =
-  | ({ event: 'image'; cached: 'unpacked' | 'downloaded' | null } & LockedImage)
+  | ({ event: 'image'; newest: boolean; cached: 'unpacked' | 'downloaded' | null } & LockedImage)
   | { event: 'fetched'; key: string; path: string; sha256?: string; size?: number }
   | ({ event: 'checked' } & Checked)
   | ({ event: 'baked' } & ({ node: string } | { card: string; image: string }) & Baked)

@@ -2,8 +2,10 @@
 import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
+import { addressOf } from '../catalog/addresses.ts'
 import { addToLock, findImage, formatLock, readLock } from '../catalog/lock.ts'
 import type { Lock, LockedImage } from '../catalog/locked-image.ts'
+import { kindOf, newestNamed } from '../catalog/short-names.ts'
 import { FetchError, UsageError } from '../errors.ts'
 import { listCache, type Pruned, pruneCache, verifyCache } from '../fetch/cache-contents.ts'
 import { writeFileAtomically } from '../io/atomic-file.ts'
@@ -24,13 +26,18 @@ export async function listImages(
   const here = new Map((await listCache(await cacheOf(request, caller))).map((entry) => [entry.id, entry]))
   const images = [...lock.images.values()].map((image): ListedImage => {
     const entry = here.get(image.download.sha256)
-    return { ...image, cached: entry?.imageBytes ? 'unpacked' : entry?.downloadBytes ? 'downloaded' : null }
+    return {
+      ...image,
+      newest: newestNamed(lock.images, kindOf(image.key)) === image.key,
+      cached: entry?.imageBytes ? 'unpacked' : entry?.downloadBytes ? 'downloaded' : null,
+    }
   })
   for (const image of images) caller.onEvent({ event: 'image', ...image })
   return { lock: lock.file, images }
 }
 
 export interface LockRequest extends ClusterRequest {
+  /** An address; or the name of an image, with or without a version, whose publisher's address is known. */
   url: string
   /** Name of the entry. Default: from the address. */
   key?: string
@@ -52,7 +59,8 @@ export interface LockedEntry {
 
 /** Ask the publisher, and write the cluster's own lock; never the one that ships with piimage. */
 export async function lockImage(request: LockRequest, caller: Caller): Promise<LockedEntry> {
-  const { url, key, sha256, trustFirstUse = false, signature = true } = request
+  const { key, sha256, trustFirstUse = false, signature = true } = request
+  const url = addressOf(request.url, (await readLocks(request, caller)).images)
   const { lockImage: askPublisher } = await import('../catalog/lock-image.ts')
   const { openHttp } = await import('../fetch/http.ts')
   const { openPublisherHttp } = await import('../fetch/publisher-http.ts')
@@ -110,7 +118,9 @@ export async function fetchImages(request: FetchRequest, caller: Caller): Promis
       hint: 'Name keys of the lock file (piimage images list), or --all',
     })
   const images =
-    request.images === 'all' ? [...lock.images.values()] : request.images.map((key) => findImage(lock, key))
+    request.images === 'all'
+      ? [...lock.images.values()]
+      : request.images.map((name) => findImage(lock, newestNamed(lock.images, name) ?? name))
   const { fetchImage } = await import('../fetch/fetch-image.ts')
   const { openHttp } = await import('../fetch/http.ts')
   const { openBases } = await import('./base-image.ts')

@@ -8,6 +8,7 @@ import { findImage } from '../catalog/lock.ts'
 import { lockImage } from '../catalog/lock-image.ts'
 import type { Lock, LockedImage } from '../catalog/locked-image.ts'
 import { parseImageName } from '../catalog/names.ts'
+import { newestNamed } from '../catalog/short-names.ts'
 import { sha256 as digestOf } from '../digest.ts'
 import { FetchError, UsageError } from '../errors.ts'
 import { openHttp } from '../fetch/http.ts'
@@ -40,7 +41,8 @@ export async function findOneOffImage(
     })
   const path = resolve(caller.cwd, image)
   if (statSync(path, { throwIfNoEntry: false })?.isFile()) return lockFile(path, oneOff, caller)
-  if (image.includes('@')) return findImage(lock, image)
+  const newest = newestNamed(lock.images, image)
+  if (newest !== undefined || image.includes('@')) return findImage(lock, newest ?? image)
   throw new UsageError(`there is no image ${image}: no key of the lock, no file, no address`, {
     hint: 'piimage images list shows the keys.',
   })

@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { findImage, readLock } from '../catalog/lock.ts'
 import type { Lock, LockedImage } from '../catalog/locked-image.ts'
+import { kindsNamed, newestLite, newestNamed } from '../catalog/short-names.ts'
 import { type ReadOptions, readCluster } from '../cluster/cluster-file.ts'
 import type { Cluster, Node } from '../cluster/node.ts'
 import { type Overlay, readOverlays } from '../customise/overlay.ts'
@@ -65,6 +66,11 @@ export function clusterOptions(lock: Lock, overlays: Project['overlays'], { cwd,
     features,
     imageKeys: [...lock.images.keys()],
     imageOf: (image: string) => lock.images.get(image),
+    images: {
+      newestNamed: (name: string) => newestNamed(lock.images, name),
+      kindsNamed: (name: string) => kindsNamed(lock.images, name),
+      newestFor: (arch: 'armhf' | 'arm64') => newestLite(lock.images, arch),
+    },
     overlayNames: [...overlays.keys()],
     home: env.HOME,
     cwd,

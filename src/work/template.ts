@@ -5,7 +5,7 @@
  */
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { type Document, isMap, isNode, isScalar, parse, parseDocument, type Range } from 'yaml'
+import { type Document, isMap, isNode, isScalar, parse, parseDocument, type Range, stringify } from 'yaml'
 import type { Model } from '../cluster/boards.ts'
 import { packageRoot } from '../package-root.ts'
 
@@ -91,7 +91,11 @@ export function fillTemplate({ text }: Template, values: TemplateValues): string
     if (!isScalar(node) || !node.range) throw new Error(`a template has no value at ${path.join('.')}`)
     return [{ start: node.range[0], end: node.range[1], value: formatScalar(value) }]
   })
-  const { nodes, passwordHash } = values
+  const { nodes, passwordHash, wifi } = values
+  if (wifi !== undefined && wifiPaths(document).length === 0) {
+    const { key } = pairAt(document, [], 'overlays')
+    places.push({ start: key[0], end: key[0], value: `${stringify({ wifi })}\n` })
+  }
   if (nodes !== undefined) places.push(...nodePlaces(document, nodes))
   if (passwordHash !== undefined) {
     const { key, value } = pairAt(document, ['user'], 'sshKeys')

@@ -26,7 +26,7 @@ function workplace(t: TestContext): { folder: string; env: Record<string, string
 /** What is typed, and the candidates that must be among those offered (all of them, where `only`). */
 const cases: { line: string; offers: string[]; only?: boolean }[] = [
   { line: 'piimage fla', offers: ['flash'], only: true },
-  { line: 'piimage flash --no', offers: ['--node', '--no-verify'], only: true },
+  { line: 'piimage flash --no', offers: ['--node', '--no-verify', '--no-color'], only: true },
   { line: 'piimage flash --node ', offers: ['hammond', 'oneil', 'carter'], only: true },
   { line: 'piimage flash --node o', offers: ['oneil'], only: true },
   { line: 'piimage flash --node=c', offers: ['--node=carter'], only: true },
@@ -44,10 +44,14 @@ test('piimage completion words: the candidates for a command line', (t) => {
   const { folder, env } = workplace(t)
   for (const { line, offers, only } of cases) {
     const words = line.split(' ').slice(1)
-    const { status, stdout, stderr } = run('piimage', ['completion', 'words', '--', ...words], {
-      cwd: folder,
-      env,
-    })
+    const { status, stdout, stderr } = run(
+      join(folder, 'bin/piimage'),
+      ['completion', 'words', '--', ...words],
+      {
+        cwd: folder,
+        env,
+      },
+    )
     assert.equal(status, 0, stderr)
     const texts = stdout.split('\n').flatMap((row) => row.split('\t')[0] || [])
     if (only) assert.deepEqual(texts.sort(), [...offers].sort(), line)
@@ -64,7 +68,7 @@ test('a cluster file with mistakes in it still names its nodes, and a missing on
     ['cluster.yaml', 'oneil'],
   ] as const) {
     const words = ['completion', 'words', '--', 'plan', '--cluster', file, '--node', 'o']
-    const { status, stdout, stderr } = run('piimage', words, { cwd: folder, env })
+    const { status, stdout, stderr } = run(join(folder, 'bin/piimage'), words, { cwd: folder, env })
     assert.deepEqual([status, stderr, stdout.split('\t')[0]?.trim()], [0, '', names], file)
   }
 })
@@ -82,7 +86,7 @@ test('bash offers them', (t) => {
     assert.equal(status, 0, stderr)
     return stdout.split('\n').filter((text) => text !== '')
   }
-  assert.deepEqual(ask('piimage flash --no').sort(), ['--no-verify', '--node'])
+  assert.deepEqual(ask('piimage flash --no').sort(), ['--no-color', '--no-verify', '--node'])
   assert.deepEqual(ask('piimage plan --node '), ['hammond', 'oneil', 'carter'])
   // Broken at =, and at the @ of a key: only what stands behind it is wanted.
   assert.deepEqual(ask('piimage plan --node=o'), ['oneil'])

@@ -8,7 +8,7 @@ import { tempFolder } from '../support/temp.ts'
 import { needTool, run } from '../support/tools.ts'
 
 const cli = join(packageRoot(), 'build/src/cli.js')
-const helper = join(packageRoot(), 'test/support/pty.py')
+const helper = join(packageRoot(), 'test/support/terminal.py')
 
 test('init on a terminal: asked again after wrong answers, and plan takes what comes of it', (t) => {
   const python = needTool(t, 'python3', 'python3')
@@ -24,13 +24,19 @@ test('init on a terminal: asked again after wrong answers, and plan takes what c
     ['Who may log in\\?', '\r'],
   ]
   const env = { HOME: cwd, TERM: 'xterm' }
-  const said = run(python, [helper, JSON.stringify(answers), process.execPath, cli, 'init', 'home'], { cwd, env })
+  const said = run(python, [helper, JSON.stringify(answers), process.execPath, cli, 'init', 'home'], {
+    cwd,
+    env,
+  })
   assert.equal(said.status, 0, said.stdout)
   assert.match(said.stdout, /sudo piimage flash --node pi1 DRIVE/)
   const file = readFileSync(join(cwd, 'home/cluster.yaml'), 'utf8')
   assert.match(file, /^model: pi5$/m)
   assert.match(file, /^nodes:\n {2}pi1: \{\}\n {2}pi2: \{\}\n$/m)
-  const planned = run(process.execPath, [cli, 'plan', '--node', 'pi1', '--offline'], { cwd: join(cwd, 'home'), env })
+  const planned = run(process.execPath, [cli, 'plan', '--node', 'pi1', '--offline'], {
+    cwd: join(cwd, 'home'),
+    env,
+  })
   // The image itself is not at hand; everything before it is in order.
   assert.match(planned.stderr, /offline/)
 })

@@ -157,7 +157,7 @@ const cases: [name: string, text: string, said: string][] = [
   [
     'image without version',
     node('image: raspios-bookworm-arm64-lite'),
-    '4:31: nodes.oneil.image: "raspios-bookworm-arm64-lite" is no image (a key of images.lock.json: raspios-bookworm-arm64-lite@2025-05-13; piimage images list shows them)',
+    '4:31: the image raspios-bookworm-arm64-lite is not in the lock (did you mean raspios-bookworm-arm64-lite@2025-05-13?)',
   ],
   [
     '64-bit image on a Zero',

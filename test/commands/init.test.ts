@@ -210,6 +210,10 @@ test('the plain start: wrong answers are asked again, and the file is right', as
     [/^Which board\?/, 'pi5 zero2w pi5'],
     [/^Who may log in\?/, 'none.pub'],
     [/^Who may log in\?/, 'new'],
+    [/^Wi-Fi network/, ''],
+    [/^Wi-Fi network/, 'attic'],
+    [/^Country /, 'nl'],
+    [/^Pass phrase of attic/, PASSPHRASE],
   ])
   const said = await runPiimage(cwd, ['init', 'shelf'], { ask })
   assert.equal(said.status, 0, said.stderr)
@@ -235,6 +239,7 @@ test('the plain start: wrong answers are asked again, and the file is right', as
       ['gamma', 'pi5'],
     ],
   )
+  assert.deepEqual([cluster.nodes[1]?.wifi?.ssid, cluster.nodes[1]?.wifi?.country], ['attic', 'NL'])
   // The key that was made is a pair, the secret half for nobody else and not for git.
   const made = readFileSync(join(folder, 'id_ed25519.pub'), 'utf8').trim()
   assert.deepEqual(cluster.nodes[0]?.user?.sshKeys, [made])
@@ -248,7 +253,7 @@ test('the plain start from flags is the same; boards that are 32-bit decide the 
   const images: [flags: string[], nodes: number, image: RegExp][] = [
     [[], 3, /^raspios-\w+-arm64-lite@/],
     [['--nodes', '5', '--model', 'pi5'], 5, /^raspios-\w+-arm64-lite@/],
-    [['--nodes', 'a,b', '--model', 'pi4', '--model', 'zerow'], 2, /^raspios-\w+-armhf-lite@/],
+    [['--nodes', 'a,b', '--model', 'pi4', '--model', 'zerow', ...wifiFlags], 2, /^raspios-\w+-armhf-lite@/],
   ]
   for (const [index, [flags, nodes, image]] of images.entries()) {
     const said = await runPiimage(cwd, ['init', `c${index}`, ...flags])
