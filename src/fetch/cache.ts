@@ -44,6 +44,16 @@ export interface CacheOptions {
   onTrouble?: (message: string) => void
 }
 
+/** An image that is to be made, by this process alone. */
+export interface ImageClaim {
+  /** An empty file to write it to. */
+  partial: string
+  /** It is whole. @throws {DigestError | FetchError} as `withImage`; then it is still to be dropped */
+  keep(built: ImageFacts): Promise<CachedImage>
+  /** Nothing of it stays. */
+  drop(): Promise<void>
+}
+
 export interface WithImageOptions {
   /** false: don't hash an image that is already there; the caller hashes all of it while using it. */
   recheck?: boolean
@@ -53,6 +63,13 @@ export interface Cache {
   readonly folder: string
   readonly witness: Witness
   entry(id: string): EntryPaths
+  /** That part of that entry, for this process alone until `release`. */
+  lock(
+    id: string,
+    part: 'download' | 'image',
+    subject: string,
+    signal: AbortSignal,
+  ): Promise<{ paths: EntryPaths; release: () => void }>
   /** Do `work` while no other process works on that part of that entry. */
   whileLocked<T>(
     id: string,
@@ -63,6 +80,11 @@ export interface Cache {
   ): Promise<T>
   /** Remember a `file:` image as it was when its digest matched: `withImage` sees whether it changed since. */
   rememberLocal(path: string, identity: string): void
+  /**
+   * The image in a download if it is here, else the right to make it.
+   * @throws {DigestError} what was here is not what the lock says; nothing of it is kept
+   */
+  claimImage(image: LockedImage, task: Task, options?: WithImageOptions): Promise<CachedImage | ImageClaim>
   /**
    * The image in a download. `build` writes it whole to the path it is given and returns what it wrote;
    * it is not called when the image is already here. It may call `fetchImage` itself.
@@ -90,36 +112,59 @@ export async function openCache(wanted: string, options: CacheOptions = {}): Pro
     folder,
     witness,
     entry: (id) => entryPaths(folder, id),
-    async whileLocked(id, part, subject, signal, work) {
+    async lock(id, part, subject, signal) {
       const paths = entryPaths(folder, id)
       const lock = await lockEntry(paths.locks[part], signal, (pid) =>
         options.onWait?.(`waiting for process ${pid}, which works on ${subject}`),
       ).catch((error) => {
         throw error.syscall === undefined ? error : unusable(folder, error)
       })
+      return { paths, release: () => lock.release() }
+    },
+    async whileLocked(id, part, subject, signal, work) {
+      const { paths, release } = await cache.lock(id, part, subject, signal)
       try {
         return await work(paths)
       } finally {
-        lock.release()
+        release()
       }
     },
     rememberLocal: (path, identity) => void locals.set(path, identity),
-    withImage(image, build, task, { recheck = true } = {}) {
-      return cache.whileLocked(image.download.sha256, 'image', image.key, task.signal, async (paths) => {
+    async claimImage(image, task, { recheck = true } = {}) {
+      const id = image.download.sha256
+      const { paths, release } = await cache.lock(id, 'image', image.key, task.signal)
+      try {
         const found = await findImage(paths, image, recheck, witness, task)
+        if (found === undefined) await (await createOwn(paths.imagePartial, FILE_MODE)).close()
+        else release()
         if (found !== undefined) return found
-        try {
-          await (await createOwn(paths.imagePartial, FILE_MODE)).close()
-          const built = await build(paths.imagePartial)
+      } catch (error) {
+        release()
+        throw error
+      }
+      return {
+        partial: paths.imagePartial,
+        async keep(built) {
           await refuseChangedLocal(image, locals)
           refuseOther(image, built, image.key)
-          await keepImage(paths, built, await witness.sign(image.download.sha256, built))
+          await keepImage(paths, built, await witness.sign(id, built))
+          release()
           return { path: paths.image, ...built }
-        } catch (error) {
-          await rm(paths.imagePartial, { force: true })
-          throw error
-        }
-      })
+        },
+        async drop() {
+          await rm(paths.imagePartial, { force: true }).finally(release)
+        },
+      }
+    },
+    async withImage(image, build, task, withOptions) {
+      const claim = await cache.claimImage(image, task, withOptions)
+      if (!('keep' in claim)) return claim
+      try {
+        return await claim.keep(await build(claim.partial))
+      } catch (error) {
+        await claim.drop()
+        throw error
+      }
     },
   }
   return cache

@@ -8,6 +8,7 @@
  * are the right ones: the caller compares the digest.
  */
 import { FetchError } from '../errors.ts'
+import type { Watermark } from '../io/watermark.ts'
 import type { Task } from '../progress.ts'
 import { GiB } from '../units.ts'
 import { type Http, HttpFailure, type HttpResponse, shownUrl } from './http.ts'
@@ -25,8 +26,8 @@ export interface DownloadRequest {
   sizeSaidBy?: string
   /** For progress and messages. */
   subject: string
-  /** Told how many bytes from the start are in `partial`; fewer than before when it starts over. Not told of bytes of earlier runs. Waited for. */
-  onGrowth?: (bytes: number) => Promise<void>
+  /** Rises with the bytes from the start that are in `partial`; not while bytes of earlier runs are among them. */
+  arrived?: Watermark
 }
 
 export interface Downloaded {
@@ -99,7 +100,7 @@ async function attempt(
     const version = readAnswer(url, request, file, known, response)
     if (response.status === 200) {
       await file.restart(version)
-      await request.onGrowth?.(0)
+      request.arrived?.restart()
     }
     await gather(url, request, file, version.totalBytes, response, task)
   } catch (error) {
@@ -207,7 +208,7 @@ async function gather(
       throw new HttpFailure(`${shownUrl(url)} sends more than ${totalBytes ?? SIZE_LIMIT} bytes`, false)
     }
     await file.append(chunk)
-    if (!file.resumed) await request.onGrowth?.(file.size)
+    if (!file.resumed) request.arrived?.raise(file.size)
     task.report({ phase: 'download', subject: request.subject, bytes: file.size, totalBytes })
   }
   if (totalBytes !== null && file.size < totalBytes) {

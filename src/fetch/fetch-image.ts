@@ -4,21 +4,22 @@
  * A `file:` image is hashed where it lies and not copied; should it change
  * between that and the end of unpacking, `cache.withImage` notices.
  */
-import { rename, rm, stat } from 'node:fs/promises'
+import { type FileHandle, rename, rm, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { LockedImage } from '../catalog/locked-image.ts'
 import { DigestError, sha256 } from '../digest.ts'
 import { FetchError } from '../errors.ts'
 import { syncFolder } from '../io/atomic-file.ts'
-import { openOwn } from '../io/ownership.ts'
+import { appendToOwn, openOwn } from '../io/ownership.ts'
+import { Watermark } from '../io/watermark.ts'
 import type { Task } from '../progress.ts'
 import { type Cache, fileIdentity, touch } from './cache.ts'
 import type { EntryPaths } from './cache-folder.ts'
 import { type Downloaded, download } from './download.ts'
 import { hashFile, hashOwnFile } from './hash-file.ts'
 import { type Http, shownUrl } from './http.ts'
-import { removePartial } from './partial-file.ts'
+import { forgetPartial, PARTIAL_MODE, removePartial } from './partial-file.ts'
 import type { RetryPolicy } from './retry.ts'
 
 export interface FetchOptions {
@@ -26,13 +27,26 @@ export interface FetchOptions {
   /** Ask no network. */
   offline: boolean
   retry?: RetryPolicy
-  /**
-   * Called with the path of a file that is here already, before its digest is
-   * checked: who can take back what comes of it may start.
-   */
-  onHere?: (path: string) => void
-  /** The same for a file on its way: how many bytes from its start are in `path`. Waited for. */
-  onGrowth?: (path: string, bytes: number) => Promise<void>
+}
+
+/** A file as published, on its way to being here whole and right. */
+export interface Fetching {
+  /** Its path, if all of it is here already. */
+  here?: string
+  /** What there is of one that is still coming, if its size is known. */
+  arriving?: Arriving
+  /** Its path once all of it is here and its digest matched. @throws as `fetchImage` */
+  checked: Promise<string>
+}
+
+export interface Arriving {
+  path: string
+  /** Open for reading, whatever becomes of its name; closed by who was given it. */
+  handle: FileHandle
+  /** Bytes it will have. */
+  size: number
+  /** Resolves when the bytes up to `end` are there. @throws what ends the download */
+  reach: (end: number) => Promise<void>
 }
 
 /**
@@ -46,22 +60,66 @@ export async function fetchImage(
   options: FetchOptions,
   task: Task,
 ): Promise<string> {
-  if (image.url.startsWith('file:')) return checkLocal(image, cache, options, task)
+  const { arriving, checked } = await startFetch(image, cache, options, task)
+  await arriving?.handle.close()
+  return checked
+}
+
+/** The same for who can take back what comes of it: may read what there is before its digest is known. */
+export async function startFetch(
+  image: LockedImage,
+  cache: Cache,
+  options: FetchOptions,
+  task: Task,
+): Promise<Fetching> {
+  if (image.url.startsWith('file:'))
+    return { here: fileURLToPath(image.url), checked: quiet(checkLocal(image, cache, task)) }
+  const { key } = image
   const { sha256, size } = image.download
-  return cache.whileLocked(sha256, 'download', image.key, task.signal, async (paths) => {
-    if (await isCached(paths, image.key, sha256, task, options.onHere)) return paths.download
-    if (options.offline) {
-      throw new FetchError(
-        `${image.key} is not in the cache ${cache.folder}, and --offline forbids fetching it`,
-        {
-          hint: `Once, with a network: piimage images fetch ${image.key}`,
-        },
-      )
+  const { paths, release } = await cache.lock(sha256, 'download', key, task.signal)
+  try {
+    if (await exists(paths.download)) {
+      const checked = checkCached(paths, key, sha256, task).finally(release)
+      return { here: paths.download, checked: quiet(checked) }
     }
-    const urls = [image.url, ...(image.mirrors ?? [])]
-    await downloadChecked({ urls, size, sha256, subject: image.key }, paths, options, task)
-    return paths.download
-  })
+    if (options.offline) {
+      throw new FetchError(`${key} is not in the cache ${cache.folder}, and --offline forbids fetching it`, {
+        hint: `Once, with a network: piimage images fetch ${key}`,
+      })
+    }
+  } catch (error) {
+    release()
+    throw error
+  }
+  const arrived = new Watermark()
+  const path = paths.downloadPartial
+  const handle = size === null ? undefined : await openArriving(path)
+  const urls = [image.url, ...(image.mirrors ?? [])]
+  const checked = downloadChecked({ urls, size, sha256, subject: key, arrived }, paths, options, task)
+    .then(() => {
+      if (size !== null) arrived.raise(size)
+      return paths.download
+    })
+    .finally(release)
+  checked.catch((error) => arrived.fail(error))
+  if (size === null || handle === undefined) return { checked }
+  return { arriving: { path, handle, size, reach: (end) => arrived.reach(end) }, checked }
+}
+
+/** Whoever started it may be busy elsewhere when it fails. */
+function quiet<T>(promise: Promise<T>): Promise<T> {
+  promise.catch(() => {})
+  return promise
+}
+
+/** Made, if it isn't there. @returns undefined: the disk refuses it, which the download says in words */
+async function openArriving(partial: string): Promise<FileHandle | undefined> {
+  try {
+    await (await appendToOwn(partial, PARTIAL_MODE)).close()
+    return await openOwn(partial)
+  } catch {
+    return undefined
+  }
 }
 
 /** Something to download whose digest somebody has already said. */
@@ -70,6 +128,7 @@ interface Wanted {
   size: number | null
   sha256: string
   subject: string
+  arrived: Watermark
 }
 
 /** Each address in turn until one has the right bytes; then they get their final name. */
@@ -81,24 +140,18 @@ async function downloadChecked(
 ): Promise<void> {
   let urls = wanted.urls
   for (;;) {
-    const got = await download(
-      {
-        ...wanted,
-        urls,
-        partial: paths.downloadPartial,
-        onGrowth: async (bytes) => options.onGrowth?.(paths.downloadPartial, bytes),
-      },
-      options.http,
-      task,
-      options.retry,
-    )
-    if (got.sha256 === wanted.sha256) return keep(paths.downloadPartial, paths.download)
-    await removePartial(paths.downloadPartial)
-    // A part from an earlier run may have rotted, or was torn by a power cut: once more, from 0.
-    if (got.resumed) continue
+    const partial = paths.downloadPartial
+    const got = await download({ ...wanted, urls, partial }, options.http, task, options.retry)
+    if (got.sha256 === wanted.sha256) return keep(partial, paths.download)
     const rest = urls.slice(urls.indexOf(got.url) + 1)
-    if (rest.length === 0) throw wrongBytes(got, wanted)
-    urls = rest
+    // A part from an earlier run may have rotted, or was torn by a power cut: once more, from 0.
+    if (!got.resumed && rest.length === 0) {
+      await removePartial(partial)
+      throw wrongBytes(got, wanted)
+    }
+    await forgetPartial(partial)
+    wanted.arrived.restart()
+    if (!got.resumed) urls = rest
   }
 }
 
@@ -114,16 +167,8 @@ async function keep(partial: string, final: string): Promise<void> {
   await syncFolder(dirname(final))
 }
 
-/** Whether the download is here and still what it was. @throws {DigestError} it is here and isn't */
-async function isCached(
-  paths: EntryPaths,
-  subject: string,
-  sha256: string,
-  task: Task,
-  onHere?: (path: string) => void,
-): Promise<boolean> {
-  if (!(await exists(paths.download))) return false
-  onHere?.(paths.download)
+/** A download that is here, if it is still what it was. @throws {DigestError} it isn't */
+async function checkCached(paths: EntryPaths, subject: string, sha256: string, task: Task): Promise<string> {
   const found = await hashOwnFile(paths.download, task, subject)
   if (found.sha256 !== sha256) {
     await rm(paths.download, { force: true })
@@ -132,16 +177,11 @@ async function isCached(
     })
   }
   await touch(paths.download)
-  return true
+  return paths.download
 }
 
-async function checkLocal(
-  image: LockedImage,
-  cache: Cache,
-  { onHere }: FetchOptions,
-  task: Task,
-): Promise<string> {
-  const { path, sha256, size } = await hashLocal(image.url, image.key, cache, task, onHere)
+async function checkLocal(image: LockedImage, cache: Cache, task: Task): Promise<string> {
+  const { path, sha256, size } = await hashLocal(image.url, image.key, cache, task)
   if (sha256 !== image.download.sha256) {
     const hint = `It has ${size} bytes and was left as it is. If it is the right file: piimage images lock ${image.written?.url ?? image.url} --sha256 ${sha256}`
     throw new DigestError(path, image.download.sha256, sha256, { hint })
@@ -149,17 +189,10 @@ async function checkLocal(
   return path
 }
 
-async function hashLocal(
-  url: string,
-  subject: string,
-  cache: Cache,
-  task: Task,
-  onHere?: (path: string) => void,
-): Promise<LocalFile> {
+async function hashLocal(url: string, subject: string, cache: Cache, task: Task): Promise<LocalFile> {
   try {
     const path = fileURLToPath(url)
     const before = await fileIdentity(path)
-    onHere?.(path)
     const found = await hashFile(path, task, subject)
     cache.rememberLocal(path, before)
     return { path, ...found }
@@ -196,8 +229,9 @@ export async function fetchUnlocked(
   const subject = shownUrl(url).replace(/^.*\//, '')
   const id = expected.sha256 ?? `url-${sha256(url)}`
   return cache.whileLocked(id, 'download', subject, task.signal, async (paths) => {
-    if (expected.sha256 !== undefined && (await isCached(paths, subject, expected.sha256, task))) {
-      return { path: paths.download, size: (await stat(paths.download)).size, sha256: expected.sha256 }
+    if (expected.sha256 !== undefined && (await exists(paths.download))) {
+      const path = await checkCached(paths, subject, expected.sha256, task)
+      return { path, size: (await stat(path)).size, sha256: expected.sha256 }
     }
     const partial = paths.downloadPartial
     const got = await download(

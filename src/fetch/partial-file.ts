@@ -35,10 +35,13 @@ export interface PartialFile {
 }
 
 /** Whatever the umask is. */
-const PARTIAL_MODE = 0o600
+export const PARTIAL_MODE = 0o600
 
 /** The file that says of which version `partial` is. */
 const versionFile = (partial: string): string => `${partial}.json`
+
+/** What is in a partial download is of no use: it starts from 0 again, in the same file. */
+export const forgetPartial = (partial: string): Promise<void> => rm(versionFile(partial), { force: true })
 
 /** Remove a partial download and its version file. */
 export async function removePartial(partial: string): Promise<void> {

@@ -3,46 +3,35 @@
  * whoever reads waits until the bytes are there.
  *
  * One writer says how far it has come (`grow`), any number of readers follow
- * behind that mark, each at its own pace; none holds another, or the writer.
- * What lies below the mark never changes again. If the writer fails, so does
- * every read that waits, and every later one.
+ * behind that watermark, each at its own pace; none holds another, or the
+ * writer. What lies below the mark never changes again. If the writer fails, so
+ * does every read that waits, and every later one.
  */
-import { type FileHandle, open } from 'node:fs/promises'
+import { open } from 'node:fs/promises'
 import { checkRange, type IntoReader } from '../disk/blocks.ts'
 import { readFully } from './file-reader.ts'
-import { Mark } from './mark.ts'
+import { Watermark } from './watermark.ts'
 
 export interface GrowingFile extends IntoReader {
-  readonly path: string
   /** `bytes` from the start are there now. */
   grow(bytes: number): void
-  /** Resolves when the file is open, so that it may be renamed. */
-  opened(): Promise<void>
   /** No more bytes will come. */
   fail(error: unknown): void
   close(): Promise<void>
 }
 
 /**
- * @param path is opened when its first bytes are there, so it may not exist yet
+ * @param path is opened at once, so it may be renamed later
  * @param length bytes it will have in the end
  */
-export function openGrowingFile(path: string, length: number): GrowingFile {
-  const mark = new Mark()
-  let handle: Promise<FileHandle> | undefined
+export async function openGrowingFile(path: string, length: number): Promise<GrowingFile> {
+  const handle = await open(path, 'r')
+  const written = new Watermark()
 
   const file: GrowingFile = {
-    path,
     length,
-    grow(bytes) {
-      if (handle === undefined) {
-        handle = open(path, 'r')
-        // Whoever reads is told.
-        handle.catch(() => {})
-      }
-      mark.move(bytes)
-    },
-    fail: (error) => mark.fail(error),
+    grow: (bytes) => written.raise(bytes),
+    fail: (error) => written.fail(error),
     async read(offset, count) {
       const bytes = Buffer.allocUnsafe(count)
       await file.readInto(bytes, offset)
@@ -50,15 +39,10 @@ export function openGrowingFile(path: string, length: number): GrowingFile {
     },
     async readInto(into, offset) {
       checkRange(file, offset, into.length)
-      await mark.reach(offset + into.length)
-      if (handle !== undefined) await readFully(await handle, path, into, offset)
+      await written.reach(offset + into.length)
+      await readFully(handle, path, into, offset)
     },
-    async opened() {
-      await handle
-    },
-    async close() {
-      await (await handle)?.close()
-    },
+    close: () => handle.close(),
   }
   return file
 }

@@ -8,7 +8,7 @@
  * promise resolves: size and digest are compared at the end.
  */
 import { createHash } from 'node:crypto'
-import { open } from 'node:fs/promises'
+import { type FileHandle, open } from 'node:fs/promises'
 import { basename } from 'node:path'
 import { DigestError } from '../digest.ts'
 import { FetchError, FormatError } from '../errors.ts'
@@ -37,8 +37,8 @@ export interface UnpackRequest {
   growing?: {
     size: number
     reach: (end: number) => Promise<void>
-    /** Called when the source is open, and may be renamed. */
-    onOpened: () => void
+    /** It, open for reading whatever becomes of its name; closed at the end. */
+    handle: FileHandle
   }
   /** The most bytes an image of unknown size may have. Default 64 GiB. */
   maxBytes?: number
@@ -68,10 +68,12 @@ const DEFAULT_MAX_BYTES = 64 * GiB
  * @throws {FetchError} of another size than expected; or the file can't be read
  */
 export async function unpackStream(request: UnpackRequest, onChunk: OnChunk, task: Task): Promise<Unpacked> {
-  task.signal.throwIfAborted()
-  const file: PackedFile = { ...(await openPacked(request.source)), ...growthOf(request) }
-  request.growing?.onOpened()
+  const file: PackedFile =
+    request.growing === undefined
+      ? await openPacked(request.source)
+      : { path: request.source, ...request.growing }
   try {
+    task.signal.throwIfAborted()
     const format = sniff(await readUpTo(file, 0, SNIFF_BYTES), file.path)
     const { totalBytes, chunks } = await openDecoding(file, format, request, task.signal)
     const limit = limitOf(request)
@@ -126,10 +128,6 @@ export async function unpackFile(request: UnpackFileRequest, task: Task): Promis
     await target.discard()
     throw nameFullDisk(error, request.target)
   }
-}
-
-function growthOf({ growing }: UnpackRequest): Partial<PackedFile> {
-  return growing === undefined ? {} : { size: growing.size, reach: growing.reach }
 }
 
 async function openPacked(path: string): Promise<PackedFile> {

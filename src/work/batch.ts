@@ -7,7 +7,6 @@
 import { join } from 'node:path'
 import type { Node } from '../cluster/node.ts'
 import { DriveError, InterruptedError, type PiimageError, UsageError } from '../errors.ts'
-import { openBases } from './base-image.ts'
 import { type BatchJournal, JOURNAL_FILE, openJournal } from './batch-journal.ts'
 import type { Caller } from './caller.ts'
 import { readReceipt, requireNamed } from './card-content.ts'
@@ -22,6 +21,7 @@ import {
   type Outcome,
   summarise,
 } from './flash-card.ts'
+import { openBases } from './image-pipeline.ts'
 import { findNode, openProject } from './project.ts'
 import { type ClusterRequest, clusterFolder } from './request.ts'
 

@@ -2,7 +2,6 @@
 import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { UsageError } from '../errors.ts'
-import { openBases } from './base-image.ts'
 import type { Caller } from './caller.ts'
 import { requireNamed } from './card-content.ts'
 import {
@@ -15,6 +14,7 @@ import {
   type Outcome,
   summarise,
 } from './flash-card.ts'
+import { openBases } from './image-pipeline.ts'
 import { type NodesRequest, openNodes } from './one-off.ts'
 import { findNode, type Project } from './project.ts'
 

@@ -123,7 +123,7 @@ export async function fetchImages(request: FetchRequest, caller: Caller): Promis
       : request.images.map((name) => findImage(lock, newestNamed(lock.images, name) ?? name))
   const { fetchImage } = await import('../fetch/fetch-image.ts')
   const { openHttp } = await import('../fetch/http.ts')
-  const { openBases } = await import('./base-image.ts')
+  const { openBases } = await import('./image-pipeline.ts')
   const bases = await openBases(request, caller)
   const options = { http: openHttp({ env: caller.env }), offline: request.offline ?? false }
   try {

@@ -25,8 +25,8 @@ import { formatMbr } from '../disk/mbr.ts'
 import { FormatError, UsageError } from '../errors.ts'
 import { makeOutputFolder } from '../io/ownership.ts'
 import { MiB, SECTOR_BYTES } from '../units.ts'
-import type { BaseImage, BaseImages } from './base-image.ts'
 import { type Caller, taskOf } from './caller.ts'
+import type { BaseImage, BaseImages } from './image-pipeline.ts'
 
 export type NetbootCardKind = Extract<Netboot, 'bootcode' | 'otp'>
 

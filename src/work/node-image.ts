@@ -6,8 +6,8 @@ import { type BootPlan, type FileChange, planBoot } from '../customise/plan-boot
 import { mergeRanges, type Range } from '../disk/blocks.ts'
 import { newestTime, openBootVolume } from '../disk/boot-volume.ts'
 import { Changes } from '../disk/changes.ts'
-import type { BaseImage } from './base-image.ts'
 import type { NodePlan } from './events.ts'
+import type { BaseImage } from './image-pipeline.ts'
 import type { Project } from './project.ts'
 
 /** What makes the base this node's. */

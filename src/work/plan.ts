@@ -1,6 +1,7 @@
 /** `plan`: what `flash` and `bake` would change, node by node. */
-import { openBases } from './base-image.ts'
+
 import type { Caller } from './caller.ts'
+import { openBases } from './image-pipeline.ts'
 import { buildNodeImage, describePlan } from './node-image.ts'
 import { type NodesRequest, openNodes } from './one-off.ts'
 import { chooseNodes } from './project.ts'

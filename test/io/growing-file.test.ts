@@ -11,7 +11,8 @@ const bytes = patternBytes('growing', 5000)
 
 test('readers get what is there at once, and the rest when it comes, each by itself', async (t) => {
   const path = join(tempFolder(t), 'image')
-  const file = openGrowingFile(path, bytes.length)
+  writeFileSync(path, '')
+  const file = await openGrowingFile(path, bytes.length)
   t.after(() => file.close())
   const order: string[] = []
   const read = async (name: string, offset: number, length: number) => {
@@ -36,7 +37,7 @@ test('readers get what is there at once, and the rest when it comes, each by its
 test('when the writer fails, reads that wait fail, and later ones too', async (t) => {
   const path = join(tempFolder(t), 'image')
   writeFileSync(path, bytes.subarray(0, 2000))
-  const file = openGrowingFile(path, bytes.length)
+  const file = await openGrowingFile(path, bytes.length)
   t.after(() => file.close())
   file.grow(2000)
   const wrong = new Error('a damaged block')
@@ -47,6 +48,10 @@ test('when the writer fails, reads that wait fail, and later ones too', async (t
   await assert.rejects(file.read(0, 10), wrong)
 })
 
-test('outside the file there is nothing to wait for', async () => {
-  await assert.rejects(openGrowingFile('/nonexistent', 5000).read(4999, 2), FormatError)
+test('outside the file there is nothing to wait for', async (t) => {
+  const path = join(tempFolder(t), 'image')
+  writeFileSync(path, '')
+  const file = await openGrowingFile(path, 5000)
+  t.after(() => file.close())
+  await assert.rejects(file.read(4999, 2), FormatError)
 })

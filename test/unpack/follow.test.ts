@@ -2,10 +2,11 @@
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { appendFileSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { FormatError } from '../../src/errors.ts'
-import { Mark } from '../../src/io/mark.ts'
+import { Watermark } from '../../src/io/watermark.ts'
 import { MiB } from '../../src/units.ts'
 import { unpackStream } from '../../src/unpack/unpack.ts'
 import { patternBytes } from '../support/pattern.ts'
@@ -42,24 +43,20 @@ async function follow(t: TestContext, bytes: Buffer, isEager: boolean): Promise<
   const folder = tempFolder(t)
   const partial = join(folder, 'image.part')
   writeFileSync(partial, '')
-  const mark = new Mark()
+  const mark = new Watermark()
   let arrived = 0
   let arrivedAtFirstChunk = -1
-  let opened = (): void => {}
-  const isOpen = new Promise<void>((resolve) => {
-    opened = resolve
-  })
   const send = async () => {
-    await isOpen
     for (let at = 0; at < bytes.length; at += 100_000) {
       appendFileSync(partial, bytes.subarray(at, at + 100_000))
       arrived = Math.min(bytes.length, at + 100_000)
       if (arrived === bytes.length) renameSync(partial, join(folder, 'image'))
-      mark.move(arrived)
+      mark.raise(arrived)
       await new Promise((resolve) => setTimeout(resolve, 20))
     }
   }
-  const growing = { size: bytes.length, reach: (end: number) => mark.reach(end), onOpened: opened }
+  const reach = (end: number) => mark.reach(end)
+  const growing = { size: bytes.length, reach, handle: await open(partial) }
   const hash = createHash('sha256')
   const [unpacked] = await Promise.all([
     unpackStream(
@@ -125,9 +122,10 @@ test('a flipped byte in the second block is found before the rest is there', asy
   bytes.writeUInt8(bytes.readUInt8(at) ^ 0xff, at)
   const path = join(tempFolder(t), 'image')
   writeFileSync(path, bytes)
-  const mark = new Mark()
-  mark.move(bytes.length - 200_000)
-  const growing = { size: bytes.length, reach: (end: number) => mark.reach(end), onOpened: () => {} }
+  const mark = new Watermark()
+  mark.raise(bytes.length - 200_000)
+  const reach = (end: number) => mark.reach(end)
+  const growing = { size: bytes.length, reach, handle: await open(path) }
   await assert.rejects(
     unpackStream({ source: path, growing }, () => {}, recordTask()),
     FormatError,

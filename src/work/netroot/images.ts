@@ -16,7 +16,7 @@ import type { Task } from '../../progress.ts'
 import { rootFilesOf } from '../../root/root-files.ts'
 import { shippedFamilies } from '../../systems/detect.ts'
 import { type RootSnapshot, type SnapshotSource, takeRootSnapshot } from '../../systems/root/root-snapshot.ts'
-import type { BaseImage, BaseImages } from '../base-image.ts'
+import type { BaseImage, BaseImages } from '../image-pipeline.ts'
 
 export interface NetrootImage {
   input: ImageInput

@@ -1,4 +1,4 @@
-/** How far something has come that only moves on, and who waits for it to come further. */
+/** How far something that grows from its start has come, and who waits for it to come further. */
 
 interface Waiting {
   until: number
@@ -6,7 +6,7 @@ interface Waiting {
   failed: (error: unknown) => void
 }
 
-export class Mark {
+export class Watermark {
   #at = 0
   #waiting: Waiting[] = []
   #failure: { error: unknown } | undefined
@@ -15,13 +15,19 @@ export class Mark {
     return this.#at
   }
 
-  /** It may also go back: then who comes later waits. */
-  move(to: number): void {
+  /** It only rises; a lower one is no news. */
+  raise(to: number): void {
+    if (to <= this.#at) return
     this.#at = to
     const reached = this.#waiting.filter(({ until }) => until <= to)
     if (reached.length === 0) return
     this.#waiting = this.#waiting.filter(({ until }) => until > to)
     for (const { ready } of reached) ready()
+  }
+
+  /** What was there is gone, and comes again from its start: who asks from now on waits for that. */
+  restart(): void {
+    this.#at = 0
   }
 
   /** It will never come further, and what is there is of no use either. */
