@@ -50,18 +50,6 @@ export function checkRange(reader: { readonly length: number }, offset: number, 
   }
 }
 
-/** A reader over bytes in memory. */
-export function memoryReader(bytes: Uint8Array): BlockReader {
-  const reader = {
-    length: bytes.length,
-    async read(offset: number, length: number) {
-      checkRange(reader, offset, length)
-      return bytes.subarray(offset, offset + length)
-    },
-  }
-  return reader
-}
-
 /** The part of `reader` from `offset`, as a reader of its own: a partition of an image. */
 export function subReader(reader: BlockReader, offset: number, length: number): BlockReader {
   checkRange(reader, offset, length)

@@ -7,7 +7,7 @@
  * being unpacked, those of a volume come as soon as its free maps are there.
  */
 import { FormatError } from '../errors.ts'
-import { type BlockReader, mergeRanges, type Range, subReader } from './blocks.ts'
+import { type BlockReader, type Range, subReader } from './blocks.ts'
 import { Ext4Volume } from './ext4/volume.ts'
 import { openVolume } from './open-volume.ts'
 import { readPartitions } from './partitions.ts'
@@ -18,22 +18,8 @@ export interface OpaquePartition {
   reason: string
 }
 
-export interface UsedRanges {
-  /** Sorted, not touching each other; bytes from the start of the image. */
-  ranges: Range[]
-  opaque: OpaquePartition[]
-}
-
-/** @throws {FormatError} the partition table can't be read */
-export async function readUsedRanges(image: BlockReader): Promise<UsedRanges> {
-  const used: Range[] = []
-  const opaque: OpaquePartition[] = []
-  for await (const range of walkUsedRanges(image, (partition) => opaque.push(partition))) used.push(range)
-  return { ranges: mergeRanges(used), opaque }
-}
-
 /**
- * The same, in order of their offsets; neighbours may touch.
+ * In order of their offsets; neighbours may touch.
  * @throws {FormatError} the partition table can't be read
  */
 export async function* walkUsedRanges(

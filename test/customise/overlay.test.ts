@@ -7,12 +7,12 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { editKinds } from '../../src/customise/edit-kinds.ts'
 import { compileOverlaySchema, parseOverlay, readOverlays } from '../../src/customise/overlay.ts'
-import { formatOverlayDocs } from '../../src/customise/overlay-docs.ts'
 import { planBoot } from '../../src/customise/plan-boot.ts'
 import { MistakesError, type PiimageError } from '../../src/errors.ts'
 import { packageRoot } from '../../src/package-root.ts'
 import { tempFolder } from '../support/temp.ts'
 import { keys, makeCluster, makeNode, use } from './cluster.ts'
+import { formatOverlayDocs } from './overlay-docs.ts'
 import { stockBoot } from './stock.ts'
 
 const shipped = join(packageRoot(), 'overlays')

@@ -2,9 +2,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { type BlockReader, memoryReader } from '../../src/disk/blocks.ts'
+import type { BlockReader } from '../../src/disk/blocks.ts'
 import { Changes } from '../../src/disk/changes.ts'
 import { FormatError } from '../../src/errors.ts'
+import { memoryReader } from '../support/memory-reader.ts'
 
 const LENGTH = 512 * 7 + 100
 

@@ -12,12 +12,12 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
-import { memoryReader } from '../../src/disk/blocks.ts'
 import { Ext4Volume } from '../../src/disk/ext4/volume.ts'
 import { FormatError } from '../../src/errors.ts'
 import { MiB } from '../../src/units.ts'
 import { makeVolume, openVolumeFile, type VolumeFile } from '../support/ext4-images.ts'
 import { withMount } from '../support/ext4-mount.ts'
+import { memoryReader } from '../support/memory-reader.ts'
 import { tempFolder } from '../support/temp.ts'
 import { needRoot, run } from '../support/tools.ts'
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { memoryReader } from '../../src/disk/blocks.ts'
-import { readUsedRanges } from '../../src/disk/used-ranges.ts'
+import { memoryReader } from '../support/memory-reader.ts'
+import { readUsedRanges } from '../support/used-ranges.ts'
 
 const SECTOR = 512
 

@@ -46,6 +46,21 @@ const cases: { name: string; text: string; reach: string[] }[] = [
   },
 ]
 
+const gate = (name: string, inner: string, outer: string) =>
+  `  ${name}: { model: pi4, address: ${inner}/24, router: { uplink: eth1, lan: eth0 }, interfaces: { eth1: { address: ${outer}/24 } } }\n`
+cases.push(
+  {
+    name: 'each of two gates in the network behind the other: the first one is reached directly',
+    text: nodes(gate('r', '10.3.50.1', '10.4.0.2') + gate('s', '10.4.0.1', '10.3.50.2')),
+    reach: ['r 10.4.0.2', 's 10.3.50.2 via r'],
+  },
+  {
+    name: 'a gate in the network of one that the file names later',
+    text: nodes(gate('h', '10.9.0.1', '10.3.50.7') + gate('r', '10.3.50.1', '192.168.1.5')),
+    reach: ['h 10.3.50.7', 'r 192.168.1.5'],
+  },
+)
+
 const show = (cluster: Parameters<typeof planReach>[0], known?: Map<string, string>): string[] =>
   planReach(cluster, known).map(({ node, address, through }) =>
     [node.name, address, ...(through === undefined ? [] : ['via', through.node.name])].join(' '),

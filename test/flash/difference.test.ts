@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { memoryReader } from '../../src/disk/blocks.ts'
 import { describeDifference, findDifference } from '../../src/flash/difference.ts'
 import { KiB, MiB } from '../../src/units.ts'
+import { memoryReader } from '../support/memory-reader.ts'
 import { patternBytes } from '../support/pattern.ts'
 
 const image = patternBytes('image', 20 * MiB)

@@ -1,11 +1,11 @@
 /** A card that has less than it claims, in memory: it is given up at once, and never left bootable. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { memoryReader } from '../../src/disk/blocks.ts'
 import { VerifyError } from '../../src/flash/difference.ts'
 import { writeCard } from '../../src/flash/write.ts'
 import { MiB } from '../../src/units.ts'
 import { memoryCard } from '../support/memory-card.ts'
+import { memoryReader } from '../support/memory-reader.ts'
 import { patternBytes } from '../support/pattern.ts'
 import { recordTask } from '../support/task.ts'
 

@@ -1,7 +1,7 @@
 /** What lies on the boot partition of a card made from the demo image. */
 import { readFileSync } from 'node:fs'
-import { memoryReader } from '../../src/disk/blocks.ts'
 import { FatVolume } from '../../src/disk/fat/volume.ts'
+import { memoryReader } from './memory-reader.ts'
 import { DEMO_LAYOUT } from './project.ts'
 
 /** Every file and folder with its content, a folder's being '/', by path. */

@@ -10,7 +10,6 @@ import { FormatError } from '../../src/errors.ts'
 import { openFileReader } from '../../src/io/file-reader.ts'
 import { compareTree } from '../../src/tree/compare-tree.ts'
 import { extractArchive } from '../../src/tree/extract-archive.ts'
-import { type TarSource, writeTar } from '../../src/tree/write-tar.ts'
 import { MiB } from '../../src/units.ts'
 import * as fat from '../disk/fat/judges.ts'
 import { makeVolume, openVolumeFile } from '../support/ext4-images.ts'
@@ -20,6 +19,7 @@ import { recordTask } from '../support/task.ts'
 import { tempFolder } from '../support/temp.ts'
 import { needRoot, needTool, run } from '../support/tools.ts'
 import { assertSameTree, canJudge, describeTree } from './mounted.ts'
+import { type TarSource, writeTar } from './write-tar.ts'
 
 /** By GNU tar, as the README tells people to. */
 function untar(archive: string, folder: string): void {

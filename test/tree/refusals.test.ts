@@ -11,12 +11,12 @@ import { DriveError, InterruptedError, UsageError } from '../../src/errors.ts'
 import { packageRoot } from '../../src/package-root.ts'
 import { compareTree } from '../../src/tree/compare-tree.ts'
 import { extractRoot } from '../../src/tree/extract-root.ts'
-import { writeTar } from '../../src/tree/write-tar.ts'
 import { MiB } from '../../src/units.ts'
 import { makeVolume, openVolumeFile, type VolumeFile } from '../support/ext4-images.ts'
 import { recordTask } from '../support/task.ts'
 import { tempFolder } from '../support/temp.ts'
 import { needRoot, run } from '../support/tools.ts'
+import { writeTar } from './write-tar.ts'
 
 const FILES = 300
 

@@ -3,13 +3,12 @@
  * that it cannot fall behind them. A test compares the file with this output.
  */
 import { basename } from 'node:path'
-import { features } from '../features/index.ts'
-
-import { earlyOrder, networkOrder } from '../node/step-order.ts'
-import { artifactRows } from './artifacts.ts'
-import { editKinds } from './edit-kinds.ts'
-import type { Overlay, ParameterSchema } from './overlay.ts'
-import { valueRows } from './values.ts'
+import { artifactRows } from '../../src/customise/artifacts.ts'
+import { editKinds } from '../../src/customise/edit-kinds.ts'
+import type { Overlay, ParameterSchema } from '../../src/customise/overlay.ts'
+import { valueRows } from '../../src/customise/values.ts'
+import { features } from '../../src/features/index.ts'
+import { earlyOrder, networkOrder } from '../../src/node/step-order.ts'
 
 /** @param overlays the shipped ones */
 export function formatOverlayDocs(overlays: ReadonlyMap<string, Overlay>): string {

@@ -4,15 +4,15 @@
  * bytes for the same image.
  */
 import type { Writable } from 'node:stream'
-import type { Ext4Volume } from '../disk/ext4/volume.ts'
-import type { FatVolume } from '../disk/fat/volume.ts'
-import type { Task } from '../progress.ts'
-import { listBoot, readBootFile } from './extract-boot.ts'
-import { listVolume, type VolumeFile } from './list-volume.ts'
-import { sortEntries, type TreeEntry, type TreeManifest } from './manifest.ts'
-import type { TarWriter } from './tar-writer.ts'
-import { addFile } from './volume-to-tar.ts'
-import { writeArchive } from './write-archive.ts'
+import type { Ext4Volume } from '../../src/disk/ext4/volume.ts'
+import type { FatVolume } from '../../src/disk/fat/volume.ts'
+import type { Task } from '../../src/progress.ts'
+import { listBoot, readBootFile } from '../../src/tree/extract-boot.ts'
+import { listVolume, type VolumeFile } from '../../src/tree/list-volume.ts'
+import { sortEntries, type TreeEntry, type TreeManifest } from '../../src/tree/manifest.ts'
+import type { TarWriter } from '../../src/tree/tar-writer.ts'
+import { addFile } from '../../src/tree/volume-to-tar.ts'
+import { writeArchive } from '../../src/tree/write-archive.ts'
 
 export interface TarSource {
   root: Ext4Volume
