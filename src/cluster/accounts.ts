@@ -11,6 +11,7 @@ import { ClusterKey } from '../secrets/cluster-key.ts'
 import { derive } from '../secrets/derive.ts'
 import { cryptAlphabet, sha512crypt } from '../secrets/sha512crypt.ts'
 import { deriveWpaPsk } from '../secrets/wpa-psk.ts'
+import type { WifiSecurity } from './file-shape.ts'
 import { formats } from './formats.ts'
 import type { Judge, LocalFile } from './judge.ts'
 import { hasMap, type Layer, pick, pickField, pickOneOf, type Said } from './layers.ts'
@@ -71,11 +72,41 @@ export function openAccounts(judge: Judge): Accounts {
       return undefined
     }
     const [line = ''] = file.text.replace(/^\ufeff/, '').split(/\r?\n/)
+    if (/\p{Cc}/u.test(line)) {
+      judge.mistake(
+        path,
+        `the first line of ${show(name)} holds a control character`,
+        'put the secret there as it is typed: one line of text',
+      )
+      return undefined
+    }
     if (line === '') {
       judge.mistake(path, `the first line of ${show(name)} is empty`, 'put the secret on the first line')
       return undefined
     }
     return line
+  }
+
+  /** The keys of an account at GitHub, as they were when somebody first asked for them. */
+  const pinned = (account: string, item: string, path: Path): string | undefined => {
+    if (!/^[A-Za-z0-9](?:-?[A-Za-z0-9]){0,38}$/.test(account)) {
+      judge.mistake(path, `${show(item)} names no account at GitHub`, 'for example github:octocat')
+      return undefined
+    }
+    const name = account.toLowerCase()
+    const file = pinnedKeysFile(name)
+    try {
+      return judge.options.readLocal(resolve(judge.options.folder, file)).text
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') return read(file, path)?.text
+    }
+    judge.unpinned.add(name)
+    judge.mistake(
+      path,
+      `the keys of ${show(item)} have not been fetched yet`,
+      `once, with a network: curl -fo ${file} --create-dirs https://github.com/${name}.keys`,
+    )
+    return undefined
   }
 
   const sshKeysOf = (node: Settings): string[] => {
@@ -85,7 +116,16 @@ export function openAccounts(judge: Judge): Accounts {
       if (item === undefined || said === undefined) continue
       const path = [...said.path, index]
       const literal = isLiteralKey(item)
-      const text = literal ? item : read(item, path)?.text
+      if (!literal && /^https?:/.test(item)) {
+        judge.mistake(path, `${show(item)} is an address, not a file`, keysAddressHint(item))
+        continue
+      }
+      const account = /^(?:github|gh):(.*)$/.exec(item)?.[1]
+      const text = literal
+        ? item
+        : account === undefined
+          ? read(item, path)?.text
+          : pinned(account, item, path)
       if (text === undefined) continue
       const keys = parseAuthorizedKeys(text)
       const what = literal ? 'the key' : show(item)
@@ -163,7 +203,11 @@ export function openAccounts(judge: Judge): Accounts {
       const ssid = pickField(node, 'wifi', 'ssid')
       const country = pickField(node, 'wifi', 'country')
       const at = pick(node, 'wifi')?.path ?? []
-      if (ssid === undefined)
+      const security = pickField(node, 'wifi', 'security')
+      const hidden = pickField(node, 'wifi', 'hidden')
+      const fields = pickOneOf(node, 'wifi', ['passphraseFile', 'pskFile', 'psk', 'passphrase'])
+      // The country alone is enough for a radio that joins nothing.
+      if (ssid === undefined && ((country === undefined || fields.length > 0 || security) ?? hidden))
         judge.mistake(at, 'wifi has no "ssid"', "the network's name: ssid: attic", 'key')
       if (country === undefined)
         judge.mistake(
@@ -173,30 +217,47 @@ export function openAccounts(judge: Judge): Accounts {
           'key',
         )
 
-      const fields = pickOneOf(node, 'wifi', ['passphraseFile', 'pskFile', 'psk', 'passphrase'])
       const [field, second] = fields
-      let psk: Secret | undefined
+      const said = field === undefined ? undefined : (pickField(node, 'wifi', field) as Said<string>)
+      let secret: { psk?: Secret; sae?: Secret } = {}
       if (second !== undefined) {
         const other = pickField(node, 'wifi', second) as Said<string>
         judge.mistake(other.path, `wifi has ${fields.join(' and ')}`, 'keep one of them', 'key')
-      } else if (field !== undefined) {
-        const said = pickField(node, 'wifi', field) as Said<string>
-        if (said.value !== undefined && ssid?.value !== undefined)
-          psk = readPsk(field, said.value, said.path, ssid.value)
-      }
-      if (ssid?.value === undefined || country?.value === undefined) return undefined
-      return {
-        ssid: ssid.value,
-        psk,
-        country: country.value,
-        hidden: pickField(node, 'wifi', 'hidden')?.value ?? false,
-      }
+      } else if (security?.value !== undefined && !fitsSecurity(security as Said<WifiSecurity>, field))
+        return undefined
+      else if (field !== undefined && said?.value !== undefined && ssid?.value !== undefined)
+        secret = readWifiSecret(field, said.value, said.path, ssid.value, security?.value ?? 'wpa2')
+      if (country?.value === undefined || (ssid !== undefined && ssid.value === undefined)) return undefined
+      return { ssid: ssid?.value, ...secret, country: country.value, hidden: hidden?.value ?? false }
     },
   }
 
-  function readPsk(field: string, value: string, path: Path, ssid: string): Secret | undefined {
+  /** Whether what is given is what that kind of network asks for. */
+  function fitsSecurity({ value, path }: Said<WifiSecurity>, field: string | undefined): boolean {
+    if (value === undefined) return false
+    if (value === 'open' && field !== undefined)
+      judge.mistake(path, `an open network has no ${field}`, `take out one of the two`)
+    else if (value !== 'open' && field === undefined)
+      judge.mistake(path, `${value} needs a pass phrase`, 'give passphraseFile')
+    else if (value.includes('wpa3') && field?.startsWith('psk'))
+      judge.mistake(
+        path,
+        `${value} needs the pass phrase itself: a pre-shared key is of WPA2 alone`,
+        'give passphraseFile in place of the key',
+      )
+    else return true
+    return false
+  }
+
+  function readWifiSecret(
+    field: string,
+    value: string,
+    path: Path,
+    ssid: string,
+    security: WifiSecurity,
+  ): { psk?: Secret; sae?: Secret } {
     const secret = field.endsWith('File') ? readSecretLine(value, path) : value
-    if (secret === undefined) return undefined
+    if (secret === undefined) return {}
     if (field === 'psk' || field === 'passphrase')
       judge.warn(
         path,
@@ -208,18 +269,32 @@ export function openAccounts(judge: Judge): Accounts {
     const complaint = formats[format]?.(secret)
     if (complaint !== undefined) {
       judge.mistake(path, `the first line of ${show(value)} ${complaint.problem}`, complaint.hint)
-      return undefined
+      return {}
     }
-    if (format === 'psk') return new Secret(secret.toLowerCase())
-    return once(psks, `${ssid}\n${secret}`, () => new Secret(deriveWpaPsk(secret, ssid)))
+    if (format === 'psk') return { psk: new Secret(secret.toLowerCase()) }
+    const derived = () => once(psks, `${ssid}\n${secret}`, () => new Secret(deriveWpaPsk(secret, ssid)))
+    return {
+      psk: security === 'wpa3' ? undefined : derived(),
+      sae: security.includes('wpa3') ? new Secret(secret) : undefined,
+    }
   }
+}
+
+/** Where the keys of an account at GitHub are kept, from the cluster file's folder. */
+export const pinnedKeysFile = (account: string): string => `ssh-keys/github-${account}.keys`
+
+function keysAddressHint(address: string): string {
+  const account = /^https:\/\/github\.com\/([A-Za-z0-9-]+)\.keys$/.exec(address)?.[1]
+  return account === undefined ? `download it first: curl -fo my.keys ${address}` : `write github:${account}`
 }
 
 /** A key line rather than a path: it starts with a key type, or is a private key pasted by mistake. */
 function isLiteralKey(item: string): boolean {
   const [first = ''] = item.trim().split(/[ \t\r\n]/)
   return (
-    sshKeyTypes.includes(first) || first === 'ssh-dss' || /[\r\n]|-----|^(ssh|ecdsa|sk)-\S+\s+\S/.test(item)
+    sshKeyTypes.includes(first) ||
+    first === 'ssh-dss' ||
+    /[\r\n]|-----|^(ssh|ecdsa|sk)-\S+\s+\S|\sAAAA/.test(item)
   )
 }
 

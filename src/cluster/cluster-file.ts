@@ -33,6 +33,8 @@ export type ReadOptions = Pick<
   home?: string
   /** In place of reading the files it names from the disk. */
   readLocal?: ParseOptions['readLocal']
+  /** Fetches the keys of accounts at GitHub into the cluster file's folder; undefined: no network may be used. */
+  pinKeys?: (accounts: readonly string[], folder: string) => Promise<void>
   /** What a relative path starts from; the process' own folder unless given. */
   cwd?: string
 }
@@ -44,6 +46,8 @@ export interface ParsedCluster {
   mistakes: Mistake[]
   /** Allowed, and probably not meant. */
   warnings: Mistake[]
+  /** Accounts at GitHub whose keys are not there yet. */
+  unpinned: readonly string[]
 }
 
 /**
@@ -62,10 +66,10 @@ export async function readCluster(path: string, options: ReadOptions): Promise<C
 export async function readClusterText(
   text: string,
   path: string,
-  { cwd = '', ...options }: ReadOptions,
+  { cwd = '', pinKeys, ...options }: ReadOptions,
 ): Promise<Cluster> {
   const folder = dirname(resolve(cwd, path))
-  const parsed = await parseCluster(text, path, {
+  const parseOptions: ParseOptions = {
     ...options,
     folder,
     home: options.home ?? homedir(),
@@ -74,7 +78,12 @@ export async function readClusterText(
       if (!(error instanceof PiimageError)) throw error
       return { problem: error.message, hint: error.hint ?? '' }
     }),
-  })
+  }
+  let parsed = await parseCluster(text, path, parseOptions)
+  if (parsed.unpinned.length > 0 && pinKeys !== undefined) {
+    await pinKeys(parsed.unpinned, folder)
+    parsed = await parseCluster(text, path, parseOptions)
+  }
   if (parsed.cluster === undefined) throw new MistakesError(parsed.mistakes)
   return parsed.cluster
 }
@@ -95,8 +104,10 @@ export async function parseCluster(
   const cluster = await parseValues(source, path, judge)
   const mistakes = inReadingOrder(judge.mistakes)
   const warnings = inReadingOrder(judge.warnings)
-  if (cluster === undefined || mistakes.length > 0) return { cluster: undefined, mistakes, warnings }
-  return { cluster: { ...cluster, warnings }, mistakes, warnings }
+  const unpinned = [...judge.unpinned]
+  if (cluster === undefined || mistakes.length > 0)
+    return { cluster: undefined, mistakes, warnings, unpinned }
+  return { cluster: { ...cluster, warnings }, mistakes, warnings, unpinned }
 }
 
 async function parseValues(

@@ -16,6 +16,8 @@ export interface UserSettings {
   sudoPassword?: boolean
 }
 
+export type WifiSecurity = 'wpa2' | 'wpa3' | 'wpa2-wpa3' | 'open'
+
 export interface WifiSettings {
   ssid?: string
   passphraseFile?: string
@@ -23,6 +25,7 @@ export interface WifiSettings {
   psk?: string
   passphrase?: string
   country?: string
+  security?: WifiSecurity
   hidden?: boolean
 }
 

@@ -183,7 +183,9 @@ const passwordHash: Format = (text) => {
   const known =
     new RegExp(`^\\$6\\$(rounds=[1-9]\\d{3,8}\\$)?${base64}{1,16}\\$${base64}{86}$`).test(text) ||
     new RegExp(`^\\$5\\$(rounds=[1-9]\\d{3,8}\\$)?${base64}{1,16}\\$${base64}{43}$`).test(text) ||
-    new RegExp(`^\\$y\\$${base64}+\\$${base64}{1,86}\\$${base64}{43}$`).test(text)
+    new RegExp(`^\\$g?y\\$${base64}+\\$${base64}{1,86}\\$${base64}{43}$`).test(text) ||
+    new RegExp(`^\\$7\\$${base64}{11,97}\\$${base64}{43}$`).test(text) ||
+    new RegExp(`^\\$2[aby]\\$\\d\\d\\$${base64}{53}$`).test(text)
   return known
     ? undefined
     : complain(

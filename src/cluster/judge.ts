@@ -54,6 +54,8 @@ export interface ParseOptions {
 }
 
 export interface Judge {
+  /** Accounts at GitHub whose keys were wanted and are not there yet. */
+  unpinned: Set<string>
   options: ParseOptions
   placeOf: (path: Path, part?: 'key' | 'value') => Place
   mistake: (path: Path, message: string, hint: string, part?: 'key' | 'value') => void
@@ -77,5 +79,13 @@ export function openJudge(
       seen.add(text)
       list.push(mistake)
     }
-  return { options, placeOf, mistakes, warnings, mistake: into(mistakes), warn: into(warnings) }
+  return {
+    options,
+    placeOf,
+    unpinned: new Set(),
+    mistakes,
+    warnings,
+    mistake: into(mistakes),
+    warn: into(warnings),
+  }
 }

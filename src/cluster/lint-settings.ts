@@ -40,7 +40,8 @@ export const anyNetwork: Rule = ({ drafts, judge }) => {
     const model = pick(draft, 'model')?.value
     if (model === undefined || draft.hat !== undefined) continue
     const { ethernet, wifi, title } = boards[model]
-    if (ethernet || (wifi && hasMap(draft, 'wifi'))) continue
+    if (ethernet || (wifi && hasMap(draft, 'wifi') && pickField(draft, 'wifi', 'ssid') !== undefined))
+      continue
     if (
       draft.overlays.some(({ name }) => networks.includes(name)) ||
       Object.hasOwn(draft.layers.at(-1)?.settings ?? {}, 'interface')
@@ -181,6 +182,37 @@ export const keymapVariants: Rule = ({ drafts, judge }) => {
         variant.path,
         `the layout ${layout} has no variant ${show(variant.value)}`,
         suggest(variant.value, variants, 'variants'),
+      )
+  }
+}
+
+/** Releases whose crypt(3) is glibc's own: it knows MD5 and SHA, and neither yescrypt nor bcrypt. */
+const beforeLibxcrypt = ['wheezy', 'jessie', 'stretch', 'buster', 'trusty', 'xenial', 'bionic']
+/** Releases whose wpa_supplicant was built without SAE. */
+const withoutSae = ['wheezy', 'jessie', 'stretch', 'trusty', 'xenial', 'bionic']
+
+/** What the image's release can make of a password hash and of a Wi-Fi. */
+export const releaseKnows: Rule = ({ drafts, judge }) => {
+  for (const draft of drafts) {
+    const image = pick(draft, 'image')?.value
+    const facts = image === undefined ? undefined : judge.options.imageOf?.(image)
+    if (facts === undefined) continue
+    const isOld = (releases: readonly string[]) =>
+      facts.os === 'hypriotos' || releases.includes(facts.release ?? '')
+    const hash = pickField(draft, 'user', 'passwordHash')
+    const method = /^\$(y|gy|7|2[aby])\$/.exec(hash?.value ?? '')?.[1]
+    if (hash !== undefined && method !== undefined && isOld(beforeLibxcrypt))
+      judge.mistake(
+        hash.path,
+        `${draft.name}: ${image} knows no password hash of the kind $${method}$`,
+        'make one with: openssl passwd -6',
+      )
+    const security = pickField(draft, 'wifi', 'security')
+    if (security?.value?.includes('wpa3') && isOld(withoutSae))
+      judge.mistake(
+        security.path,
+        `${draft.name}: the wpa_supplicant of ${image} speaks no WPA3`,
+        'give it a newer image, or an access point that speaks WPA2',
       )
   }
 }

@@ -35,9 +35,12 @@ export interface NodeInterface {
 }
 
 export interface Wifi {
-  ssid: string
-  /** 64 hex digits, derived from the pass phrase; undefined: an open network. */
+  /** undefined: no network is joined; the radio only knows its country. */
+  ssid?: string
+  /** 64 hex digits, derived from the pass phrase; undefined: an open network, or WPA3 alone. */
   psk?: Secret
+  /** The pass phrase itself, for WPA3 (SAE). */
+  sae?: Secret
   /** ISO 3166 country code, upper case. */
   country: string
   hidden: boolean

@@ -118,7 +118,7 @@ function describe(error: ErrorObject, source: YamlSource): Finding {
     case 'additionalProperties': {
       const key = String(error.params.additionalProperty)
       const known = Object.keys(schema.properties ?? {}).filter((name) => name !== '$schema')
-      return found(`unknown key ${show(key)}${inside(path)}`, unknownKeyHint(key, known), 'key', [
+      return found(`unknown key ${show(key)}${inside(path)}`, unknownKeyHint(key, known, path), 'key', [
         ...path,
         key,
       ])
@@ -198,7 +198,9 @@ function kindOf(data: unknown, secret: boolean): string {
   return secret ? kind.replace('the', 'a') : `${kind} ${show(data)}`
 }
 
-function unknownKeyHint(key: string, known: readonly string[]): string {
+function unknownKeyHint(key: string, known: readonly string[], path: Path): string {
+  if (key === 'password' && path.at(-1) === 'user')
+    return 'this file is for git: put it on the first line of a file (chmod 600) and name that: passwordFile; or hash it: passwordHash, made with openssl passwd -6'
   if (key === '<<') return 'YAML merge keys are not read; use groups: for what nodes share'
   return suggest(key, known, 'keys')
 }

@@ -56,7 +56,7 @@ export const nothingGiven: GivenFiles = { files: new Map(), secrets: [] }
 
 /** Everything in a state that must not be shown. */
 export function secretsOf({ facts, secretFiles, given }: NodeState): string[] {
-  const held = [facts.user?.passwordHash, facts.wifi?.psk, ...secretFiles.values()]
+  const held = [facts.user?.passwordHash, facts.wifi?.psk, facts.wifi?.sae, ...secretFiles.values()]
   const secrets = new Set(given.secrets)
   for (const secret of held) if (typeof secret === 'object') secrets.add(secret.reveal())
   return [...secrets].sort()

@@ -3,8 +3,8 @@
  *
  * A key that a node's sshd would skip without a word is found here: the type must
  * be known, the base64 must decode, and the blob inside must carry the same type
- * and end where its fields end. Options before the type (`restrict,command=…`)
- * are refused: a cluster file names people's keys, not forced commands.
+ * and end where its fields end. Options before the type (`from="10.0.0.0/8"`,
+ * `cert-authority`) are kept as they are, if sshd knows them.
  *
  * Source: sshd(8) "AUTHORIZED_KEYS FILE FORMAT", RFC 4253 §6.6, RFC 8709.
  */
@@ -21,6 +21,35 @@ const fieldsByType: Record<string, number> = {
 }
 
 export const sshKeyTypes = Object.keys(fieldsByType)
+
+/** Options that sshd knows, upper and lower case alike; those ending in `=` have a value in quotes. */
+const options = new Set(
+  `agent-forwarding cert-authority command= environment= expiry-time= from= no-agent-forwarding no-port-forwarding no-pty
+no-touch-required no-user-rc no-x11-forwarding permitlisten= permitopen= port-forwarding principals= pty restrict
+tunnel= user-rc verify-required x11-forwarding`.split(/\s+/),
+)
+
+/** An option of sshd's form: a name, or a name with a value in quotes, in which `\"` is a quote. */
+const optionForm = /([A-Za-z0-9-]+)(?:(=)"((?:[^"\\]|\\.)*)")?/y
+
+/**
+ * Take the options off the front of a line.
+ * @returns undefined: what stands there are no options
+ */
+function splitOptions(text: string): { names: string[]; length: number } | undefined {
+  const names: string[] = []
+  let at = 0
+  for (;;) {
+    optionForm.lastIndex = at
+    const match = optionForm.exec(text)
+    if (match === null) return undefined
+    names.push(`${match[1]?.toLowerCase()}${match[2] ?? ''}`)
+    at += match[0].length
+    if (text[at] !== ',') break
+    at += 1
+  }
+  return /[ \t]/.test(text[at] ?? '') ? { names, length: at } : undefined
+}
 
 export type PublicKey =
   | { ok: true; type: string; blob: Buffer; comment: string; line: string }
@@ -41,6 +70,8 @@ export function readSshFields(blob: Uint8Array): Buffer[] | undefined {
   return fields
 }
 
+const isKeyType = (word: string): boolean => /^(?:ssh|ecdsa|sk)-[a-z0-9-]+(?:@[a-z.]+)?$/.test(word)
+
 /** Read one line. */
 export function parsePublicKey(line: string): PublicKey {
   const text = line.trim()
@@ -53,7 +84,22 @@ export function parsePublicKey(line: string): PublicKey {
     if ((code < 0x20 && code !== 0x09) || code === 0x7f)
       return bad('holds a control character', 'give the key as one line: type, base64, comment')
   }
-  const [type = '', base64 = '', ...rest] = text.split(/[ \t]+/)
+  const first = text.split(/[ \t]/, 1)[0] ?? ''
+  const given = isKeyType(first) ? undefined : splitOptions(text)
+  const afterOptions = text.slice(given?.length ?? 0).trimStart()
+  const hasOptions = given !== undefined && isKeyType(afterOptions.split(/[ \t]/, 1)[0] ?? '')
+  const unknown = hasOptions ? given.names.find((name) => !options.has(name)) : undefined
+  if (unknown !== undefined)
+    return bad(
+      `has the option ${unknown.replace('=', '')}, which sshd does not know`,
+      'sshd would skip the whole line',
+    )
+  const [type = '', base64 = '', ...rest] = (hasOptions ? afterOptions : text).split(/[ \t]+/)
+  if (/-cert-v0\d@openssh\.com$/.test(type))
+    return bad(
+      'is a certificate, which no account can list as its key',
+      'give the public key itself, or its authority: cert-authority ssh-ed25519 AAAA…',
+    )
   const fieldCount = Object.hasOwn(fieldsByType, type) ? fieldsByType[type] : undefined
   if (type === 'ssh-dss')
     return bad('is a DSA key, which no current sshd accepts', 'make one: ssh-keygen -t ed25519')
@@ -82,7 +128,12 @@ export function parsePublicKey(line: string): PublicKey {
     type,
     blob,
     comment,
-    line: [type, base64, ...(comment === '' ? [] : [comment])].join(' '),
+    line: [
+      ...(hasOptions ? [text.slice(0, given.length)] : []),
+      type,
+      base64,
+      ...(comment === '' ? [] : [comment]),
+    ].join(' '),
   }
 }
 

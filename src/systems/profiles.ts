@@ -21,10 +21,11 @@ export function profilesOf({ network = [], wifi }: Pick<SystemFacts, 'network' |
     address,
     domain,
   }))
-  if (wifi === undefined) return profiles
+  if (wifi?.ssid === undefined) return profiles
+  const access = { ...wifi, ssid: wifi.ssid }
   const radio = profiles.find(({ name }) => name.startsWith('wl'))
-  if (radio === undefined) profiles.push({ name: 'wlan0', dns: [], wifi })
-  else radio.wifi = wifi
+  if (radio === undefined) profiles.push({ name: 'wlan0', dns: [], wifi: access })
+  else radio.wifi = access
   return profiles
 }
 

@@ -15,7 +15,7 @@ import type { GivenFiles } from '../node/state.ts'
 import { packageRoot } from '../package-root.ts'
 import { CLUSTER_KEY_FILE, readClusterKey } from '../secrets/cluster-key.ts'
 import { type NodeKeys, nodeKeys } from '../secrets/node-keys.ts'
-import { type Caller, note } from './caller.ts'
+import { type Caller, note, taskOf } from './caller.ts'
 import { type ClusterRequest, cacheFolder, clusterFolder, clusterPath } from './request.ts'
 
 export const LOCK_FILE = 'images.lock.json'
@@ -81,6 +81,20 @@ export function clusterOptions(lock: Lock, overlays: Project['overlays'], { cwd,
 export const findOverlays = (...folders: readonly string[]): Promise<Map<string, Overlay>> =>
   readOverlays([...folders, packageRoot()].map((folder) => join(folder, 'overlays')))
 
+async function fetchKeys(
+  accounts: readonly string[],
+  folder: string,
+  request: ClusterRequest,
+  caller: Caller,
+): Promise<void> {
+  const { openPublisherHttp } = await import('../fetch/publisher-http.ts')
+  const { openHttp } = await import('../fetch/http.ts')
+  const { pinKeys } = await import('./pinned-keys.ts')
+  const options = { http: openHttp({ env: caller.env }), offline: false }
+  const http = openPublisherHttp(await cacheOf(request, caller), options, taskOf(caller))
+  await pinKeys(accounts, folder, http, caller)
+}
+
 /** @throws {MistakesError} everything wrong with the cluster file, at once */
 export async function openProject(
   request: ClusterRequest,
@@ -93,6 +107,7 @@ export async function openProject(
   const cluster = await readCluster(clusterPath(request), {
     ...options,
     ...clusterOptions(lock, overlays, caller),
+    pinKeys: request.offline ? undefined : (accounts, at) => fetchKeys(accounts, at, request, caller),
   })
   let keys: Promise<NodeKeys> | undefined
   return {

@@ -1,7 +1,7 @@
 /** Values are judged by what will read them: the image's accounts, time zones, keyboards, locales. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { formatMistakes, parse, parseRight } from './support.ts'
+import { formatMistakes, options, parse, parseRight, publicLine } from './support.ts'
 
 const head = `cluster: sgc\nimage: raspios-bookworm-arm64-lite@2025-05-13\n`
 const one = 'nodes: { oneil: { model: pi4 } }\n'
@@ -126,4 +126,151 @@ test('a key that sounds like another image says nothing', async () => {
     { imageKeys: ['raspios-mine-armhf@2012-01-01'], imageOf: () => ({ ...entry, version: '7' }) },
   )
   assert.doesNotMatch(formatMistakes([...mistakes, ...warnings]), /older|ARMv/)
+})
+
+const key = publicLine.split(' ').slice(0, 2).join(' ')
+const taken = [
+  `from="10.0.0.0/8",no-agent-forwarding ${key} me`,
+  `cert-authority ${key} ca`,
+  `cert-authority,principals="ops,admin" ${key}`,
+  `restrict,command="echo \\"a b\\"" ${key}`,
+  `no-X11-forwarding,environment="A=b c" ${key}`,
+]
+const refusedKeys: [line: string, about: RegExp][] = [
+  [`no-such-option ${key}`, /has the option no-such-option, which sshd does not know/],
+  [`restrict,fro="10.0.0.1" ${key}`, /has the option fro, which sshd does not know/],
+  [`ssh-ed25519-cert-v01@openssh.com AAAAIHNzaC1lZDI1NTE5 me`, /is a certificate, which no account can list/],
+  [`from="10.0.0.0/8 ${key}`, /is no public SSH key/],
+]
+const withKey = (line: string) => ({
+  readLocal: (path: string) =>
+    path === '/c/opt.pub' ? { text: `${line}\n`, mode: 0o644 } : options.readLocal(path),
+})
+const userFile = `${head}user: { name: ops, sshKeys: [opt.pub] }\n${one}`
+for (const line of taken)
+  test(`a key line that sshd takes: ${line.replace(key, 'KEY')}`, async () => {
+    const { nodes } = await parseRight(userFile, withKey(line))
+    assert.deepEqual(nodes[0]?.user?.sshKeys, [line])
+  })
+for (const [line, about] of refusedKeys)
+  test(`a key line that is refused: ${line.replace(key, 'KEY').slice(0, 40)}`, async () => {
+    assert.match(formatMistakes((await parse(userFile, withKey(line))).mistakes), about)
+  })
+test('a key line with options stands in the cluster file itself', async () => {
+  const { nodes } = await parseRight(`${head}user: { name: ops, sshKeys: ['${taken[0]}'] }\n${one}`)
+  assert.deepEqual(nodes[0]?.user?.sshKeys, [taken[0]])
+})
+
+const accounts: [item: string, about: RegExp][] = [
+  [
+    'github:octocat',
+    /the keys of "github:octocat" have not been fetched yet \(once, with a network: curl -fo ssh-keys\/github-octocat\.keys/,
+  ],
+  ['gh:Octo-Cat', /ssh-keys\/github-octo-cat\.keys/],
+  ['github:../etc', /names no account at GitHub/],
+  ['https://github.com/octocat.keys', /is an address, not a file \(write github:octocat\)/],
+  ['https://example.org/a.keys', /download it first: curl -fo my\.keys https:\/\/example\.org\/a\.keys/],
+]
+for (const [item, about] of accounts)
+  test(`keys of an account: ${item}`, async () => {
+    assert.match(await refused(`user: { name: ops, sshKeys: ["${item}"] }`), about)
+  })
+test('pinned keys of an account are what their file says', async () => {
+  const { nodes } = await parseRight(`${head}user: { name: ops, sshKeys: [github:octocat] }\n${one}`, {
+    readLocal: (path) =>
+      path === '/c/ssh-keys/github-octocat.keys'
+        ? { text: `# pinned\n${publicLine}\n` }
+        : options.readLocal(path),
+  })
+  assert.deepEqual(nodes[0]?.user?.sshKeys, [publicLine])
+})
+
+const wifiOf = async (text: string) => {
+  const wifi = (await parseRight(`${head}wifi: { ${text} }\n${one}`)).nodes[0]?.wifi
+  return (
+    wifi && { ssid: wifi.ssid, psk: wifi.psk?.reveal().length, sae: wifi.sae?.reveal(), hidden: wifi.hidden }
+  )
+}
+const attic = 'ssid: attic, country: DE'
+const file = 'passphraseFile: wifi.passphrase'
+test('Wi-Fi by its security', async () => {
+  const sae = 'eight or more'
+  const is = (rest: object) => ({ ssid: 'attic', psk: undefined, sae: undefined, hidden: false, ...rest })
+  assert.deepEqual(await wifiOf(`${attic}, ${file}`), is({ psk: 64 }))
+  assert.deepEqual(await wifiOf(`${attic}, ${file}, security: wpa2`), is({ psk: 64 }))
+  assert.deepEqual(await wifiOf(`${attic}, ${file}, security: wpa3`), is({ sae }))
+  assert.deepEqual(
+    await wifiOf(`${attic}, ${file}, security: wpa2-wpa3, hidden: true`),
+    is({ psk: 64, sae, hidden: true }),
+  )
+  assert.deepEqual(await wifiOf(attic), is({}))
+  assert.deepEqual(await wifiOf(`${attic}, security: open`), is({}))
+  assert.deepEqual(await wifiOf('country: DE'), is({ ssid: undefined }))
+})
+const wifis: [text: string, about: RegExp][] = [
+  [`${attic}, psk: ${'ab'.repeat(32)}, security: wpa3`, /wpa3 needs the pass phrase itself/],
+  [`${attic}, psk: ${'ab'.repeat(32)}, security: wpa2-wpa3`, /wpa2-wpa3 needs the pass phrase itself/],
+  [`${attic}, security: wpa3`, /wpa3 needs a pass phrase/],
+  [`${attic}, ${file}, security: open`, /an open network has no passphraseFile/],
+  [
+    `${attic}, security: enterprise`,
+    /"enterprise" is no Wi-Fi security that piimage sets up \(one of: wpa2, wpa3/,
+  ],
+  [`country: DE, ${file}`, /wifi has no "ssid"/],
+  ['hidden: true, country: DE', /wifi has no "ssid"/],
+]
+for (const [text, about] of wifis)
+  test(`Wi-Fi refused: ${text.slice(0, 60)}`, async () => {
+    assert.match(await refused(`wifi: { ${text} }`), about)
+  })
+
+const hash = {
+  y: `$y$j9T$abcdefghijklmnop$${'a'.repeat(43)}`,
+  b: `$2b$12$${'a'.repeat(53)}`,
+  six: `$6$saltsalt$${'a'.repeat(86)}`,
+}
+const onImage = async (os: string, release: string, text: string) => {
+  const { mistakes } = await parse(
+    `cluster: sgc\nimage: mine@1\n${text}\nnodes: { oneil: { model: pi4 } }\n`,
+    {
+      imageKeys: ['mine@1'],
+      imageOf: () => ({ ...entry, os, release }),
+    },
+  )
+  return formatMistakes(mistakes)
+}
+test('password hashes by what the release can check', async () => {
+  const user = (value: string) => `user: { name: ops, passwordHash: '${value}' }`
+  for (const [os, release] of [
+    ['raspios', 'buster'],
+    ['raspbian', 'stretch'],
+    ['hypriotos', ''],
+  ] as const)
+    for (const value of [hash.y, hash.b])
+      assert.match(
+        await onImage(os, release, user(value)),
+        /mine@1 knows no password hash of the kind \$(y|2b)\$/,
+      )
+  assert.equal(await onImage('raspios', 'buster', user(hash.six)), '')
+  for (const release of ['bullseye', 'bookworm', 'trixie'])
+    for (const value of [hash.y, hash.b]) assert.equal(await onImage('raspios', release, user(value)), '')
+})
+test('WPA3 by what the release can speak', async () => {
+  const wifi = `wifi: { ${attic}, ${file}, security: wpa3 }`
+  assert.match(await onImage('raspbian', 'stretch', wifi), /speaks no WPA3/)
+  assert.match(await onImage('hypriotos', '', wifi), /speaks no WPA3/)
+  assert.equal(await onImage('raspios', 'buster', wifi), '')
+})
+
+test('a secret in a file is one line of text', async () => {
+  const text = `${head}user: { name: ops, passwordFile: pw }\n${one}`
+  for (const secret of ['a\tb', 'a\u0007b', 'a\u0000b', '\u001b[31mred'])
+    assert.match(
+      formatMistakes((await parse(text, { readLocal: () => ({ text: secret, mode: 0o600 }) })).mistakes),
+      /the first line of "pw" holds a control character/,
+    )
+  assert.match(
+    await refused('user: { name: ops, password: hunter2 }'),
+    /unknown key "password" in user \(.*passwordFile/,
+  )
 })

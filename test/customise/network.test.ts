@@ -82,6 +82,44 @@ test('an open network has no key', () => {
   })
 })
 
+const withSae = (rest: object) => ({
+  name: 'wlan0',
+  dns: [],
+  wifi: { ssid: 'attic', country: 'DE', hidden: false, sae: new Secret(' a\\b "c" d'), ...rest },
+})
+
+test('WPA3 alone and beside WPA2, as each daemon reads it', () => {
+  const only = withSae({})
+  const both = withSae({ psk: new Secret('ab'.repeat(32)) })
+  assert.match(formatNmKeyfile(only, 'a'), /\[wifi-security\]\nkey-mgmt=sae\npsk=\\sa\\\\b "c" d\n/)
+  assert.match(formatNmKeyfile(both, 'a'), /\[wifi-security\]\nkey-mgmt=wpa-psk\npsk=\\sa/)
+  assert.match(
+    formatWpaSupplicant(only),
+    /\n\tkey_mgmt=SAE\n\tieee80211w=2\n\tsae_password=" a\\b "c" d"\n\}/,
+  )
+  assert.match(
+    formatWpaSupplicant(both),
+    /\n\tkey_mgmt=WPA-PSK SAE\n\tieee80211w=1\n\tpsk=(ab){32}\n\tsae_password=/,
+  )
+  assert.deepEqual(networkConfigV2([only]).network, {
+    version: 2,
+    ethernets: { eth0: { dhcp4: true, optional: true } },
+    wifis: {
+      wlan0: {
+        dhcp4: true,
+        'regulatory-domain': 'DE',
+        'access-points': { attic: { auth: { 'key-management': 'sae', password: ' a\\b "c" d' } } },
+        optional: true,
+      },
+    },
+  })
+})
+
+test('a pass phrase that no daemon could read is refused', () => {
+  for (const sae of ['seven77', 'a\nb eight', 'ü'.repeat(8)])
+    assert.throws(() => formatNmKeyfile(withSae({ sae: new Secret(sae) }), 'a'), /8 to 63 characters/)
+})
+
 test('a connection has an identity of its own, the same every time', () => {
   assert.match(
     connectionUuid('a', 'eth0'),

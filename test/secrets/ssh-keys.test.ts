@@ -93,7 +93,7 @@ const wrong: { name: string; line: string; problem: RegExp }[] = [
   { name: 'private key', line: '-----BEGIN OPENSSH PRIVATE KEY-----', problem: /private key/ },
   { name: 'no key at all', line: 'hello world', problem: /no public SSH key/ },
   { name: 'an object’s own word', line: `constructor ${base64}`, problem: /no public SSH key/ },
-  { name: 'options first', line: `restrict ${good}`, problem: /no public SSH key/ },
+  { name: 'an option of nobody', line: `restrict,fnord ${good}`, problem: /option fnord/ },
   { name: 'DSA', line: 'ssh-dss AAAA', problem: /DSA/ },
   { name: 'type alone', line: 'ssh-ed25519', problem: /broken or cut short/ },
   { name: 'cut base64', line: `ssh-ed25519 ${base64.slice(0, -3)}`, problem: /broken or cut short/ },

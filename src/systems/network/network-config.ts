@@ -50,7 +50,10 @@ export function networkConfigV2(profiles: readonly NetworkProfile[]): TreeMap {
     }
     const access: TreeMap = {}
     if (wifi.hidden) access.hidden = true
-    if (wifi.psk !== undefined) access.password = wifi.psk.reveal()
+    // Of a network with both, the pass phrase lets the node's own daemon choose.
+    if (wifi.sae !== undefined && wifi.psk === undefined)
+      access.auth = { 'key-management': 'sae', password: wifi.sae.reveal() }
+    else if (wifi.psk !== undefined) access.password = (wifi.sae ?? wifi.psk).reveal()
     wifis[name] = {
       ...addresses(profile),
       'regulatory-domain': wifi.country,

@@ -14,6 +14,9 @@ const formatSsid = (ssid: string): string =>
     ? ssid
     : [...Buffer.from(ssid)].map((byte) => `${byte};`).join('')
 
+/** A backslash means something in a key file, and blanks in front are dropped. */
+const escapeValue = (text: string): string => text.replaceAll('\\', '\\\\').replace(/^ /, '\\s')
+
 /** @param node its name, for the connection's identity */
 export function formatNmKeyfile(profile: NetworkProfile, node: string): string {
   const { name, address, dns, domain, wifi } = checkProfile(profile)
@@ -28,7 +31,11 @@ export function formatNmKeyfile(profile: NetworkProfile, node: string): string {
   if (wifi !== undefined) {
     lines.push('', '[wifi]', 'mode=infrastructure', `ssid=${formatSsid(wifi.ssid)}`)
     if (wifi.hidden) lines.push('hidden=true')
-    if (wifi.psk !== undefined)
+    // Of a network with both, NetworkManager itself tries WPA3 first, if it has the pass phrase.
+    if (wifi.sae !== undefined) {
+      const kind = wifi.psk === undefined ? 'sae' : 'wpa-psk'
+      lines.push('', '[wifi-security]', `key-mgmt=${kind}`, `psk=${escapeValue(wifi.sae.reveal())}`)
+    } else if (wifi.psk !== undefined)
       lines.push('', '[wifi-security]', 'key-mgmt=wpa-psk', `psk=${wifi.psk.reveal()}`)
   }
   lines.push('', '[ipv4]')

@@ -24,8 +24,10 @@ export interface NetworkProfile {
 
 export interface WifiAccess {
   ssid: string
-  /** 64 hex digits; undefined: an open network. */
+  /** 64 hex digits, for WPA2. */
   psk?: Secret
+  /** Pass phrase, for WPA3; neither: an open network. */
+  sae?: Secret
   /** Two upper-case letters. */
   country: string
   hidden: boolean
@@ -71,7 +73,7 @@ export function checkProfile(profile: NetworkProfile): NetworkProfile {
   return profile
 }
 
-function checkWifi({ ssid, psk, country }: WifiAccess): void {
+function checkWifi({ ssid, psk, sae, country }: WifiAccess): void {
   const length = Buffer.byteLength(ssid)
   if (length === 0 || length > 32 || ssid.includes('\0')) {
     throw new UsageError(`the Wi-Fi name ${showValue(ssid)} is ${length} bytes long; 1 to 32 are possible`, {
@@ -87,6 +89,14 @@ function checkWifi({ ssid, psk, country }: WifiAccess): void {
     throw new UsageError(`the key of the Wi-Fi ${showValue(ssid)} is not 64 hex digits`, {
       hint: 'It is derived from the pass phrase; give that instead.',
     })
+  }
+  if (sae !== undefined && !/^[\x20-\x7e]{8,63}$/.test(sae.reveal())) {
+    throw new UsageError(
+      `the pass phrase of the Wi-Fi ${showValue(ssid)} is not 8 to 63 characters of ASCII`,
+      {
+        hint: 'Letters, digits, signs and blanks.',
+      },
+    )
   }
 }
 

@@ -11,7 +11,7 @@ import { checkProfile, type NetworkProfile, type WifiAccess } from './profile.ts
 /** @param profile one whose `wifi` is set */
 export function formatWpaSupplicant(profile: NetworkProfile & { wifi: WifiAccess }): string {
   checkProfile(profile)
-  const { ssid, psk, country, hidden } = profile.wifi
+  const { ssid, country, hidden } = profile.wifi
   return [
     `country=${country}`,
     'ctrl_interface=DIR=/var/run/wpa_supplicant GROUP=netdev',
@@ -19,8 +19,18 @@ export function formatWpaSupplicant(profile: NetworkProfile & { wifi: WifiAccess
     'network={',
     ...(hidden ? ['\tscan_ssid=1'] : []),
     `\tssid=${Buffer.from(ssid).toString('hex')}`,
-    psk === undefined ? '\tkey_mgmt=NONE' : `\tpsk=${psk.reveal()}`,
+    ...securityLines(profile.wifi),
     '}',
     '',
   ].join('\n')
+}
+
+/** A value in quotes ends at the last quote of its line, so that a quote inside is only a quote. */
+function securityLines({ psk, sae }: WifiAccess): string[] {
+  if (sae === undefined) return [psk === undefined ? '\tkey_mgmt=NONE' : `\tpsk=${psk.reveal()}`]
+  const password = `\tsae_password="${sae.reveal()}"`
+  // WPA3 asks for protected management frames; beside WPA2 they are up to the access point.
+  return psk === undefined
+    ? ['\tkey_mgmt=SAE', '\tieee80211w=2', password]
+    : ['\tkey_mgmt=WPA-PSK SAE', '\tieee80211w=1', `\tpsk=${psk.reveal()}`, password]
 }
