@@ -133,7 +133,8 @@ stage_early() {
 # very script is there, and then exactly the tokens that belong to it. Quotes
 # keep blanks together, as the kernel reads them.
 stage_trigger() {
-  line=$PIIMAGE_BOOT/cmdline.txt
+  # The firmware of some systems reads it elsewhere: config.txt's cmdline= and os_prefix=.
+  line=$PIIMAGE_BOOT/${PIIMAGE_CMDLINE:-cmdline.txt}
   [ -f "$line" ] || return 0
   rm -f "$line.new"
   tr -d '\r' <"$line" | awk '

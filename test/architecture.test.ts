@@ -51,7 +51,7 @@ const arrows: Record<string, readonly string[]> = {
   root: ['disk'],
   secrets: ['io'],
   servers: ['cluster', 'io', 'netroot'],
-  systems: ['boot', 'cluster', 'node', 'root'],
+  systems: ['boot', 'cluster', 'firmware', 'node', 'root'],
   tree: ['disk', 'io', 'unpack'],
   unpack: ['disk', 'io'],
   work: [
@@ -65,6 +65,7 @@ const arrows: Record<string, readonly string[]> = {
     'export',
     'features',
     'fetch',
+    'firmware',
     'flash',
     'io',
     'netroot',

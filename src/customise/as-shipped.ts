@@ -3,14 +3,15 @@
  * it. A new plan is made over that, so a card changed from oneil to carter ends
  * with the files of a card that was carter from the start. A file that somebody
  * changed since (the system at its first boot, a person) is not ours to take
- * back: it is planned over as it is, cmdline.txt without what we added to it.
+ * back: it is planned over as it is, the command line without what we added to it.
  */
 import { type BootFiles, bytesOf, readText } from '../boot/boot-files.ts'
 import { editCmdline, isInitShell, parseCmdline, withoutTrigger } from '../boot/cmdline-txt.ts'
 import { PAYLOAD, SAVED_CMDLINE } from '../boot/payload-paths.ts'
 import { digestOf, type Earlier, RECEIPT_FILE } from './receipt.ts'
 
-export async function asShipped(boot: BootFiles, earlier: Earlier): Promise<BootFiles> {
+/** @param line path of the kernel's command line */
+export async function asShipped(boot: BootFiles, earlier: Earlier, line: string): Promise<BootFiles> {
   const files = new Map<string, { path: string; content: Uint8Array | undefined }>()
   const put = (path: string, content: Uint8Array | undefined) =>
     files.set(path.toLowerCase(), { path, content })
@@ -22,7 +23,7 @@ export async function asShipped(boot: BootFiles, earlier: Earlier): Promise<Boot
     if (written !== undefined && digestOf(await boot.read(path)) !== written) continue
     put(path, stock === null ? undefined : bytesOf(stock))
   }
-  if (!files.has('cmdline.txt')) put('cmdline.txt', await ownCmdline(boot, earlier))
+  if (!files.has(line.toLowerCase())) put(line, await ownCmdline(boot, earlier, line))
   return {
     read: async (path) => {
       const key = path.toLowerCase()
@@ -52,11 +53,15 @@ export async function asShipped(boot: BootFiles, earlier: Earlier): Promise<Boot
 const isOwn = (key: string): boolean => key === PAYLOAD || key.startsWith(`${PAYLOAD}/`)
 
 /** @returns as it is when nothing of ours is in it */
-async function ownCmdline(boot: BootFiles, { cmdline }: Earlier): Promise<Uint8Array | undefined> {
-  const text = await readText(boot, 'cmdline.txt')
+async function ownCmdline(
+  boot: BootFiles,
+  { cmdline }: Earlier,
+  line: string,
+): Promise<Uint8Array | undefined> {
+  const text = await readText(boot, line)
   if (text === undefined) return undefined
   const tokens = parseCmdline(text)
   const saved = isInitShell(tokens) ? parseCmdline((await readText(boot, SAVED_CMDLINE)) ?? '') : tokens
   const own = withoutTrigger(editCmdline(saved, { remove: cmdline }))
-  return own.length === tokens.length ? boot.read('cmdline.txt') : bytesOf(`${own.join(' ')}\n`)
+  return own.length === tokens.length ? boot.read(line) : bytesOf(`${own.join(' ')}\n`)
 }

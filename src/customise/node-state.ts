@@ -4,6 +4,8 @@ import { parseCmdline } from '../boot/cmdline-txt.ts'
 import type { LockedImage } from '../catalog/locked-image.ts'
 import type { Cluster, Node } from '../cluster/node.ts'
 import { FormatError } from '../errors.ts'
+import { findCmdline, withCmdlineAt } from '../firmware/boot-selection.ts'
+import type { FileChoice } from '../firmware/system-files.ts'
 import { buildState } from '../node/build-state.ts'
 import type { GivenFiles, NodeState } from '../node/state.ts'
 import type { NodeKeys } from '../secrets/node-keys.ts'
@@ -46,8 +48,10 @@ export interface PlannedState {
 export async function planState(request: StateRequest): Promise<PlannedState> {
   const { cluster, node, image, overlays, keys, extras, families } = request
   const earlier = await readEarlier(request.boot)
-  const boot = await asShipped(request.boot, earlier)
-  const { family, os } = await detectSystem(boot, request.os ?? node.os, earlier.system, families)
+  const line = await findCmdline(request.boot, node.model, node)
+  const boot = await asShipped(request.boot, earlier, line.path)
+  const asked = request.os ?? node.os
+  const { family, os } = await detectSystem(withCmdlineAt(boot, line.path), asked, earlier.system, families)
   const subject = { node, cluster, os, image }
   const state = buildState({
     node,
@@ -59,7 +63,7 @@ export async function planState(request: StateRequest): Promise<PlannedState> {
     given: extras,
   })
   await checkFirmwareFiles(state.config, boot, node.model)
-  const kernel = await readKernel(boot)
+  const kernel = await readKernel(boot, line)
   return {
     state,
     image: { family, os, boot, kernel, pastDay: image.download?.source.checked ?? '' },
@@ -67,10 +71,14 @@ export async function planState(request: StateRequest): Promise<PlannedState> {
   }
 }
 
-async function readKernel(boot: BootFiles): Promise<string[]> {
-  const text = await readText(boot, 'cmdline.txt')
+/** The line that the firmware of this board hands to the kernel. */
+async function readKernel(boot: BootFiles, { path, because }: FileChoice): Promise<string[]> {
+  const text = await readText(boot, path)
   if (text !== undefined) return parseCmdline(text)
-  throw new FormatError('the boot partition has no cmdline.txt', {
-    hint: 'Is it the boot partition of a Raspberry Pi image? Netboot archives and data cards have none.',
+  throw new FormatError(`the boot partition has no ${path}`, {
+    hint:
+      because === undefined
+        ? 'Is it the boot partition of a Raspberry Pi image? Netboot archives and data cards have none.'
+        : `${because.file}:${because.line} asks for it: ${because.key}=${because.value}.`,
   })
 }

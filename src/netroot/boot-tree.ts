@@ -8,6 +8,8 @@ import type { ServedPlan } from '../customise/plan-served.ts'
 export interface BootTree {
   /** Path → content, in place of the generation's. */
   files: Map<string, Uint8Array>
+  /** Path of the kernel's command line. */
+  line: string
   /** Paths of the generation that this node doesn't get, in lower case. */
   without: Set<string>
   /** A link to the tree itself, by name. */
@@ -16,16 +18,16 @@ export interface BootTree {
 
 /** @param options.isUsb newer ClusterCTRL looks for the files in the folder `firmware` of a node's boot folder */
 export function planBootTree(
-  { bootFiles, withheld }: Pick<ServedPlan, 'bootFiles' | 'withheld'>,
+  { bootFiles, withheld, line }: Pick<ServedPlan, 'bootFiles' | 'withheld' | 'line'>,
   texts: { cmdline: string; config: string },
   { isUsb = false }: { isUsb?: boolean } = {},
 ): BootTree {
   const encoder = new TextEncoder()
   const files = new Map(bootFiles)
-  files.set('cmdline.txt', encoder.encode(texts.cmdline))
+  files.set(line, encoder.encode(texts.cmdline))
   files.set('config.txt', encoder.encode(texts.config))
   const without = new Set(withheld.map((path) => path.toLowerCase()))
-  return { files, without, self: isUsb ? 'firmware' : undefined }
+  return { files, without, line, self: isUsb ? 'firmware' : undefined }
 }
 
 /**

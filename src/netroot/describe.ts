@@ -24,7 +24,7 @@ export function describeNetroot(
 function describeNode(node: NodePlan, sign: (path: string) => string): string[] {
   const { served, record, boot, root, volume } = node
   const where = served.tftpNames.length === 0 ? 'not found yet' : `tftp ${served.tftpNames.join(' ')}`
-  const cmdline = new TextDecoder().decode(boot.files.get('cmdline.txt')).trimEnd()
+  const cmdline = new TextDecoder().decode(boot.files.get(boot.line)).trimEnd()
   return [
     '',
     `${sign(record.bootFolder)} ${record.node}  ${served.model}  ${served.ip}  ${where}  edition ${record.edition}`,

@@ -12,6 +12,7 @@ import { openVolume } from '../disk/open-volume.ts'
 import { readPartitions } from '../disk/partitions.ts'
 import { openCard } from '../drives/open-card.ts'
 import { FormatError, UsageError } from '../errors.ts'
+import { findCmdline, withCmdlineAt } from '../firmware/boot-selection.ts'
 import { detectSystem } from '../systems/detect.ts'
 import { describePacked, lookIntoPacked, type PackedContent } from '../unpack/packed-file.ts'
 import type { Caller } from './caller.ts'
@@ -86,7 +87,9 @@ async function look(card: BlockReader, name: string, os: string | undefined): Pr
       const files = bootFilesOfVolume(volume)
       try {
         const { system } = await readEarlier(files)
-        const { family, release, evidence } = (await detectSystem(files, os, system)).os
+        const { family, release, evidence } = (
+          await detectSystem(withCmdlineAt(files, (await findCmdline(files)).path), os, system)
+        ).os
         found.os = { family, release, evidence }
       } catch (error) {
         if (!(error instanceof FormatError)) throw error

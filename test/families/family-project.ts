@@ -35,6 +35,8 @@ export interface Family {
 export interface FamilyProject {
   folder: string
   file(name: string): string
+  /** Pins stock.img as it is now. */
+  lock(): void
   piimage(...args: string[]): Promise<Said>
 }
 
@@ -86,25 +88,28 @@ export function familyProject(
   const stock = makeImage(t, family.name, file('stock.img'))
   if (stock === undefined) return undefined
   adapt(stock)
-  const bytes = readFileSync(stock)
-  const [, os, release, arch, variant, version] =
-    /^([a-z]+)-([a-z0-9]+)-(armhf|arm64)-([a-z]+)@(.+)$/.exec(family.image) ?? []
-  assert.ok(version, family.image)
-  const entry = {
-    ...{ os, release, arch, variant, version },
-    url: 'file:stock.img',
-    format: 'img',
-    download: {
-      size: bytes.length,
-      sha256: createHash('sha256').update(bytes).digest('hex'),
-      source: { kind: 'computed', checked: '2026-11-20' },
-    },
-    extracted: null,
+  const lock = () => {
+    const bytes = readFileSync(stock)
+    const [, os, release, arch, variant, version] =
+      /^([a-z]+)-([a-z0-9]+)-(armhf|arm64)-([a-z]+)@(.+)$/.exec(family.image) ?? []
+    assert.ok(version, family.image)
+    const entry = {
+      ...{ os, release, arch, variant, version },
+      url: 'file:stock.img',
+      format: 'img',
+      download: {
+        size: bytes.length,
+        sha256: createHash('sha256').update(bytes).digest('hex'),
+        source: { kind: 'computed', checked: '2026-11-20' },
+      },
+      extracted: null,
+    }
+    writeFileSync(
+      file('images.lock.json'),
+      JSON.stringify({ lockfileVersion: 1, images: { [family.image]: entry } }),
+    )
   }
-  writeFileSync(
-    file('images.lock.json'),
-    JSON.stringify({ lockfileVersion: 1, images: { [family.image]: entry } }),
-  )
+  lock()
   writeFileSync(file('cluster.yaml'), clusterFile(family), { mode: 0o600 })
   const key = createHash('sha256').update('test').digest('hex')
   writeFileSync(file('cluster.key'), `${key}\n`, { mode: 0o600 })
@@ -112,6 +117,7 @@ export function familyProject(
   return {
     folder,
     file,
+    lock,
     piimage: (...args) => runPiimage(folder, [...args, '--cache', file('cache')]),
   }
 }

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { fakePi, install, shells, trigger } from './fake-pi.ts'
@@ -69,3 +69,17 @@ for (const shell of shells) {
     })
   }
 }
+
+test('the trigger is taken out of the file that the firmware reads, and of no other', (t) => {
+  const pi = fakePi(t, { shell: shells[0], earlySteps: [] })
+  if (pi === undefined) return
+  const line = `root=/dev/x ${trigger}\n`
+  mkdirSync(join(pi.boot, 'current'))
+  for (const path of ['cmdline.txt', 'current/cmdline.txt']) writeFileSync(join(pi.boot, path), line)
+  const environment = join(pi.boot, 'piimage/node.env')
+  writeFileSync(environment, `${readFileSync(environment, 'utf8')}PIIMAGE_CMDLINE='current/cmdline.txt'\n`)
+  const ended = install(pi)
+  assert.equal(ended.status, 0, ended.output)
+  assert.equal(readFileSync(join(pi.boot, 'current/cmdline.txt'), 'utf8'), 'root=/dev/x\n')
+  assert.equal(readFileSync(join(pi.boot, 'cmdline.txt'), 'utf8'), line)
+})

@@ -128,7 +128,11 @@ for (const { name, node: change, layout, names, warns } of found) {
 test('TFTP gets nothing that only the system reads', () => {
   const one = new Uint8Array([1])
   const tree = planBootTree(
-    { bootFiles: new Map([['overlays/mine.dtbo', one]]), withheld: ['user-data', 'Old.txt'] },
+    {
+      bootFiles: new Map([['overlays/mine.dtbo', one]]),
+      withheld: ['user-data', 'Old.txt'],
+      line: 'cmdline.txt',
+    },
     { cmdline: 'root=/dev/nfs\n', config: '' },
   )
   assert.deepEqual([...tree.files.keys()].sort(), ['cmdline.txt', 'config.txt', 'overlays/mine.dtbo'])

@@ -15,12 +15,12 @@ const UNIT = 'piimage-firstboot.service'
 
 /** @param texts cmdline.txt and config.txt as TFTP gives them, for programs that look */
 export function firstBootEdits(
-  { image, firstBoot }: ServedSystem,
+  { image, firstBoot, line }: ServedSystem,
   texts: { cmdline: string; config: string },
 ): RootEdit[] {
   const boot = image.os.bootMount
   const edits: RootEdit[] = [
-    file(`${boot}/cmdline.txt`, texts.cmdline),
+    file(`${boot}/${line}`, texts.cmdline),
     file(`${boot}/config.txt`, texts.config),
     folder(`${boot}/${PAYLOAD}`, 0o700),
     folder('/opt/piimage', 0o700),
