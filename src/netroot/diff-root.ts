@@ -1,9 +1,11 @@
 /** What a node has done to its root since it was laid out: files and links; folders only when they are gone. */
-import { lstatSync, readdirSync, readFileSync } from 'node:fs'
+import { lstatSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import type { Task } from '../progress.ts'
-import { compareTree } from '../tree/compare-tree.ts'
+import { diffTrees } from '../tree/compare-tree.ts'
 import { parseManifest } from '../tree/manifest-text.ts'
+import { readFolder } from '../tree/read-folder.ts'
+import { listForeign } from './foreign-tree.ts'
 import { withImages } from './fs-image.ts'
 import { imagesNow } from './node-exports.ts'
 import { isUntouched, readOwnFiles } from './own-files.ts'
@@ -23,16 +25,19 @@ export function diffRoot(node: ServedNode, state: string, place: Place, task: Ta
   return withImages(imagesNow(node), state, place, async (here) => {
     if (stateFolder !== undefined) return []
     const own = readOwnFiles(at(place, dirname(node.bootFolder)))
+    const root = here(overlay?.upper ?? rootFolder)
     const changes =
       overlay === undefined
-        ? await compareRoot(node, here(rootFolder), state, place, task)
-        : readUpper(here(overlay.upper), here(overlay.lower))
-    const root = here(overlay?.upper ?? rootFolder)
-    return changes
-      .filter(({ path }) => !isUntouched(own, path, join(root, path)))
-      .sort((a, b) => (a.path < b.path ? -1 : 1))
+        ? await compareRoot(node, root, state, place, task)
+        : await readUpper(root, here(overlay.lower), task.signal)
+    const theirs: RootChange[] = []
+    for (const change of changes) if (!(await isUntouched(own, change.path, root))) theirs.push(change)
+    return theirs.sort((a, b) => (a.path < b.path ? -1 : 1))
   })
 }
+
+/** More files than these are no list that somebody reads. */
+const MOST_CHANGES = 100_000
 
 async function compareRoot(
   node: ServedNode,
@@ -43,31 +48,25 @@ async function compareRoot(
 ): Promise<RootChange[]> {
   const file = join(at(place, generationFolder(state, node.generation)), 'root.manifest')
   const manifest = parseManifest(readFileSync(file, 'utf8'), file)
-  const folders = new Set(manifest.entries.filter(({ type }) => type === 'directory').map(({ path }) => path))
-  const differences = await compareTree(manifest, root, task)
-  return differences.flatMap(({ path, kind, changes }): RootChange[] => {
+  const before = new Map(manifest.entries.map((entry) => [entry.path, entry]))
+  const most = manifest.entries.length + MOST_CHANGES
+  const actual = await readFolder(root, task, { foreign: { sizeOf: (path) => before.get(path)?.size, most } })
+  const now = new Map(actual.entries.map((entry) => [entry.path, entry]))
+  return diffTrees(manifest, actual).flatMap(({ path, kind, changes }): RootChange[] => {
     const full = `/${path}`
     if (kind === 'missing') return [{ path: full, kind: 'gone' }]
-    if (kind === 'extra')
-      return lstatSync(join(root, path)).isDirectory() ? [] : [{ path: full, kind: 'new' }]
+    if (kind === 'extra') return now.get(path)?.type === 'directory' ? [] : [{ path: full, kind: 'new' }]
     const real = changes.filter((change) => !change.startsWith('time '))
-    return folders.has(path) || real.length === 0 ? [] : [{ path: full, kind: 'changed' }]
+    const isFolder = before.get(path)?.type === 'directory' && now.get(path)?.type === 'directory'
+    return isFolder || real.length === 0 ? [] : [{ path: full, kind: 'changed' }]
   })
 }
 
 /** An overlay's upper folder holds just the changes; a device 0:0 stands for what was removed. */
-function* upperFiles(upper: string, below: string): Generator<string> {
-  for (const entry of readdirSync(join(upper, below), { withFileTypes: true })) {
-    const path = `${below}/${entry.name}`
-    if (entry.isDirectory()) yield* upperFiles(upper, path)
-    else yield path
-  }
-}
-
-function readUpper(upper: string, lower: string): RootChange[] {
-  return [...upperFiles(upper, '')].map((path) => {
-    const entry = lstatSync(join(upper, path))
-    if (entry.isCharacterDevice() && entry.rdev === 0) return { path, kind: 'gone' }
+async function readUpper(upper: string, lower: string, signal: AbortSignal): Promise<RootChange[]> {
+  const entries = await listForeign(upper, MOST_CHANGES, signal)
+  return entries.map(({ path, stat }) => {
+    if (stat.isCharacterDevice() && stat.rdev === 0) return { path, kind: 'gone' }
     const was = lstatSync(join(lower, path), { throwIfNoEntry: false })
     return { path, kind: was === undefined ? 'new' : 'changed' }
   })

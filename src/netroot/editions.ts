@@ -14,6 +14,7 @@ import {
 import { join } from 'node:path'
 import { readState } from '../io/state-file.ts'
 import type { EditionRecord } from './edition.ts'
+import { statForeign } from './foreign-tree.ts'
 import type { Here } from './fs-image.ts'
 import { currentLink, editionFolder, historyFile, nodeFolder } from './paths.ts'
 import { at, type Place, putLink } from './place.ts'
@@ -96,21 +97,15 @@ export function writeHistory(state: string, node: string, editions: readonly str
  * The edition that the node was last seen to start; undefined when none was, or
  * none says so (a shared root is read-only).
  */
-export function lastStarted(editions: readonly EditionRecord[], here: Here): EditionRecord | undefined {
+export async function lastStarted(
+  editions: readonly EditionRecord[],
+  here: Here,
+): Promise<EditionRecord | undefined> {
   let last: { edition: EditionRecord; ms: number } | undefined
   for (const edition of editions) {
-    const ms = startedAt(here(edition.overlay?.upper ?? edition.rootFolder))
+    const root = here(edition.overlay?.upper ?? edition.rootFolder)
+    const ms = (await statForeign(root, 'var/lib/piimage/booted'))?.mtimeMs
     if (ms !== undefined && (last === undefined || ms > last.ms)) last = { edition, ms }
   }
   return last?.edition
-}
-
-/** The node owns that tree, so no link in it is followed. */
-function startedAt(root: string): number | undefined {
-  let path = root
-  for (const name of ['var', 'lib', 'piimage']) {
-    path = join(path, name)
-    if (!lstatSync(path, { throwIfNoEntry: false })?.isDirectory()) return undefined
-  }
-  return lstatSync(join(path, 'booted'), { throwIfNoEntry: false })?.mtimeMs
 }

@@ -1,9 +1,11 @@
 /** What piimage itself put into a node's root, by path: so that a diff shows only what the node did. */
-import { lstatSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs'
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { sha256 } from '../digest.ts'
 import { formatState, readState } from '../io/state-file.ts'
 import type { RootEdit } from '../systems/root/root-edit.ts'
+import { MiB } from '../units.ts'
+import { readForeignFile, readForeignLink, statForeign } from './foreign-tree.ts'
 import { ownFilesFormat } from './state-formats.ts'
 
 /** Path → digest of a file, target of a link, or `gone`. */
@@ -28,12 +30,16 @@ function ownFiles(edits: readonly RootEdit[]): OwnFiles {
   return files
 }
 
-/** Whether what lies there is still what piimage put there. */
-export function isUntouched(own: OwnFiles, path: string, here: string): boolean {
+/** Larger than anything that piimage puts into a root. */
+const LARGEST = 16 * MiB
+
+/** Whether what lies there is still what piimage put there. @param root of the node, which owns what is in it */
+export async function isUntouched(own: OwnFiles, path: string, root: string): Promise<boolean> {
   const expected = own[path]
   if (expected === undefined) return false
-  const there = lstatSync(here, { throwIfNoEntry: false })
+  const there = await statForeign(root, path)
   if (there === undefined || there.isCharacterDevice()) return expected === 'gone'
-  if (there.isSymbolicLink()) return readlinkSync(here) === expected
-  return there.isFile() && sha256(readFileSync(here)) === expected
+  if (there.isSymbolicLink()) return (await readForeignLink(root, path)) === expected
+  const content = await readForeignFile(root, path, LARGEST)
+  return content !== undefined && sha256(content) === expected
 }

@@ -67,17 +67,17 @@ export async function planPrune(state: string, keep: number, place: Place): Prom
 }
 
 /** @param current the edition of the next boot */
-export function stayingEditions(
+export async function stayingEditions(
   editions: readonly EditionRecord[],
   current: string | undefined,
   keep: number,
   here: Here,
-): Set<string> {
+): Promise<Set<string>> {
   // What an earlier piimage laid out on the server's own file system is served no more.
   const others = editions.filter((one) => one.edition !== current && isIsolated(one))
   const newest = keep === 0 ? [] : others.slice(-keep)
   const shared = keep === 0 ? [] : others.filter(({ stateFolder }) => stateFolder !== undefined)
-  const started = lastStarted(editions.filter(isIsolated), here)
+  const started = await lastStarted(editions.filter(isIsolated), here)
   return new Set(
     [...newest, ...shared, ...(started === undefined ? [] : [started])]
       .map(({ edition }) => edition)

@@ -224,8 +224,8 @@ function* forgeries({ fsids, layers, inodes, sweep }: Knowledge, real: readonly 
     // Three bytes of padding, then: version, magic, length, flags, type, UUID, the layer's own handle.
     const start = 4 + (FSID_BYTES[handle[2] ?? 0] ?? 0)
     const inner = start + 3
+    // Of the lower layer, of the upper one.
     for (const uuid of [handle.subarray(inner + 5, inner + 21), ...layers])
-      // Of the lower layer, of the upper one.
       for (const flags of [0, 4])
         for (const { ino, generation } of upTo(sweep)) {
           const body = Buffer.concat([Buffer.from([0, 0xfb, 29, flags, 1]), uuid, le(ino, generation)])

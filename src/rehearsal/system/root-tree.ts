@@ -6,6 +6,7 @@
  * Source: Linux, Documentation/filesystems/overlayfs.rst (a character device
  * 0/0 in the upper layer hides what the lower one has).
  */
+import { constants } from 'node:fs'
 import { lstat, open, readdir, readlink, realpath } from 'node:fs/promises'
 import { join } from 'node:path'
 import { listMountsUnder } from '../../io/mountinfo.ts'
@@ -100,7 +101,8 @@ export function openRootTree(folder: string, layers: readonly string[] = [folder
     async read(path, bytes = MAX_BYTES) {
       const file = await resolve(path)
       if (file === undefined || !(await lstat(file)).isFile()) return undefined
-      const handle = await open(file)
+      // The node may be up, and have put something else there meanwhile.
+      const handle = await open(file, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
       try {
         const { size } = await handle.stat()
         const { bytesRead, buffer } = await handle.read(Buffer.alloc(Math.min(bytes, size)))
