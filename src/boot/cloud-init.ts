@@ -75,6 +75,19 @@ export function formatUserData(tree: TreeMap, comment: string): string {
   return `#cloud-config\n# ${comment}\n${Object.keys(tree).length === 0 ? '' : formatYaml(tree)}`
 }
 
+/** What else cloud-init takes for user-data, by how it begins. */
+const otherKinds: readonly [RegExp, string][] = [
+  [/^## *template: *jinja/i, 'a Jinja template'],
+  [/^#cloud-config-archive/, 'an archive of several parts'],
+  [/^#cloud-config-jsonp/, 'a JSON patch'],
+  [/^#include/, 'a list of addresses'],
+  [/^#cloud-boothook/, 'a boothook'],
+  [/^#part-handler/, 'a part handler'],
+  [/^#upstart-job/, 'an upstart job'],
+  [/^#!/, 'a script'],
+  [/^(?:content-type|mime-version|from):? /i, 'a MIME message'],
+]
+
 /**
  * The settings of a `user-data` file; {} when it only holds comments.
  *
@@ -82,14 +95,18 @@ export function formatUserData(tree: TreeMap, comment: string): string {
  * @throws {FormatError} another first line, or YAML that is no mapping
  */
 export function parseUserData(text: string, name: string): TreeMap {
-  const first = text.split(/\r?\n/, 1)[0] ?? ''
-  if (first.trimEnd() !== '#cloud-config') {
-    // Not what it is: the file may be somebody's password.
+  const content = text.replace(/^\ufeff/, '')
+  const first = content.split(/\r?\n/, 1)[0] ?? ''
+  if (first.trimEnd() === '#cloud-config') return parseYamlMap(content, name)
+  const kind = otherKinds.find(([begins]) => begins.test(first))?.[1]
+  // What the line says may be a secret: the file may be any file.
+  if (kind === undefined)
     throw new FormatError(`${name}: the first line is not #cloud-config`, {
       hint: 'cloud-init would take the file for something else and skip it.',
     })
-  }
-  return parseYamlMap(text, name)
+  throw new FormatError(`${name} is ${kind}, and a node's settings can only be merged into #cloud-config`, {
+    hint: 'cloud-init would run it, but without them. Write it as #cloud-config: commands are entries of runcmd.',
+  })
 }
 
 /**

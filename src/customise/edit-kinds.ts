@@ -18,6 +18,7 @@ import { copiedFiles, type RawCopy } from './copied-files.ts'
 import type { Overlay } from './overlay.ts'
 import { type Reach, readText } from './overlay-files.ts'
 import { fillFile, type Lookup } from './placeholders.ts'
+import { checkSharedIdentity } from './shared-identity.ts'
 import type { LookupUse, Subject } from './values.ts'
 
 /** What an edit is made for. */
@@ -141,8 +142,9 @@ interface RawCloudInit {
 
 async function cloudInitEdit(
   { merge, file }: RawCloudInit,
-  { overlay, reach, subject: { node, os } }: EditContext,
+  { overlay, reach, subject }: EditContext,
 ): Promise<Made> {
+  const { node, os } = subject
   const where = `overlay ${overlay.name}`
   const made: Made = {}
   if (!os.traits.cloudInit) {
@@ -157,11 +159,14 @@ async function cloudInitEdit(
     if (typeof merge !== 'object' || Array.isArray(merge)) {
       throw new UsageError(`${where}: the cloud-init fragment is no mapping: ${showValue(String(merge))}`)
     }
+    checkSharedIdentity(merge as TreeMap, where, overlay.name, subject)
     made.edits = [{ kind: 'cloud-init', tree: merge as TreeMap }]
   }
   if (file !== undefined && file !== null) {
     const path = String(file)
-    made.lastTrees = [parseUserData(await readText(path, reach, where), path)]
+    const tree = parseUserData(await readText(path, reach, where), path)
+    checkSharedIdentity(tree, path, overlay.name, subject)
+    made.lastTrees = [tree]
   }
   return made
 }

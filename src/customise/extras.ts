@@ -4,7 +4,7 @@
  *
  * They stand where the image's files stood; what the node and its overlays ask
  * for is merged over them. So `--hostname` wins over a `hostname:` in the file,
- * and a list (`runcmd`) has the file's entries first.
+ * and a list has the file's entries first.
  */
 
 import { parseUserData, parseYamlMap } from '../boot/cloud-init.ts'

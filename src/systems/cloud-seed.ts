@@ -12,8 +12,9 @@
 import { type BootFiles, bytesOf, readText } from '../boot/boot-files.ts'
 import { formatUserData, formatYaml, mergeTrees, parseUserData, type TreeMap } from '../boot/cloud-init.ts'
 import { INSTALL } from '../boot/payload-paths.ts'
+import { runcmdScript, runcmdWith } from '../boot/runcmd.ts'
 import type { User } from '../cluster/node.ts'
-import { FormatError } from '../errors.ts'
+import { FormatError, UsageError } from '../errors.ts'
 import type { NodeState } from '../node/state.ts'
 import type { DetectedOs } from '../node/system.ts'
 import { acceptsPasswords } from './scripted.ts'
@@ -63,16 +64,42 @@ export function cloudLogin({ passwordHash, sudoPassword, sshKeys }: User): TreeM
 
 /**
  * user-data: the facts, what overlays say over them, what a person brought
- * along beneath; and as the last of runcmd what starts the payload.
+ * along beneath; and in runcmd what starts the payload, whatever else is there.
+ *
+ * @throws {UsageError} two that contradict each other, or a runcmd that would not run
  */
-export function userData(state: NodeState, facts: TreeMap, os: DetectedOs): Partial<Settings> {
-  const { node, cloudConfig, given } = state
-  const merged = cloudConfig.reduce((tree, fragment) => mergeTrees(tree, fragment), facts)
-  const runcmd = Array.isArray(merged.runcmd) ? merged.runcmd : []
-  const ours = { ...merged, runcmd: [...runcmd, ['sh', `${os.bootMount}/${INSTALL}`]] }
-  const tree = given.userData === undefined ? ours : mergeTrees(given.userData, ours)
-  return {
-    seed: new Map([['user-data', bytesOf(formatUserData(tree, `${writtenByUs} for node ${node.name}`))]]),
+export function userData(
+  { node, cloudConfig, given }: NodeState,
+  facts: TreeMap,
+  os: DetectedOs,
+): Settings['seed'] {
+  const beneath = given.userData ?? {}
+  const script = [beneath, ...cloudConfig].map(({ runcmd }) => runcmdScript(runcmd)).join('')
+  const merged = cloudConfig.map(withoutRuncmd).reduce((tree, fragment) => mergeTrees(tree, fragment), facts)
+  const own = Array.isArray(facts.runcmd) ? facts.runcmd : []
+  const runcmd = runcmdWith(own, script, `${os.bootMount}/${INSTALL}`)
+  const tree = mergeTrees(withoutRuncmd(beneath), { ...merged, runcmd })
+  checkModules(tree)
+  return new Map([['user-data', bytesOf(formatUserData(tree, `${writtenByUs} for node ${node.name}`))]])
+}
+
+const withoutRuncmd = ({ runcmd: _, ...rest }: TreeMap): TreeMap => rest
+
+/** Which modules of cloud-init run, and the one of them that ours needs. */
+const modules = { cloud_config_modules: 'runcmd', cloud_final_modules: 'scripts_user' } as const
+
+/** A list of a person's own takes the place of the image's. */
+function checkModules(tree: TreeMap): void {
+  for (const [key, needed] of Object.entries(modules)) {
+    const list = tree[key]
+    if (list === undefined) continue
+    const names = (Array.isArray(list) ? list : []).map((entry) =>
+      String(Array.isArray(entry) ? entry[0] : entry),
+    )
+    if (names.some((name) => name.replaceAll('-', '_') === needed)) continue
+    throw new UsageError(`user-data: ${key} has no ${needed}, so the first boot would never be started`, {
+      hint: `Add ${needed} to the list, or leave ${key} out.`,
+    })
   }
 }
 

@@ -111,7 +111,7 @@ export const hypriotos: OsFamily = {
         ? await wiredByCloudInit(wired, boot, node.name)
         : scriptNetwork({ network: wired }, node.name),
       ...radio.map(radioByIfupdown),
-      userData(state, await seedFacts(state, boot), os),
+      { seed: userData(state, await seedFacts(state, boot), os) },
     )
   },
 

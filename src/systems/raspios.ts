@@ -90,7 +90,7 @@ async function settleByCloudInit(
     radioSettings(facts),
     // cloud-init keeps off the network of a root that came over it.
     medium === 'net' ? scriptNetwork(facts, node.name) : await networkConfig(boot, node.name, network, ''),
-    userData(state, cloudFacts(state), os),
+    { seed: userData(state, cloudFacts(state), os) },
     await replacedUserData(boot),
   )
 }

@@ -93,6 +93,12 @@ async function serve(t: TestContext, files: Record<string, Uint8Array | string>)
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
 }
 
+/** Of user-data: what a person's entries of runcmd became. */
+const ownCommands = (files: Parameters<typeof userData>[0]): string[] =>
+  (userData(files).runcmd as unknown[]).flatMap((entry) =>
+    Array.isArray(entry) && entry[1] === '-c' ? [String(entry[2])] : [],
+  )
+
 test('addresses: files from them, an image only with a digest or on trust', async (t) => {
   const project = bareFolder(t)
   const url = await serve(t, {
@@ -104,7 +110,7 @@ test('addresses: files from them, an image only with a digest or on trust', asyn
     project,
     ...['--hostname', 'pi', '--userdata', `${url}/user-data`, '--file', `${url}/greeting.txt:hi/there.txt`],
   )
-  assert.deepEqual((userData(files).runcmd as unknown[])[0], 'echo hello')
+  assert.ok(ownCommands(files).includes('echo hello\n'))
   assert.equal(files.get('hi/there.txt'), 'hello')
 
   const flash = (...args: string[]) =>
@@ -148,9 +154,7 @@ test("user-data stands in place of the image's, and the flags are merged over it
   const settings = userData(files)
   assert.equal(settings.hostname, 'pi')
   assert.equal(settings.timezone, 'Europe/Amsterdam')
-  const runcmd = settings.runcmd as unknown[]
-  assert.equal(runcmd[0], 'first')
-  assert.match(JSON.stringify(runcmd.at(-1)), /piimage\/install\.sh/)
+  assert.ok(ownCommands(files).includes('first\n'))
   const meta = parse(files.get('meta-data') ?? '')
   assert.equal(meta['local-hostname'], 'from-file')
   assert.match(meta['instance-id'], /^piimage-pi-/)
@@ -163,7 +167,7 @@ test('the same files over the node of a cluster file', async (t) => {
   writeFileSync(project.file('extra'), '#cloud-config\nruncmd:\n  - extra\n')
   const said = await project.piimage('flash', '--node', 'oneil=card.img', '--userdata', 'extra')
   assert.equal(said.status, 0, said.stderr)
-  assert.equal((userData(await bootFiles(project.file('card.img'))).runcmd as unknown[])[0], 'extra')
+  assert.ok(ownCommands(await bootFiles(project.file('card.img'))).includes('extra\n'))
 })
 
 test('a card that is there gets a name without a cluster file and without an image', async (t) => {
@@ -204,7 +208,7 @@ for (const [name, args, says] of [
   [
     'user-data that is no cloud-config',
     ['--hostname', 'pi', '--userdata', 'script'],
-    /the first line is not #cloud-config/,
+    /is a script, and a node's settings can only be merged into #cloud-config/,
   ],
   ['user-data with a mistake', ['--hostname', 'pi', '--userdata', 'broken'], /broken/],
   ['a file that is not there', ['--hostname', 'pi', '--file', 'nothing'], /nothing is not there/],

@@ -257,9 +257,9 @@ const misfits: {
   },
   {
     name: 'two overlays that contradict each other',
-    yaml: yaml('edits: [{ cloud-init: { merge: { runcmd: reboot } } }]'),
-    others: ['ssh'],
-    message: /runcmd is a list in one overlay/,
+    yaml: yaml('edits: [{ cloud-init: { merge: { hostname: [a] } } }]'),
+    others: ['hostname'],
+    message: /hostname is a plain value in one overlay and a list in another/,
   },
   {
     name: 'a parameter that is not declared',

@@ -203,10 +203,12 @@ test('trixie: raw user-data is merged last, from the cluster file and from a fil
   const data = parseUserData(textOf(await plan(stockFiles('trixie'), merged), 'user-data'), 'user-data')
   assert.equal(data.hostname, 'other')
   assert.deepEqual(data.packages, ['vim', 'htop'])
+  const installer = ['sh', '/boot/firmware/piimage/install.sh']
   assert.deepEqual(data.runcmd, [
+    ['env', 'PIIMAGE_FROM_UNIT=1', ...installer],
     ['systemctl', 'enable', '--now', 'ssh'],
-    'echo from the file > $HOME/mark',
-    ['sh', '/boot/firmware/piimage/install.sh'],
+    ['sh', '-c', 'echo from the file > $HOME/mark\n'],
+    installer,
   ])
 })
 

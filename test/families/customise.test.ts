@@ -85,6 +85,6 @@ test('HypriotOS, as its own script flashes it: image file, host name, user-data 
     settings.users.map(({ name }: { name: string }) => name),
     ['jack'],
   )
-  assert.equal(settings.runcmd[0], 'docker swarm init')
+  assert.deepEqual(settings.runcmd[1], ['sh', '-c', 'docker swarm init\n'])
   assert.equal(text.match(/hostname:/g)?.length, 1)
 })
