@@ -59,7 +59,7 @@ const voice = ({ json = false, quiet = false }: { json?: boolean; quiet?: boolea
  * @returns the chosen command with its flags, or the text to print (help, version)
  * @throws {UsageError} words that can't be
  */
-async function parse(given: readonly string[]): Promise<Chosen | string> {
+export async function parse(given: readonly string[]): Promise<Chosen | string> {
   const argv = asFlags(given)
   const verb = findVerb(argv)
   let chosen: Chosen | undefined
