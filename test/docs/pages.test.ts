@@ -10,6 +10,7 @@ import { makeEd25519Key } from '../../src/secrets/ed25519-key.ts'
 import { goldenProject, lockEntry, makeStandIn, writeLock } from '../golden/project.ts'
 import { runPiimage } from '../support/project.ts'
 import { formatClusterKeys } from './cluster-keys.ts'
+import { shellLines } from './shell-lines.ts'
 
 const root = packageRoot()
 const pages = [
@@ -69,16 +70,6 @@ test('every message that troubleshooting explains is one that the program says',
     for (const piece of row.split('…').map((text) => text.trim()))
       assert.ok(piece === '' || source.includes(piece), `${row}: nothing says ${JSON.stringify(piece)}`)
 })
-
-/** Lines of the code blocks that are for a shell, without remarks; `a && b` is two. */
-const shellLines = (page: string): string[] =>
-  [...read(page).matchAll(/```sh\n(.*?)```/gs)].flatMap(([, block = '']) =>
-    block
-      .split('\n')
-      .flatMap((line) => line.replace(/(?:^|\s)#\s.*$/, '').split(' && '))
-      .map((line) => line.trim())
-      .filter((line) => line !== ''),
-  )
 
 /** What stands in a sentence, whole: with a verb, and nothing left out of it. */
 const inlineLines = (page: string): string[] =>
