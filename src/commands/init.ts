@@ -44,16 +44,6 @@ interface InitArgs {
 const PLAIN = 'basic'
 /** Needs nothing of anybody's: what it holds is only looked at. */
 const DEMO = 'demo'
-/** What a person has, in the order it is asked. */
-const kinds: readonly [template: string, what: string][] = [
-  [PLAIN, 'some Pis on my router'],
-  ['clusterhat', 'a ClusterHAT with Zeros, as a Docker Swarm'],
-  ['magi', 'a head that routes for the others, with k3s'],
-  ['feeder-diskless', 'workers without cards that boot from the head, as a Docker Swarm'],
-  ['hypriot-k8s', 'a head that routes over Wi-Fi, with kubeadm'],
-  ['mixed-arch', 'a ClusterHAT with Zeros of the first kind (ARMv6), as a Docker Swarm'],
-  [DEMO, 'nothing yet: three nodes to look at'],
-]
 const DEFAULT_COUNT = 3
 /** Where the templates' Wi-Fi is, too. */
 const DEFAULT_COUNTRY = 'DE'
@@ -200,10 +190,13 @@ async function askUntil<T>(
 
 async function askTemplate(asker: Asker): Promise<string> {
   const names = templateNames()
-  const offered = kinds.filter(([name]) => names.includes(name))
-  const menu = offered.map(([name, what], index) => `  ${index + 1}  ${what} (${name})`).join('\n')
+  // What most have comes first, and what is only looked at last.
+  const offered = [PLAIN, ...names.filter((name) => name !== PLAIN && name !== DEMO), DEMO]
+  const menu = offered
+    .map((name, index) => `  ${index + 1}  ${readTemplate(name).purpose} (${name})`)
+    .join('\n')
   return askUntil(asker, `What do you have?\n${menu}\nNumber or name [1]: `, '1', (answer) => {
-    const name = offered[Number(answer) - 1]?.[0] ?? answer
+    const name = offered[Number(answer) - 1] ?? answer
     if (names.includes(name)) return name
     throw new UsageError(
       `${JSON.stringify(answer)} is neither a number from 1 to ${offered.length} nor a template`,

@@ -12,6 +12,8 @@ import { packageRoot } from '../package-root.ts'
 export interface Template {
   name: string
   text: string
+  /** What a person has who starts from it: the line `# For:`. */
+  purpose: string
   /** Its user's login name. */
   user: string
   /** undefined: no node has Wi-Fi. */
@@ -59,6 +61,7 @@ export function readTemplate(name: string): Template {
   return {
     name,
     text,
+    purpose: /^# For: (.*)\.$/m.exec(text)?.[1] ?? name,
     user: String(document.getIn(['user', 'name'])),
     wifi: wifi === undefined ? undefined : { country: String(document.getIn([...wifi, 'country'])) },
     lockCommands: [...text.matchAll(/^#\s+(piimage images lock .*)$/gm)].map(([, command = '']) => command),

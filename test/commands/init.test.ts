@@ -147,7 +147,7 @@ test('somebody answers: template, key, Wi-Fi; the pass phrase is hidden and goes
   const cwd = home(t)
   const asked: string[] = []
   const answers: [question: RegExp, answer: string, hidden?: boolean][] = [
-    [/^What do you have\?\n.*\(basic\)\n/, '3'],
+    [/^What do you have\?\n.*\(basic\)\n/, '5'],
     [/^Who may log in\?.*\[~\/\.ssh\/id_ed25519\.pub\]/, ''],
     [/^Wi-Fi network/, 'attic'],
     [/^Country .*\[DE\]/, ''],
