@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { setImmediate as turn } from 'node:timers/promises'
 import { Watermark } from '../../src/io/watermark.ts'
 
 test('it only rises, and who waits for less goes first', async () => {
@@ -10,6 +11,7 @@ test('it only rises, and who waits for less goes first', async () => {
   mark.raise(5)
   assert.equal(mark.at, 20)
   await mark.reach(20)
+  await turn()
   assert.deepEqual(reached, [10, 20])
   mark.raise(30)
   await Promise.all(waits)
@@ -25,7 +27,7 @@ test('what starts over is waited for again', async () => {
     isReached = true
   })
   mark.raise(49)
-  await Promise.resolve()
+  await turn()
   assert.equal(isReached, false)
   mark.raise(50)
   await wait
