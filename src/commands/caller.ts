@@ -44,6 +44,8 @@ async function wordsOf(question: Question): Promise<string> {
       return 'Go on?'
     case 'replace':
       return `${question.files.join(', ')} will be replaced. Go on?`
+    case 'diskless':
+      return `${question.nodes.join(', ')} boot${question.nodes.length === 1 ? 's' : ''} from the network and need${question.nodes.length === 1 ? 's' : ''} no card. Make one all the same?`
     case 'remove':
       return `Remove ${question.folder}, with every root and every volume in it?`
   }

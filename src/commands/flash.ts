@@ -3,7 +3,7 @@ import type { Argv } from 'yargs'
 import { InterruptedError, PiimageError, UsageError } from '../errors.ts'
 import { formatTable } from '../report/table.ts'
 import { formatBytes } from '../units.ts'
-import { flashBatch } from '../work/batch.ts'
+import { againWith, flashBatch } from '../work/batch.ts'
 import type { CardEvent } from '../work/events.ts'
 import { flash } from '../work/flash.ts'
 import type { CardOptions } from '../work/flash-card.ts'
@@ -157,6 +157,10 @@ async function flashAll(args: GlobalArgs & FlashArgs, context: Context): Promise
         batch({ nodes, done }) {
           if (done > 0) output.note(`${done} of ${nodes} nodes have their card already (--again starts over)`)
         },
+        outdated: ({ nodes }) =>
+          output.warn(
+            `${nodes.join(', ')}: made from an older cluster file, and would get something else now. ${againWith(nodes)}`,
+          ),
         waiting: ({ node, left, nodes }) =>
           output.note(`Put in a card for ${node} (${left} of ${nodes} to go)`),
         refused: ({ drive, reason, hint }) =>

@@ -2,7 +2,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Node } from '../cluster/node.ts'
-import { parseAuthorizedKeys } from '../secrets/authorized-keys.ts'
+import { parseAuthorizedKeys, withoutComment } from '../secrets/authorized-keys.ts'
 
 /** @returns for each node the `~/.ssh/…` file whose `.pub` is among the keys that may log in */
 export function findIdentityFiles(home: string): (node: Node) => string | undefined {
@@ -18,5 +18,3 @@ export function findIdentityFiles(home: string): (node: Node) => string | undefi
   return (node) =>
     node.user?.sshKeys.map((line) => files.get(withoutComment(line))).find((file) => file !== undefined)
 }
-
-const withoutComment = (line: string): string => line.split(' ').slice(0, 2).join(' ')

@@ -137,6 +137,9 @@ export function parsePublicKey(line: string): PublicKey {
   }
 }
 
+/** Type and key of a line, without its comment. */
+export const withoutComment = (line: string): string => line.split(' ').slice(0, 2).join(' ')
+
 /** The key lines of a `.pub` or `authorized_keys` text, by 1-based line; comments, blank lines, BOM and CRs left out. */
 export function parseAuthorizedKeys(text: string): { line: number; key: PublicKey }[] {
   return text

@@ -16,7 +16,7 @@ import { openBases } from './image-pipeline.ts'
 import { bakeNetbootCards, type NetbootCardKind, needsNetbootCard, refuseToReplace } from './netboot-card.ts'
 import { buildNodeImage, type NodeImage } from './node-image.ts'
 import { type NodesRequest, openNodes } from './one-off.ts'
-import { findNode, type Project } from './project.ts'
+import { confirmCards, findNode, type Project } from './project.ts'
 import {
   findSecretFiles,
   forRelease,
@@ -67,6 +67,7 @@ export async function bake(request: BakeRequest, caller: Caller): Promise<BakeRe
   const nodes = shareOf(chooseNodes(project.cluster, request), shard)
   if (nodes.length === 0 && shard === undefined)
     throw new UsageError('no node to bake', { hint: 'Name some: --node NAME, or --all' })
+  await confirmCards(nodes, caller)
   const folder = resolve(caller.cwd, request.folder ?? '')
   await refuseToReplace(
     nodes.map((node) =>

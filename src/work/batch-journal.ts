@@ -16,6 +16,8 @@ export interface DoneCard {
   image: string
   /** Of the unpacked image. */
   sha256: string
+  /** What it got (`digestOfPlan`); journals of earlier versions don't say. */
+  plan?: string
   /** What the drive was called, and its serial where it has one: of the reader, mostly. */
   drive: string
   serial?: string
@@ -31,11 +33,17 @@ export interface BatchJournal {
 
 /**
  * @param cluster its name; a journal of another cluster is refused
- * @param again forget what was done
+ * @param again forget what was done, of these nodes
  * @throws {UsageError} the file is no journal of this cluster
  */
-export async function openJournal(path: string, cluster: string, again: boolean): Promise<BatchJournal> {
-  const done = again || !existsSync(path) ? new Map<string, DoneCard>() : await readJournal(path, cluster)
+export async function openJournal(
+  path: string,
+  cluster: string,
+  again: readonly string[] | 'all' = [],
+): Promise<BatchJournal> {
+  const isFresh = again === 'all' || !existsSync(path)
+  const done = isFresh ? new Map<string, DoneCard>() : await readJournal(path, cluster)
+  if (again !== 'all') for (const node of again) done.delete(node)
   let writing: Promise<void> = Promise.resolve()
   return {
     done,

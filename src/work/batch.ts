@@ -22,6 +22,7 @@ import {
   summarise,
 } from './flash-card.ts'
 import { openBases } from './image-pipeline.ts'
+import { digestOfPlan, planNodeChanges } from './node-image.ts'
 import { findNode, openProject } from './project.ts'
 import { type ClusterRequest, clusterFolder } from './request.ts'
 
@@ -30,7 +31,7 @@ export interface BatchRequest extends ClusterRequest, CardOptions {
   nodes?: readonly string[]
   /** Readers as the person named them; none: any card that is put in. */
   drives?: readonly string[]
-  /** Start over, whatever the journal says. */
+  /** Start over with them, whatever the journal says. */
   again?: boolean
   /** Somebody is there to put in another card for one that failed. Default false. */
   attended?: boolean
@@ -58,7 +59,11 @@ export async function flashBatch(request: BatchRequest, caller: Caller): Promise
   const path = join(clusterFolder(request, caller), JOURNAL_FILE)
   const lock = await lockFileOrRefuse(path, `writes the cards of ${project.cluster.name}`, caller.signal)
   try {
-    const journal = await openJournal(path, project.cluster.name, request.again ?? false)
+    const journal = await openJournal(
+      path,
+      project.cluster.name,
+      request.again ? (request.nodes ?? 'all') : [],
+    )
     const bases = await openBases(request, caller)
     try {
       const job = { project, bases, request, caller, cards: drives.length || MOST_READERS }
@@ -70,6 +75,10 @@ export async function flashBatch(request: BatchRequest, caller: Caller): Promise
     lock.release()
   }
 }
+
+/** How cards that are done already are made anew. */
+export const againWith = (nodes: readonly string[]): string =>
+  `To make ${nodes.length === 1 ? 'it' : 'them'} anew: piimage flash --all --again ${nodes.map((node) => `--node ${node}`).join(' ')}`
 
 class Batch {
   readonly #job: FlashJob
@@ -85,6 +94,8 @@ class Batch {
   readonly #outcomes: Outcome[] = []
   /** Something other than a card went wrong. */
   #failure: { error: unknown } | undefined
+  /** Done, from an older cluster file. */
+  readonly #outdated: string[] = []
   #awaited = ''
 
   constructor(
@@ -109,6 +120,7 @@ class Batch {
   async run(): Promise<Flashed> {
     const done = this.#nodes.length - this.#waiting.length
     this.#job.caller.onEvent({ event: 'batch', nodes: this.#nodes.length, done })
+    await this.#findOutdated()
     try {
       while (this.#failure === undefined && (this.#waiting.length > 0 || this.#busy.size > 0)) {
         for (const card of await this.#slots.look()) await this.#take(card)
@@ -125,6 +137,21 @@ class Batch {
     await Promise.all(this.#busy.values())
     if (this.#failure !== undefined) throw this.#explain(this.#failure.error)
     return summarise(this.#outcomes)
+  }
+
+  /** Cards that would get something else now: the cluster file, an overlay or the key changed since. */
+  async #findOutdated(): Promise<void> {
+    const { project, bases, caller } = this.#job
+    for (const node of this.#nodes) {
+      const card = this.#journal.done.get(node.name)
+      if (card?.plan === undefined || !this.#isDone(node)) continue
+      const image = project.imageOf(node)
+      // Not worth a download where no node waits for one.
+      if (this.#waiting.length === 0 && !bases.isHere(image)) continue
+      const { plan } = await planNodeChanges(project, node, await bases.follow(image))
+      if (digestOfPlan(plan) !== card.plan) this.#outdated.push(node.name)
+    }
+    if (this.#outdated.length > 0) caller.onEvent({ event: 'outdated', nodes: [...this.#outdated] })
   }
 
   #isDone(node: Node): boolean {
@@ -158,7 +185,13 @@ class Batch {
     const owner = receipt?.cluster === project.cluster.name ? receipt.node : undefined
     const mine = this.#waiting.find(({ name }) => name === owner)
     if (owner !== undefined && this.#journal.done.has(owner) && mine === undefined) {
-      this.#refuse(slot, `this is the card of ${owner}, which is done`, 'Put in another one.')
+      if (this.#outdated.includes(owner))
+        this.#refuse(
+          slot,
+          `this is the card of ${owner}, made from an older cluster file`,
+          againWith([owner]),
+        )
+      else this.#refuse(slot, `this is the card of ${owner}, which is done`, 'Put in another one.')
       return
     }
     const node = mine ?? (this.#waiting[0] as Node)
@@ -203,6 +236,7 @@ class Batch {
     await this.#journal.add(node.name, {
       image: image.key,
       sha256: outcome.sha256,
+      plan: outcome.plan,
       drive: found.path,
       serial: found.serial,
       at: caller.now().toISOString(),

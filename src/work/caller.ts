@@ -24,6 +24,8 @@ export type Question =
   /** The boot partition of a card that holds a system. */
   | { about: 'change'; path: string; node: string }
   | { about: 'replace'; files: string[] }
+  /** Cards for nodes that boot from the network. */
+  | { about: 'diskless'; nodes: string[] }
   /** The state folder of a netboot server, with every root and volume in it. */
   | { about: 'remove'; folder: string }
 

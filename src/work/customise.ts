@@ -22,6 +22,7 @@ import { type Caller, taskOf } from './caller.ts'
 import { readExtraFiles } from './extra-files.ts'
 import { lockFileOrRefuse } from './file-lock.ts'
 import { guardCard, leaveCard } from './flash-card.ts'
+import { warningsOf } from './node-image.ts'
 import { type ImageFacts, type NodesRequest, oneNodeProject, openNodes } from './one-off.ts'
 import { findNode, type Project, withOs } from './project.ts'
 
@@ -184,6 +185,7 @@ async function planCard(
     extras: project.extras,
     written: earlier?.image,
   })
+  plan.warnings.push(...warningsOf(project, node, plan))
   if (earlier === undefined)
     plan.warnings.push(
       `${name} has no receipt: it is taken for ${image.key === UNKNOWN_IMAGE ? 'an image' : image.key} as published`,

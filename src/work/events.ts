@@ -114,6 +114,8 @@ export type CardEvent =
 
 export type BatchEvent =
   | { event: 'batch'; nodes: number; done: number }
+  /** Nodes whose cards would get something else now: the cluster file changed since. */
+  | { event: 'outdated'; nodes: string[] }
   /** A card for `node` is waited for; `left` of `nodes` have none yet. */
   | { event: 'waiting'; node: string; left: number; nodes: number }
   /** A card that is left as it is, and why. */

@@ -12,7 +12,7 @@ import { openDriveTarget, openFileTarget } from '../flash/target.ts'
 import { writeCard } from '../flash/write.ts'
 import { type Caller, taskOf } from './caller.ts'
 import type { BaseImages } from './image-pipeline.ts'
-import { type NodeChanges, planNodeChanges } from './node-image.ts'
+import { digestOfPlan, type NodeChanges, planNodeChanges } from './node-image.ts'
 import type { Project } from './project.ts'
 import { type ClusterRequest, cacheFolder } from './request.ts'
 
@@ -47,7 +47,7 @@ export interface CardTarget {
 }
 
 export type Outcome = { node: string; drive: string } & (
-  | { report: CardReport /** Of the unpacked image. */; sha256: string }
+  | { report: CardReport /** Of the unpacked image. */; sha256: string /** digestOfPlan. */; plan: string }
   | { error: PiimageError }
 )
 
@@ -103,7 +103,7 @@ export async function flashCard(target: CardTarget, job: FlashJob): Promise<Outc
         event: 'warning',
         message: `${drive} gave back ${length} bytes at ${offset} wrong once; they were written again`,
       })
-    return { node, drive, report, sha256: base.sha256 }
+    return { node, drive, report, sha256: base.sha256, plan: digestOfPlan(image.plan) }
   } catch (error) {
     if (!(error instanceof PiimageError) || error instanceof InterruptedError) throw error
     const { name, message, hint } = error

@@ -16,7 +16,7 @@ import {
 } from './flash-card.ts'
 import { openBases } from './image-pipeline.ts'
 import { type NodesRequest, openNodes } from './one-off.ts'
-import { findNode, type Project } from './project.ts'
+import { confirmCards, findNode, type Project } from './project.ts'
 
 export interface FlashRequest extends NodesRequest, CardOptions {
   /** Each node with its whole drive, or a path ending `.img`; without a cluster file there is one, and it has no name. */
@@ -39,6 +39,10 @@ export async function flash(request: FlashRequest, caller: Caller): Promise<Flas
   const targets: CardTarget[] = []
   for (const target of request.targets) targets.push(await findTarget(target, project, request, caller))
   refuseSameDrive(targets)
+  await confirmCards(
+    targets.map(({ node }) => node),
+    caller,
+  )
   for (const { node, drive, found } of targets)
     caller.onEvent({ event: 'target', node: node.name, drive, image: node.image, found })
   if (request.unseen)

@@ -14,6 +14,7 @@
  * Code that fetches and unpacks is loaded when it is needed: an image in the
  * cache needs neither.
  */
+import { existsSync } from 'node:fs'
 import { rm, stat } from 'node:fs/promises'
 import type { LockedImage } from '../catalog/locked-image.ts'
 import { DigestError } from '../digest.ts'
@@ -58,6 +59,8 @@ export interface BaseImages {
   open(image: LockedImage): Promise<BaseImage>
   /** The image as far as it is there; its length and digest are those that the lock names. */
   follow(image: LockedImage): Promise<BaseImage>
+  /** Whether it is in the cache. */
+  isHere(image: LockedImage): boolean
   close(): Promise<void>
 }
 
@@ -81,6 +84,7 @@ export async function openBases(request: ClusterRequest, caller: Caller): Promis
   return {
     open: (image) => once(image, openImage),
     follow: (image) => once(image, followImage),
+    isHere: (image) => existsSync(cache.entry(image.download.sha256).image),
     async close() {
       for (const base of await Promise.allSettled(opened.values()))
         if (base.status === 'fulfilled') await base.value.close()

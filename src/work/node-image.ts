@@ -1,13 +1,16 @@
 /** A base image and a node → that node's image: the base with its changes laid over. */
+import { createHash } from 'node:crypto'
 import type { Node } from '../cluster/node.ts'
 import { applyBootPlan, bootFilesOfVolume } from '../customise/apply-boot-plan.ts'
 import { describeBootPlan } from '../customise/describe-boot-plan.ts'
 import { type BootPlan, type FileChange, planBoot } from '../customise/plan-boot.ts'
+import { RECEIPT_FILE } from '../customise/receipt.ts'
 import { mergeRanges, type Range } from '../disk/blocks.ts'
 import { newestTime, openBootVolume } from '../disk/boot-volume.ts'
 import { Changes } from '../disk/changes.ts'
 import type { NodePlan } from './events.ts'
 import type { BaseImage } from './image-pipeline.ts'
+import { whyNobodyLogsIn } from './login.ts'
 import type { Project } from './project.ts'
 
 /** What makes the base this node's. */
@@ -45,8 +48,32 @@ export async function planNodeChanges(project: Project, node: Node, base: BaseIm
     extras,
     written: { key: image.key, extractedSha256: base.sha256, extractedSize: base.length },
   })
+  plan.warnings.push(...warningsOf(project, node, plan))
   await applyBootPlan(plan, volume, await newestTime(volume))
   return { node, base, plan, changes }
+}
+
+/** What a person should know before a card is written that the plan itself does not say. */
+export function warningsOf(
+  { extras, release }: Pick<Project, 'extras' | 'release'>,
+  node: Node,
+  plan: BootPlan,
+): string[] {
+  // Whoever gets a released image makes an account of their own.
+  const locked = release === true ? undefined : whyNobodyLogsIn(node, plan, extras)
+  const isDiskless = node.boot === 'net' ? `${node.name} boots from the network and needs no card` : undefined
+  return [locked, isDiskless].filter((warning) => warning !== undefined)
+}
+
+/** What a card gets, in one digest: it changes when the node, its overlays, its keys or the image do. */
+export function digestOfPlan(plan: BootPlan): string {
+  const hash = createHash('sha256')
+  for (const { path, after } of plan.files) {
+    // It names the version of piimage, and digests of the others.
+    if (path === RECEIPT_FILE) continue
+    hash.update(`${path}\0${after?.length ?? 'gone'}\0`).update(after ?? '')
+  }
+  return hash.digest('hex')
 }
 
 /** In words and numbers. */

@@ -139,6 +139,15 @@ export function findNode(cluster: Cluster, name: string): Node {
   })
 }
 
+/** @throws {UsageError} nodes that need no card, and nobody says that they get one all the same */
+export async function confirmCards(nodes: readonly Node[], { confirm }: Caller): Promise<void> {
+  const diskless = nodes.filter(({ boot }) => boot === 'net').map(({ name }) => name)
+  if (diskless.length === 0 || (await confirm({ about: 'diskless', nodes: diskless }))) return
+  throw new UsageError(`${diskless.join(', ')}: boot: net, so there is no card to make`, {
+    hint: 'piimage netroot lays out what it boots from; --yes makes a card all the same.',
+  })
+}
+
 /** The nodes of these names; without names all of the cluster. */
 export const chooseNodes = (cluster: Cluster, names: readonly string[] | undefined): readonly Node[] =>
   names?.map((name) => findNode(cluster, name)) ?? cluster.nodes

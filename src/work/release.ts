@@ -18,12 +18,10 @@ import { CLUSTER_KEY_FILE, readClusterKey } from '../secrets/cluster-key.ts'
 import { purposes } from '../secrets/derive.ts'
 import { type NodeKeys, nodeKeys } from '../secrets/node-keys.ts'
 import { findAnyOf, type SecretFinder } from '../secrets/occurrences.ts'
+import { NOBODYS_KEY } from './login.ts'
 import type { Project } from './project.ts'
 
 const personal = new Set(features.filter((feature) => feature.personal).map(({ name }) => name))
-
-/** A key whose private half was thrown away. */
-const NOBODYS_KEY = 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOBv2xxjxLLiPpuVHul6I9HGcSzaF0d1Erhx8WGo8XWe nobody'
 
 /** The files that a cluster file names lie with the person who wrote it: where one is not here, this will do. */
 export const standIn: typeof readLocalFile = (path) => {

@@ -114,6 +114,47 @@ test('stopped after one card, it goes on with the others; a card of a node goes 
   assert.deepEqual(nothing.events.at(-1)?.flashed, [])
 })
 
+test('what changed since a card was made is said, and --again --node makes that one anew', async (t) => {
+  if (!needRoot(t)) return
+  const project = demoProject(t)
+  const reader = new Reader(t, project, 'reader')
+  makeCards(project, 'card')
+  const one = (...more: string[]) =>
+    project.piimage('flash', '--all', '--node', 'hammond', reader.path, '--yes', '--json', ...more)
+  reader.insert('card')
+  assert.equal((await one()).status, 0)
+  const outdated = async () => (await one()).events.find(({ event }) => event === 'outdated')?.nodes
+  assert.equal(await outdated(), undefined)
+
+  const file = project.file('cluster.yaml')
+  const text = readFileSync(file, 'utf8')
+  for (const [from, to] of [
+    ['keymap: us', 'keymap: de'],
+    ['megabytes: 16', 'megabytes: 32'],
+    ['192.168.2.10/24', '192.168.2.20/24'],
+    ['name: ops', 'name: ops2'],
+  ] as const) {
+    writeFileSync(file, text.replace(from, to))
+    assert.deepEqual(await outdated(), ['hammond'], to)
+  }
+  // Of another node, and in words only.
+  writeFileSync(
+    file,
+    text.replace('192.168.2.12/24', '192.168.2.22/24').replace('# Three nodes', '# 3 nodes'),
+  )
+  assert.equal(await outdated(), undefined)
+
+  writeFileSync(file, text.replace('keymap: us', 'keymap: de'))
+  const warned = await one()
+  assert.match(
+    warned.stderr,
+    /hammond: made from an older cluster file, .* piimage flash --all --again --node hammond/,
+  )
+  const anew = await one('--again')
+  assert.equal(anew.events.find(({ event }) => event === 'flashed')?.node, 'hammond')
+  assert.equal(await outdated(), undefined)
+})
+
 test('without a terminal, readers must be named and erasing allowed beforehand', async (t) => {
   const project = demoProject(t)
   for (const args of [['--yes'], ['/dev/null']]) {

@@ -31,6 +31,37 @@ test('a new lock starts with the shipped entries that the cluster file names', a
   assert.equal(lock.images[DEMO_IMAGE].url, 'file:demo.img.xz')
 })
 
+test('a lock beside the cluster file adds to the one that ships; where both have an image, it counts', async (t) => {
+  const project = demoProject(t)
+  rmSync(project.file('images.lock.json'))
+  const lock = ['images', 'lock', 'file:demo.img.xz', '--trust-first-use']
+  assert.equal((await project.piimage(...lock, '--key', 'other-arm64-lite@1')).status, 0)
+  rmSync(project.file('images.lock.json.lock'), { force: true })
+  // Nothing of the demo's is in it, and the cluster file names the shipped one.
+  const own = JSON.parse(readFileSync(project.file('images.lock.json'), 'utf8'))
+  delete own.images[DEMO_IMAGE]
+  writeFileSync(project.file('images.lock.json'), JSON.stringify(own))
+  const plan = await project.piimage('plan', '--node', 'oneil')
+  assert.equal(plan.status, 0, plan.stderr)
+  const listed = (await project.piimage('images', 'list')).stdout
+  for (const key of ['other-arm64-lite@1', DEMO_IMAGE, shippedKey])
+    assert.match(listed, new RegExp(`^${key} `, 'm'))
+
+  const wrong = { ...own.images['other-arm64-lite@1'], extracted: null }
+  wrong.download = { ...wrong.download, sha256: '0'.repeat(64) }
+  const both = { ...own, images: { ...own.images, [DEMO_IMAGE]: wrong } }
+  writeFileSync(project.file('images.lock.json'), JSON.stringify(both))
+  assert.equal((await project.piimage('plan', '--node', 'oneil')).status, 3)
+
+  writeFileSync(project.file('images.lock.json'), JSON.stringify(own))
+  const alone = await project.piimage('plan', '--node', 'oneil', '--lock', project.file('images.lock.json'))
+  assert.equal(alone.status, 2)
+  assert.match(alone.stderr, /is not in the lock/)
+  // Everything of one's own, and not of the whole world.
+  const fetched = await project.piimage('images', 'fetch', '--all', '--json')
+  assert.deepEqual(fetched.events.at(-1)?.fetched, ['other-arm64-lite@1'])
+})
+
 test('what nobody vouches for is not locked without being told so', async (t) => {
   const project = demoProject(t)
   const before = readFileSync(project.file('images.lock.json'))
