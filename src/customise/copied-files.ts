@@ -7,8 +7,10 @@
  * what is installed as root is checked on the node before it is.
  */
 import { bytesOf } from '../boot/boot-files.ts'
+import type { LockedImage } from '../catalog/locked-image.ts'
 import { sha256 } from '../digest.ts'
 import { UsageError } from '../errors.ts'
+import { readElfMachine } from '../root/elf.ts'
 import { type Reach, readFiles } from './overlay-files.ts'
 
 export interface RawCopy {
@@ -17,6 +19,8 @@ export interface RawCopy {
   to: string
   /** Regular expression: which files of a folder. */
   names?: string
+  /** It is a program for the image's kind of processor, and holds this text. */
+  program?: string
 }
 
 /** Names that a FAT and a shell take without a thought. */
@@ -27,9 +31,10 @@ const plainName = /^[A-Za-z0-9][A-Za-z0-9.+_~%-]*$/
  * @throws {UsageError} nothing there, or nothing that can travel
  */
 export async function copiedFiles(
-  { from, to, names = '' }: RawCopy,
+  { from, to, names = '', program }: RawCopy,
   reach: Reach,
   where: string,
+  arch: LockedImage['arch'],
 ): Promise<Map<string, Uint8Array>> {
   const files = new Map<string, Uint8Array>()
   if (from === null) return files
@@ -37,6 +42,7 @@ export async function copiedFiles(
   const pattern = new RegExp(names)
   const found = await readFiles(path, reach, (name) => pattern.test(name), where)
   if (found instanceof Uint8Array) {
+    if (program !== undefined) checkProgram(found, program, arch, `${where}: ${path}`)
     const name = to.slice(to.lastIndexOf('/') + 1)
     return files.set(to, found).set(`${to}.sha256`, bytesOf(`${sha256(found)}  ${name}\n`))
   }
@@ -57,4 +63,26 @@ export async function copiedFiles(
       hint: names === '' ? 'Put the files into it.' : `Their names must match ${names}.`,
     })
   return files.set(`${to}/SHA256SUMS`, bytesOf(sums))
+}
+
+const machineOf = { arm64: 'arm64', armhf: 'arm' } as const
+
+/** Other machines that people have, by their numbers in ELF. */
+const others: Record<string, string> = { '3': 'x86', '62': 'x86-64', '243': 'RISC-V' }
+
+/** @throws {UsageError} it would not run on the node, or is another program */
+function checkProgram(bytes: Uint8Array, holds: string, arch: LockedImage['arch'], what: string): void {
+  const machine = readElfMachine(bytes)
+  if (machine === undefined)
+    throw new UsageError(`${what} is not a program (no ELF file)`, {
+      hint: 'Was the download cut off, or is it an error page? Fetch it again.',
+    })
+  if (machine !== machineOf[arch])
+    throw new UsageError(`${what} is a program for ${others[machine] ?? machine}, and the image is ${arch}`, {
+      hint: `Name the one for ${arch}.`,
+    })
+  if (!Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).includes(holds))
+    throw new UsageError(`${what} is another program: ${JSON.stringify(holds)} is not in it`, {
+      hint: 'Every release has its version in it. Fetch it again.',
+    })
 }

@@ -85,10 +85,15 @@ export const editKinds: Record<string, EditKind> = {
     make: (names: string[]) => ({ edits: [{ kind: 'materials', names }] }),
   },
   copy: {
-    does: 'a file or a folder of files `to` a place in the payload, `from` the folder, or from beside the cluster file where a parameter names it; with its digest (`NAME.sha256`, of a folder `SHA256SUMS`)',
+    does: 'a file or a folder of files `to` a place in the payload, `from` the folder, or from beside the cluster file where a parameter names it; with its digest (`NAME.sha256`, of a folder `SHA256SUMS`); a `program` is for the image’s kind of processor and holds that text',
     path: 'from',
-    make: async (value: RawCopy, { reach, overlay }) => ({
-      edits: [{ kind: 'copies', files: await copiedFiles(value, reach, `overlay ${overlay.name}`) }],
+    make: async (value: RawCopy, { reach, overlay, subject }) => ({
+      edits: [
+        {
+          kind: 'copies',
+          files: await copiedFiles(value, reach, `overlay ${overlay.name}`, subject.image.arch),
+        },
+      ],
     }),
   },
   firstboot: {

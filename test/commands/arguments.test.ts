@@ -10,6 +10,7 @@ import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { packageRoot } from '../../src/package-root.ts'
 import { makeEd25519Key } from '../../src/secrets/ed25519-key.ts'
+import { standInProgram } from '../support/program.ts'
 import { DEMO_IMAGE, demoProject } from '../support/project.ts'
 import { laySpies } from '../support/spy.ts'
 import { needTool } from '../support/tools.ts'
@@ -55,7 +56,7 @@ function spiedProject(t: TestContext, kind: string, overlay: string) {
   writeFileSync(made.file('cluster.yaml'), clusterFile(kind, overlay))
   writeFileSync(made.file('ops.password'), `${PASSWORD}\n`, { mode: 0o600 })
   writeFileSync(made.file('attic.wifi'), `${PASSPHRASE}\n`, { mode: 0o600 })
-  writeFileSync(made.file('k3s-arm64'), 'k3s\n')
+  writeFileSync(made.file('k3s-arm64'), standInProgram('v1.33.4+k3s1'))
   mkdirSync(made.file('stand-ins'))
   writeFileSync(made.file('stand-ins/ssh'), SSH, { mode: 0o755 })
   laySpies({

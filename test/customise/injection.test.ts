@@ -19,6 +19,7 @@ import { PiimageError } from '../../src/errors.ts'
 import { packageRoot } from '../../src/package-root.ts'
 import { parse } from '../cluster/support.ts'
 import { figure } from '../support/figures.ts'
+import { standInProgram } from '../support/program.ts'
 import { tempFolder } from '../support/temp.ts'
 import { needTool, run } from '../support/tools.ts'
 import { keys, makeCluster, makeNode, use } from './cluster.ts'
@@ -74,7 +75,8 @@ for (const { name, boot } of clusters) {
     const tree = parseYaml(readFileSync(join(packageRoot(), 'examples', name, 'cluster.yaml'), 'utf8'))
     const overlays = await shippedOverlays()
     const folder = tempFolder(t)
-    for (const file of ['k3s-arm64', 'kube-flannel.yml']) writeFileSync(join(folder, file), file)
+    writeFileSync(join(folder, 'kube-flannel.yml'), 'kube-flannel.yml')
+    writeFileSync(join(folder, 'k3s-arm64'), standInProgram('v1.33.4+k3s1'))
     const parseIn = async (changed: unknown) => {
       const { cluster, mistakes } = await parse(stringify(changed))
       return { cluster: cluster === undefined ? undefined : { ...cluster, folder }, mistakes }

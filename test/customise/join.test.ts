@@ -7,6 +7,7 @@ import { type Overlay, readOverlays } from '../../src/customise/overlay.ts'
 import { type BootPlan, planBoot } from '../../src/customise/plan-boot.ts'
 import { packageRoot } from '../../src/package-root.ts'
 import { parseRight, readStory } from '../cluster/support.ts'
+import { standInProgram } from '../support/program.ts'
 import { tempFolder } from '../support/temp.ts'
 import { needTool, run } from '../support/tools.ts'
 import { keys, makeCluster, makeNode, use } from './cluster.ts'
@@ -141,7 +142,8 @@ for (const [story, wanted] of Object.entries({
   test(`the example ${story}: every node gets the steps that make it one of the cluster`, async (t) => {
     const folder = tempFolder(t)
     // What two of them say to fetch first.
-    for (const name of ['k3s-arm64', 'kube-flannel.yml']) writeFileSync(join(folder, name), name)
+    writeFileSync(join(folder, 'kube-flannel.yml'), 'kube-flannel.yml')
+    writeFileSync(join(folder, 'k3s-arm64'), standInProgram('v1.33.4+k3s1'))
     const cluster = { ...(await parseRight(readStory(story))), folder }
     for (const node of cluster.nodes) {
       const system = systemOf(node.image)

@@ -10,6 +10,7 @@ import type { Join, Node } from '../../src/cluster/node.ts'
 import { type Overlay, readOverlays } from '../../src/customise/overlay.ts'
 import { type BootPlan, planBoot } from '../../src/customise/plan-boot.ts'
 import { packageRoot } from '../../src/package-root.ts'
+import { standInProgram } from '../support/program.ts'
 import { tempFolder } from '../support/temp.ts'
 import { needTool, run } from '../support/tools.ts'
 import { keys, makeCluster, makeNode, use } from './cluster.ts'
@@ -136,10 +137,11 @@ test('k3s: settings of server and agent, readable by root only', async () => {
 
 test('k3s: the program can travel on the card, with its digest', async (t) => {
   const folder = tempFolder(t)
-  writeFileSync(join(folder, 'k3s-arm64'), 'program')
+  const program = standInProgram('v1.33.4+k3s1')
+  writeFileSync(join(folder, 'k3s-arm64'), program)
   const { worker } = await planBoth('k3s', { binary: 'k3s-arm64' }, { folder })
-  assert.equal(textOf(worker, 'k3s/k3s'), 'program')
-  const expected = createHash('sha256').update('program').digest('hex')
+  assert.equal(textOf(worker, 'k3s/k3s'), new TextDecoder().decode(program))
+  const expected = createHash('sha256').update(program).digest('hex')
   assert.equal(textOf(worker, 'k3s/k3s.sha256'), `${expected}  k3s\n`)
 })
 

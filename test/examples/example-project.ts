@@ -14,6 +14,7 @@ import { packageRoot } from '../../src/package-root.ts'
 import { makeEd25519Key } from '../../src/secrets/ed25519-key.ts'
 import { detectSystem } from '../../src/systems/detect.ts'
 import { stock, stockBoot } from '../customise/stock.ts'
+import { standInProgram } from '../support/program.ts'
 import { DEMO_LAYOUT, runPiimage, type Said } from '../support/project.ts'
 import { tempFolder } from '../support/temp.ts'
 import { run } from '../support/tools.ts'
@@ -50,7 +51,8 @@ export async function startExample(t: TestContext, { name }: Example): Promise<E
   writeFileSync(file('wifi.passphrase'), 'eight or more\n', { mode: 0o600 })
   writeFileSync(file('cluster.key'), `${createHash('sha256').update(name).digest('hex')}\n`, { mode: 0o600 })
   // What two of them say to fetch first.
-  for (const name of ['k3s-arm64', 'kube-flannel.yml']) writeFileSync(file(name), `${name}\n`)
+  writeFileSync(file('kube-flannel.yml'), 'kube-flannel.yml\n')
+  writeFileSync(file('k3s-arm64'), standInProgram('v1.33.4+k3s1'))
   const made = await runPiimage(folder, ['init', '--template', name, '--yes', '--wifi', 'attic'])
   if (made.status !== 0) throw new Error(made.stderr)
   return {

@@ -8,6 +8,7 @@ import { FatVolume } from '../../src/disk/fat/volume.ts'
 import { packageRoot } from '../../src/package-root.ts'
 import { makeEd25519Key } from '../../src/secrets/ed25519-key.ts'
 import { stock } from '../customise/stock.ts'
+import { standInProgram } from '../support/program.ts'
 import { runPiimage, type Said } from '../support/project.ts'
 import { tempFolder } from '../support/temp.ts'
 import { type Digests, digestCard, digestDryRun, digestTar, sha256 } from './golden.ts'
@@ -28,7 +29,8 @@ export function goldenProject(t: TestContext, seed: string): GoldenProject {
   writeFileSync(file('.ssh/id_ed25519.pub'), `${publicLine}\n`)
   writeFileSync(file('wifi.passphrase'), 'eight or more\n', { mode: 0o600 })
   writeFileSync(file('cluster.key'), `${sha256(seed)}\n`, { mode: 0o600 })
-  for (const name of ['k3s-arm64', 'kube-flannel.yml']) writeFileSync(file(name), `${name}\n`)
+  writeFileSync(file('kube-flannel.yml'), 'kube-flannel.yml\n')
+  writeFileSync(file('k3s-arm64'), standInProgram('v1.33.4+k3s1'))
   return {
     folder,
     file,
