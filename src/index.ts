@@ -53,8 +53,8 @@ export const inspect = offer(async () => (await import('./work/inspect.ts')).ins
 export const drives = offer(async () => (await import('./work/drives.ts')).drives)
 /** How far every node is, asked over ssh. */
 export const status = offer(async () => (await import('./work/status.ts')).status)
-/** Nodes into the swarm, over ssh. */
-export const joinSwarm = offer(async () => (await import('./work/join.ts')).joinSwarm)
+/** Nodes into their cluster, over ssh. */
+export const joinNodes = offer(async () => (await import('./work/join.ts')).joinNodes)
 /** The cluster as ssh, Ansible, kubectl and others want it. */
 export const exportCluster = offer(async () => (await import('./work/export.ts')).exportCluster)
 

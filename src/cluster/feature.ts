@@ -84,10 +84,40 @@ export interface SecretForm {
 export interface JoinKind {
   /** It has managers besides the head. */
   managers?: true
+  /** How nodes are brought in from outside; undefined: they only join by themselves. */
+  push?: PushJoin
   /** Where the head keeps the administrator's kubeconfig. */
   kubeconfig?: string
   /** Why a board with such an image can't take part; undefined: it can. */
   refuse?: (model: Board, arch: Arch | undefined) => Refusal | undefined
+}
+
+/** Runs a shell command on a node, over ssh; `input` goes to its standard input. */
+export type RunOnNode = (
+  node: string,
+  command: string,
+  input?: string,
+) => Promise<{
+  /** 255: the node was not reached. */
+  status: number
+  stdout: string
+  /** Why it failed, in the node's last words. */
+  reason: string
+}>
+
+export interface PushJoin {
+  /** @returns what a node shows to come in; secret @throws {UsageError} the head has none */
+  askToken: (run: RunOnNode, head: Node) => Promise<string>
+  /** @returns why the node is not in, or undefined */
+  bringIn: (
+    run: RunOnNode,
+    cluster: Cluster,
+    node: Node,
+    head: Node,
+    token: string,
+  ) => Promise<string | undefined>
+  /** What was shown to a node is good for nobody after this. */
+  forgetToken: (run: RunOnNode, head: Node) => Promise<void>
 }
 
 export interface Refusal {

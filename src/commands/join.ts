@@ -1,5 +1,5 @@
-/** `piimage join`: bring nodes into the swarm from here, over ssh. */
-import { joinSwarm } from '../work/join.ts'
+/** `piimage join`: bring nodes into their cluster from here, over ssh. */
+import { joinNodes } from '../work/join.ts'
 import { callerOf, common } from './caller.ts'
 import { defineCommand } from './command.ts'
 import { type SshArgs, sshFlags, sshOptions } from './ssh-flags.ts'
@@ -10,17 +10,17 @@ interface JoinArgs extends SshArgs {
 
 export const joinCommand = defineCommand<JoinArgs>({
   command: 'join',
-  describe: 'Bring nodes into the swarm from here, over ssh',
+  describe: 'Bring nodes into their cluster from here, over ssh',
   builder: (cli) =>
     sshFlags(cli)
       .option('node', { type: 'string', array: true, nargs: 1, describe: 'Nodes to bring in (default: all)' })
       .example('$0 join --node oneil', 'A card that was made again'),
   run: (args, context) =>
-    joinSwarm(
+    joinNodes(
       { ...common(args), ...sshOptions(args), nodes: args.node },
       callerOf(args, context, {
-        join({ node, problem }) {
-          if (problem === null) context.output.print(`${node} is in the swarm`)
+        join({ node, kind, problem }) {
+          if (problem === null) context.output.print(`${node} is in the ${kind}`)
           else context.output.warn(`${node}: ${problem}`)
         },
       }),

@@ -60,7 +60,7 @@ export const commands: readonly CommandEntry[] = [
   },
   {
     name: 'join',
-    describe: 'Bring nodes into the swarm from here, over ssh',
+    describe: 'Bring nodes into their cluster from here, over ssh',
     load: async () => (await import('./join.ts')).joinCommand,
   },
   {

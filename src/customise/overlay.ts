@@ -14,11 +14,10 @@ import { type Document, isCollection, isMap, isScalar, LineCounter, type Node, p
 import { isMissing } from '../errno.ts'
 import { type Mistake, MistakesError, UsageError } from '../errors.ts'
 import { packageRoot } from '../package-root.ts'
+import type { Need } from './needs.ts'
 
 /** An edit as overlay.yaml says it: one key for its kind, placeholders not filled in. */
 export type RawEdit = { when?: Record<string, unknown> } & Record<string, unknown>
-
-export type Need = 'arm64' | 'cloud-init' | 'user' | 'wifi' | 'address' | 'usb-device-port' | 'kernel-6'
 
 export interface Overlay {
   name: string

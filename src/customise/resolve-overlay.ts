@@ -2,11 +2,11 @@
  * One overlay as one node uses it: parameters checked and completed,
  * conditions decided, placeholders filled in. Reads the overlay's own files.
  */
-import { boards, modelsWith } from '../cluster/boards.ts'
 import type { OverlayUse } from '../cluster/node.ts'
 import { type Mistake, MistakesError, UsageError } from '../errors.ts'
 import type { ResolvedOverlay } from '../node/edits.ts'
 import { editKindOf } from './edit-kinds.ts'
+import { checkNeeds } from './needs.ts'
 import { explain, type Overlay } from './overlay.ts'
 import { fillTree, type Lookup } from './placeholders.ts'
 import { type LookupUse, lookupIn, type Subject } from './values.ts'
@@ -20,7 +20,7 @@ export async function resolveOverlay(
   subject: Subject,
 ): Promise<ResolvedOverlay> {
   const parameters = completeParameters(overlay, use, subject.node.name)
-  checkNeeds(overlay, subject)
+  checkNeeds(overlay.needs, overlay.name, subject)
   const lookupFor = (use: LookupUse) => lookupIn(subject, overlay.name, parameters, use)
   const condition = lookupFor('condition')
   const reach = { folder: overlay.folder, clusterFolder: subject.cluster.folder }
@@ -101,35 +101,6 @@ function wrongChoice({ choice }: Overlay, parameters: Record<string, unknown>): 
     if (given.length === 1) return []
     return [{ message: `must have ${given.length === 0 ? '' : 'only '}one of ${names.join(', ')}` }]
   })
-}
-
-const withDevicePort = modelsWith(({ devicePort }) => devicePort)
-
-function checkNeeds(overlay: Overlay, { node, os, image }: Subject): void {
-  const met: Record<Overlay['needs'][number], boolean> = {
-    arm64: image.arch === 'arm64',
-    'cloud-init': os.traits.cloudInit,
-    user: node.user !== undefined,
-    wifi: node.wifi !== undefined,
-    address: node.interfaces.some(({ address }) => address !== undefined),
-    'usb-device-port': boards[node.model].devicePort && node.clusterHat === undefined,
-    'kernel-6': os.traits.kernel >= 6,
-  }
-  const hints: Record<Overlay['needs'][number], string> = {
-    arm64: 'Use a 64-bit image (arm64) for this node.',
-    'cloud-init': 'Raspberry Pi OS Trixie and HypriotOS have it; on others, say it with other overlays.',
-    user: 'Give the cluster file a user:.',
-    wifi: 'Give the node or the cluster a wifi:.',
-    address: 'Give the node an address:.',
-    'usb-device-port': `Of the boards, ${withDevicePort.join(', ')} have one; a ClusterCTRL image sets its own up.`,
-    'kernel-6': 'Raspberry Pi OS has Linux 6 since Bookworm; HypriotOS ended with Linux 4.',
-  }
-  for (const need of overlay.needs) {
-    if (met[need]) continue
-    throw new UsageError(`node ${node.name} cannot have the overlay ${overlay.name}: it needs ${need}`, {
-      hint: hints[need],
-    })
-  }
 }
 
 function applies(when: Record<string, unknown> | undefined, lookup: (path: string) => unknown): boolean {

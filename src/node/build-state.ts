@@ -12,7 +12,8 @@ import { UsageError } from '../errors.ts'
 import { isHostName } from '../plain-value.ts'
 import type { Secret } from '../secret.ts'
 import type { HostKey } from '../secrets/node-keys.ts'
-import type { Edit, ResolvedOverlay, RootFile, Step, SystemFactName, SystemFacts } from './edits.ts'
+import type { Edit, ResolvedOverlay, SystemFactName } from './edits.ts'
+import type { RootFile, Step, SystemFacts } from './state.ts'
 import { type GivenFiles, type NodeState, nothingGiven } from './state.ts'
 
 export interface StateInput {

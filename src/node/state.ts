@@ -6,9 +6,9 @@
 import type { TreeMap } from '../boot/cloud-init.ts'
 import type { CmdlineEdit } from '../boot/cmdline-txt.ts'
 import type { ConfigTxtLine } from '../boot/config-txt.ts'
-import type { Node } from '../cluster/node.ts'
+import type { Locale, Node, NodeInterface, User, Wifi } from '../cluster/node.ts'
 import type { Secret } from '../secret.ts'
-import type { RootFile, Step, SystemFacts } from './edits.ts'
+import type { HostKey } from '../secrets/node-keys.ts'
 
 export interface NodeState {
   node: Node
@@ -39,6 +39,46 @@ export interface NodeState {
   /** The same, readable by root only. Plain text: not secret itself. */
   secretFiles: ReadonlyMap<string, Secret | string>
   given: GivenFiles
+}
+
+/** Facts that overlays ask for; what is undefined was not asked for and stays as the image has it. */
+export interface SystemFacts {
+  hostname?: string
+  user?: User
+  /** ssh is switched on; `passwordLogin` undefined: only where the user has no key. */
+  ssh?: { passwordLogin?: boolean }
+  network?: NodeInterface[]
+  wifi?: Wifi
+  locale?: Locale
+  hostKey?: HostKey
+}
+
+export type Phase = 'early' | 'network'
+
+export interface Step {
+  /** What follows the number in the file's name: `docker` in `50-docker.sh`. */
+  name: string
+  /** `early`: by install.sh, without network. `network`: by the first-boot unit, with network. */
+  phase: Phase
+  /** 0–99. */
+  order: number
+  /** The script's bytes. */
+  script: Uint8Array
+}
+
+/**
+ * A file for the root file system, carried on the boot partition until first
+ * boot. `secret` is a path below piimage/secrets/ that holds the content.
+ */
+export type RootFile = RootFilePlace & ({ content: Uint8Array } | { secret: string })
+
+interface RootFilePlace {
+  /** Absolute. */
+  path: string
+  /** Octal digits. */
+  mode: string
+  owner: string
+  group: string
 }
 
 /** Files that somebody brings along on the command line, in place of the image's own. */

@@ -4,7 +4,7 @@
  */
 
 import { bytesOf } from '../boot/boot-files.ts'
-import type { SystemFacts } from '../node/edits.ts'
+import type { SystemFacts } from '../node/state.ts'
 import { formatDhcpcdConf } from './network/dhcpcd.ts'
 import { formatInterfacesD } from './network/interfaces-d.ts'
 import { formatNetworkdUnit } from './network/networkd.ts'

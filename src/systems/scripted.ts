@@ -5,8 +5,7 @@
  * from the files beside it.
  */
 import { bytesOf } from '../boot/boot-files.ts'
-import type { SystemFacts } from '../node/edits.ts'
-import type { NodeState } from '../node/state.ts'
+import type { NodeState, SystemFacts } from '../node/state.ts'
 import type { DetectedOs } from '../node/system.ts'
 import { networkCandidates, profilesOf } from './profiles.ts'
 import { joinSettings, type Settings } from './settings.ts'

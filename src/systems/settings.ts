@@ -4,7 +4,7 @@
  */
 import type { CmdlineEdit } from '../boot/cmdline-txt.ts'
 import type { ConfigTxtLine } from '../boot/config-txt.ts'
-import type { RootFile } from '../node/edits.ts'
+import type { RootFile } from '../node/state.ts'
 import type { EarlyStep } from '../node/step-order.ts'
 import type { Secret } from '../secret.ts'
 

@@ -151,4 +151,4 @@ export type NetrootEvent =
 
 export type ClusterEvent =
   | ({ event: 'node' } & NodeStatus)
-  | { event: 'join'; node: string; joined: boolean; problem: string | null }
+  | { event: 'join'; node: string; kind: string; joined: boolean; problem: string | null }

@@ -1,6 +1,7 @@
 /** One Docker Swarm, formed by the nodes themselves. */
 import type { Feature } from '../../cluster/feature.ts'
 import { joinKeyPurpose, swarmArtifacts } from './artifacts.ts'
+import { pushJoin } from './push-join.ts'
 
 export const swarm: Feature = {
   name: 'swarm',
@@ -14,5 +15,5 @@ export const swarm: Feature = {
   secretForms: [{ name: "a swarm's join token", form: /SWMTKN-\d-[0-9a-z]{20}/ }],
   // With the function that asks Docker, of the feature that brings Docker.
   probe: `if command -v docker >/dev/null; then echo "swarm $(d info -f '{{.Swarm.LocalNodeState}}')"; fi`,
-  join: { managers: true },
+  join: { managers: true, push: pushJoin },
 }
