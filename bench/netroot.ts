@@ -106,7 +106,10 @@ makeProject(packed)
 rmSync(target, { recursive: true, force: true })
 sh(netroot('copy', 1))
 const generation = readFileSync(`${state}/served.json`, 'utf8').match(/"generation": "([^"]+)"/)?.[1]
-sh(`rm -rf ${tree} && mv ${state}/generations/${generation}/root ${tree}`)
+const base = `${state}/generations/${generation}`
+sh(
+  `rm -rf ${tree} && mount -o loop,ro ${base}/root.ext4 ${base}/root && cp -a ${base}/root ${tree}; umount ${base}/root`,
+)
 const files = spawnSync('sh', ['-c', `find ${tree} | wc -l; du -sm ${tree} | cut -f1`], { encoding: 'utf8' })
 const [count, megabytes] = files.stdout.trim().split('\n')
 const say = (line: string) => process.stdout.write(`${line}\n`)

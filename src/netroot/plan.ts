@@ -9,6 +9,7 @@ import { netmaskOf } from '../cluster/ipv4.ts'
 import type { Cluster, Node } from '../cluster/node.ts'
 import type { ServedPlan } from '../customise/plan-served.ts'
 import { UsageError } from '../errors.ts'
+import { features } from '../features/index.ts'
 import { firstBootEdits } from '../systems/root/first-boot.ts'
 import type { Identity } from '../systems/root/identity.ts'
 import type { RootEdit } from '../systems/root/root-edit.ts'
@@ -118,9 +119,25 @@ function checkStateFolder(path: string): void {
   })
 }
 
+/** Layers of containers can't lie on NFS: overlayfs refuses it, and k3s and the kubelet do not start. */
+function checkStorage({ name, overlays, storageBytes }: Node): void {
+  if (storageBytes !== undefined) return
+  const needy = overlays.find(({ name: overlay }) =>
+    features.some((feature) => feature.name === overlay && feature.storage !== undefined),
+  )
+  if (needy !== undefined)
+    throw new UsageError(
+      `${name} gets ${needy.name} and has no storage: containers can't keep their layers on NFS`,
+      {
+        hint: `Give it some, in the cluster file: storage: 8G`,
+      },
+    )
+}
+
 function planOne(input: NodeInput, request: NetrootRequest): { plan: NodePlan; generation: GenerationPlan } {
   const { node, image, system, identity } = input
   const { cluster, stateFolder, server, rootMode } = request
+  checkStorage(node)
   const id = `${image.sha256.slice(0, 12)}-${LAYOUT}`
   const folder = generationFolder(stateFolder, id)
   const generation: GenerationPlan = { id, image: image.key, sha256: image.sha256, folder }

@@ -27,6 +27,11 @@ export const isEthernetNode = ({ model }: ServedNode): boolean => boards[model].
 /** Three blanks: the first ROM of the 3B compares them too; later ones look for the words alone. */
 const PXE_SERVICE = '0,"Raspberry Pi Boot   "'
 
+/** Prefixes of MAC addresses that the IEEE gave to Raspberry Pi. */
+const PI_PREFIXES = ['28:cd:c1', '2c:cf:67', '88:a2:9e', 'b8:27:eb', 'd8:3a:dd', 'dc:a6:32', 'e4:5f:01']
+
+const PI_TAG = 'piimage-pi'
+
 /** Boards whose ROM misses an answer that comes at once: of all models there are, the 3B. */
 const SLOW_TAG = 'piimage-3b'
 
@@ -102,6 +107,9 @@ export function formatDnsmasq(
   const face = interfaceName(served.server.interface)
   const ports = tftpPorts(served)
   const isMacLayout = served.nodes.some((node) => node.tftpNames.some(isMacFolder))
+  const others = served.nodes.filter(
+    ({ mac }) => mac !== undefined && !PI_PREFIXES.some((prefix) => mac.startsWith(prefix)),
+  )
   const slow = served.nodes.filter(({ model, mac }) => boards[model].replyDelay > 0 && mac !== undefined)
   const delay = Math.max(...slow.map(({ model }) => boards[model].replyDelay))
   return fileText([
@@ -114,8 +122,10 @@ export function formatDnsmasq(
     ...addresses(served, lender),
     reserved === undefined ? undefined : `dhcp-hostsfile=${dnsmasqValue(RESERVATIONS_FILE)}`,
     '',
-    '# What the boot ROM looks for in the answer; the blanks belong to it.',
-    `pxe-service=${PXE_SERVICE}`,
+    '# What the boot ROM looks for in the answer; the blanks belong to it. A PC that boots by PXE gets none.',
+    ...PI_PREFIXES.map((prefix) => `dhcp-mac=set:${PI_TAG},${prefix}:*:*:*`),
+    ...others.map(({ mac = '' }) => `dhcp-mac=set:${PI_TAG},${dnsmasqValue(mac)}`),
+    `pxe-service=tag:${PI_TAG},${PXE_SERVICE}`,
     ...(slow.length === 0 ? [] : ['# The 3B misses an answer that comes at once.']),
     ...slow.map(({ mac = '' }) => `dhcp-mac=set:${SLOW_TAG},${dnsmasqValue(mac)}`),
     slow.length === 0 ? undefined : `dhcp-reply-delay=tag:${SLOW_TAG},${delay}`,
@@ -145,6 +155,7 @@ function addresses({ server, network, nodes }: ServedCluster, lender: Lender): s
     return [
       '# Addresses come from the DHCP server that is there already.',
       `dhcp-range=${base},proxy,${mask}`,
+      `dhcp-ignore=tag:!${PI_TAG}`,
     ]
   for (const { name, ip } of nodes.filter(isEthernetNode))
     if (!contains(subnet, parseIpv4(ip) ?? -1))

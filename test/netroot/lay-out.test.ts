@@ -209,6 +209,56 @@ test('a change is another edition; rollback points back; prune keeps what may be
   assert.ok(existsSync(project.server(`${STATE}/nodes/oneil/${second}/boot/cmdline.txt`)))
 })
 
+test('an edition keeps its address: what runs on the old one stays exported, and a rollback brings it along', async (t) => {
+  if (!needRoot(t) || needTool(t, 'mkfs.ext4', 'e2fsprogs') === undefined) return
+  const project = disklessProject(t)
+  const clients = (node: string) => {
+    const { exports } = project.served().nodes.find(({ name }) => name === node) ?? assert.fail(node)
+    return exports.map(({ folder, client }) => `${client} ${/volumes/.test(folder) ? 'volume' : 'root'}`)
+  }
+  const addresses = () => project.served().nodes.map(({ name, ip }) => `${name} ${ip}`)
+  assert.equal((await project.netroot()).status, 0)
+  // Two that change places.
+  const swap = (text: string) =>
+    text.replace(/192\.168\.2\.1([12])\/24/g, (_, end) => `192.168.2.1${end === '1' ? 2 : 1}/24`)
+  project.edit(swap)
+  const said = await project.netroot()
+  assert.equal(said.status, 0, said.stderr)
+  assert.deepEqual(addresses(), ['oneil 192.168.2.12', 'carter 192.168.2.11'])
+  assert.deepEqual(clients('oneil'), [
+    '192.168.2.12 root',
+    '192.168.2.11 root',
+    '192.168.2.12 volume',
+    '192.168.2.11 volume',
+  ])
+  assert.deepEqual(clients('carter'), ['192.168.2.11 root', '192.168.2.12 root'])
+  assert.equal((await project.netroot('rollback')).status, 0)
+  assert.deepEqual(addresses(), ['oneil 192.168.2.11', 'carter 192.168.2.12'])
+  assert.match(read(project.server(`${STATE}/tftp/a1b2c3d4/cmdline.txt`)), / ip=192\.168\.2\.11:/)
+  const hosts = read(project.server('/etc/piimage/netroot/dhcp-hosts'))
+  assert.match(hosts, /^b8:27:eb:00:00:01,192\.168\.2\.12,carter$/m)
+  // One that moves alone.
+  project.edit((text) => text.replace('192.168.2.11/24', '192.168.2.99/24'))
+  assert.equal((await project.netroot()).status, 0)
+  assert.ok(
+    clients('carter').includes('192.168.2.99 root') && clients('carter').includes('192.168.2.12 root'),
+  )
+})
+
+for (const [name, join] of [
+  ['docker', ''],
+  ['swarm', 'join: { kind: swarm, head: hammond }\n'],
+] as const)
+  test(`${name} on a node without storage is refused, with the line to write`, async (t) => {
+    const project = disklessProject(t)
+    project.edit((text) => text.replace('\nnodes:\n', `\n${join}nodes:\n`))
+    if (join === '')
+      project.edit((text) => text.replace('carter: { boot', 'carter: { overlays: [docker], boot'))
+    const said = await project.netroot('--dry-run')
+    assert.equal(said.status, 2, said.stderr)
+    assert.match(said.stderr, /carter gets docker and has no storage: .*\n.*storage: 8G/)
+  })
+
 test('a board that asks while it is switched gets one edition or the other, never none', async (t) => {
   if (!needRoot(t)) return
   const project = disklessProject(t)

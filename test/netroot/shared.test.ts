@@ -1,9 +1,10 @@
 /** One read-only root for all: the segment as cpio reads it, its script as a shell does, each node's own files. */
 import assert from 'node:assert/strict'
-import { lstatSync, mkdirSync, readFileSync, statSync } from 'node:fs'
+import { lstatSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { sharedSegment } from '../../src/netroot/shared/segment.ts'
+import { stateArchive } from '../../src/netroot/shared/state.ts'
 import { tempFolder } from '../support/temp.ts'
 import { needRoot, needTool, run } from '../support/tools.ts'
 import { disklessProject, STATE } from './diskless.ts'
@@ -30,6 +31,19 @@ test("the segment runs the image's own scripts first, and is a script that shell
   assert.equal(run('sh', [join(place, 'piimage'), 'prereqs']).stdout, '\n')
   const judged = run('shellcheck', ['-s', 'dash', '-e', 'SC1091,SC2013,SC2154', join(place, 'piimage')])
   assert.equal(judged.stdout, '')
+})
+
+test('a removed file is a device 0:0 without any rights, as an overlay wants it', (t) => {
+  const lower = tempFolder(t)
+  writeFileSync(join(lower, 'gone'), '')
+  const edits = [
+    { kind: 'remove' as const, path: '/gone' },
+    { kind: 'remove' as const, path: '/never' },
+  ]
+  const archive = stateArchive(lower, edits, new Date(0))
+  // newc: six digits of magic, the inode, then the mode.
+  assert.equal(archive.toString('latin1', 14, 22), '00002000')
+  assert.equal(archive.includes('never'), false)
 })
 
 test('shared: one root read-only, a segment behind the initramfs, what is the node’s own over NFS', async (t) => {

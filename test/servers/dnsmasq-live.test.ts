@@ -114,6 +114,10 @@ test('a range: boards that nobody knows get an address of it', async (t) => {
   assert.equal(offer?.options[6], '090909090a033201')
   assert.equal(Buffer.from(offer?.options[15] ?? '', 'hex').toString(), 'magi.lan')
   assert.equal(lab.ask({ mac: first.mac ?? '', offers: 1, waitMs: 20_000 })[0]?.yiaddr, '10.3.50.11')
+  const [pc] = lab.ask({ mac: '3c:97:0e:11:22:33', offers: 1, waitMs: 20_000 })
+  assert.match(pc?.yiaddr ?? '', /^10\.3\.50\.10\d$/)
+  const menu = Buffer.from(pc?.options[43] ?? '', 'hex').toString('latin1')
+  assert.doesNotMatch(menu, /Raspberry/, 'an address, and no menu with nothing behind it')
 })
 
 test("proxy: beside somebody's DHCP server, only what the ROM looks for", async (t) => {
@@ -127,6 +131,18 @@ test("proxy: beside somebody's DHCP server, only what the ROM looks for", async 
   assert.equal(ours?.yiaddr, '0.0.0.0')
   assert.equal(ours?.options[43], OPTION_43)
   assert.match(other?.yiaddr ?? '', /^10\.3\.50\.1[0-5]\d$/)
+  // A PC that boots by PXE would get a menu with nothing behind it.
+  for (const mac of ['3c:97:0e:11:22:33', '00:50:56:aa:bb:cc', '52:54:00:12:34:56']) {
+    const pc = lab.ask({ mac, offers: 2, waitMs: 4000 })
+    assert.deepEqual([...new Set(pc.map(({ from }) => from))], ['10.3.50.2'], `${mac} is no Raspberry Pi`)
+  }
+  for (const mac of ['b8:27:eb:99:99:99', 'e4:5f:01:99:99:99', 'd8:3a:dd:99:99:99', '2c:cf:67:99:99:99']) {
+    const pi = lab.ask({ mac, offers: 2, waitMs: 20_000 })
+    assert.ok(
+      pi.some(({ from }) => from === '10.3.50.1'),
+      `${mac} is one`,
+    )
+  }
   const plain = lab.ask({ mac: stranger, pxe: false, offers: 2, waitMs: 4000 })
   assert.deepEqual(
     [...new Set(plain.map(({ from }) => from))],

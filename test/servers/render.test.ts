@@ -38,7 +38,7 @@ const rows: { name: string; served: ServedCluster; machine?: Machine; has: strin
       'port=0',
       'dhcp-range=set:piimage-netroot,10.3.50.0,static,255.255.255.0,12h',
       'dhcp-hostsfile=/etc/piimage/netroot/dhcp-hosts',
-      'pxe-service=0,"Raspberry Pi Boot   "',
+      'pxe-service=tag:piimage-pi,0,"Raspberry Pi Boot   "',
       'dhcp-mac=set:piimage-3b,dc:a6:32:00:00:02',
       'dhcp-reply-delay=tag:piimage-3b,1',
       'tftp-root=/srv/piimage/tftp,eth0',
@@ -50,7 +50,7 @@ const rows: { name: string; served: ServedCluster; machine?: Machine; has: strin
     name: 'no 3B, MAC layout',
     served: servedCluster({ nodes: [servedNode(1, { tftpNames: ['dc-a6-32-00-00-01'] })] }),
     has: ['tftp-unique-root=mac'],
-    lacks: /dhcp-mac|dhcp-reply-delay/,
+    lacks: /piimage-3b|dhcp-reply-delay/,
   },
   {
     name: 'proxy',
