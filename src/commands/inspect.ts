@@ -67,6 +67,8 @@ function describeFound(name: string, found: CardContent): string {
       ? (found.unknown ?? 'no boot partition that can be read')
       : `${found.os.family} ${found.os.release} (${found.os.evidence.join('; ')})`
   lines.push(quoteLine(`system: ${system}`))
+  for (const { index, doubts } of found.partitions)
+    for (const doubt of doubts) lines.push(quoteLine(`partition ${index}: ${doubt}`))
   const { receipt } = found
   lines.push(
     receipt === undefined
@@ -75,5 +77,24 @@ function describeFound(name: string, found: CardContent): string {
           `node: ${receipt.node} of cluster ${receipt.cluster}, ${receipt.image === undefined ? 'on a card that piimage did not write' : `image ${receipt.image.key}`}, written by piimage ${receipt.piimage}`,
         ),
   )
+  lines.push(...describeBoot(found))
   return lines.join('\n')
+}
+
+function describeBoot({ boot }: CardContent): string[] {
+  if (boot === undefined) return []
+  const { model, faults, notes, empty } = boot
+  const verdict = empty
+    ? 'nothing to start'
+    : faults.length === 0
+      ? 'nothing is missing'
+      : `${faults.length} ${faults.length === 1 ? 'fault' : 'faults'}`
+  return [
+    `boot on a ${model}: ${verdict}`,
+    ...faults.flatMap(({ place, problem, mend }) => [
+      quoteLine(`  ${place}: ${problem}`),
+      quoteLine(`    ${mend}`),
+    ]),
+    ...notes.map(({ place, text }) => quoteLine(`  note: ${place}: ${text}`)),
+  ]
 }

@@ -11,6 +11,7 @@ import { common } from './caller.ts'
 import type { GlobalArgs } from './command.ts'
 
 export interface OneOffArgs {
+  force?: boolean
   os?: string
   image?: string
   hostname?: string
@@ -47,6 +48,7 @@ export const OS_FLAG = 'System of the image, if it is not recognised: raspios-bo
 export function oneOffFlags<T>(cli: Argv<T>): Argv<T & OneOffArgs> {
   return cli
     .option('os', { type: 'string', nargs: 1, describe: OS_FLAG })
+    .option('force', { type: 'boolean', default: false, describe: 'Also what would not boot' })
     .option('image', {
       type: 'string',
       nargs: 1,
@@ -97,7 +99,8 @@ export async function nodesRequest(
   args: GlobalArgs & OneOffArgs & { node?: string | string[] },
   world: World,
 ): Promise<NodesRequest> {
-  const request = { ...common(args), os: args.os, files: extraFiles(args, world.cwd) }
+  const { os, force } = args
+  const request = { ...common(args), os, force, files: extraFiles(args, world.cwd) }
   if (!isOneOff(args)) return request
   if (args.node !== undefined) {
     const flag = ONLY_ONE_OFF.find((name) => args[name] !== undefined)

@@ -10,6 +10,7 @@ import { UsageError } from '../errors.ts'
 import { writeFileAtomically } from '../io/atomic-file.ts'
 import { makeOutputFolder } from '../io/ownership.ts'
 import { osListEntry, writeSbom } from './bake-sidecars.ts'
+import { refuseUnbootable } from './boot-check.ts'
 import { type Caller, taskOf } from './caller.ts'
 import { whileFileLocked } from './file-lock.ts'
 import { openBases } from './image-pipeline.ts'
@@ -144,26 +145,28 @@ const formatOf = ({ format = 'img' }: Pick<BakeRequest, 'format'>): BakeFormat =
 
 async function bakeOne(
   project: Project,
-  { node, base, plan, changes, ranges }: NodeImage,
+  image: NodeImage,
   folder: string,
   request: BakeRequest,
   caller: Caller,
 ): Promise<OsListImage> {
   const task = taskOf(caller)
+  const { node, base, plan, changes, ranges } = image
   const { cluster } = project
   const { level, release = false, url = '' } = request
   for (const message of plan.warnings) caller.onEvent({ event: 'warning', node: node.name, message })
   await base.verified(task)
+  await refuseUnbootable(image, request, caller)
   const name = fileNameOf(cluster, node, request)
   // What is not for release holds the node's keys.
   const mode = release ? 0o644 : 0o600
   const format = formatOf(request)
   const baked = await bakeImage({ image: changes, used: ranges, folder, name, format, level, mode }, task)
-  const image = project.imageOf(node)
+  const locked = project.imageOf(node)
   if (release)
-    baked.files.push(await writeSbom({ folder, name, node, image, baseSha256: base.sha256, baked }))
+    baked.files.push(await writeSbom({ folder, name, node, image: locked, baseSha256: base.sha256, baked }))
   caller.onEvent({ event: 'baked', node: node.name, ...baked })
-  return osListEntry({ cluster, node, image, baked, name, url })
+  return osListEntry({ cluster, node, image: locked, baked, name, url })
 }
 
 /** Releases of several clusters lie side by side. */

@@ -18,6 +18,8 @@ import { openCard } from '../drives/open-card.ts'
 import { UsageError } from '../errors.ts'
 import { patchCard } from '../flash/patch.ts'
 import { openDriveTarget, openImageTarget, type Target } from '../flash/target.ts'
+import { checkCard } from '../rehearsal/card/check-card.ts'
+import { faultsOf, refuseFaults } from './boot-check.ts'
 import { type Caller, taskOf } from './caller.ts'
 import { readExtraFiles } from './extra-files.ts'
 import { lockFileOrRefuse } from './file-lock.ts'
@@ -77,6 +79,9 @@ export async function customise(request: CustomiseRequest, caller: Caller): Prom
       found: drive,
       diff: describeBootPlan(plan),
     })
+    const check = await checkCard({ image: changes, model: node.model, serial: node.serial })
+    for (const message of faultsOf(check)) caller.onEvent({ event: 'warning', node: node.name, message })
+    if (request.force !== true) refuseFaults(check, node.name, '--force changes it all the same.')
     if (held === undefined || changes.sectorCount === 0) return { ...facts, written: false }
     if (drive !== undefined && !(await caller.confirm({ about: 'change', path, node: node.name })))
       throw new UsageError('not confirmed, nothing was written', { hint: '--yes answers for you' })

@@ -15,6 +15,7 @@ import type { RolledBack } from '../netroot/rollback.ts'
 import type { ServedCluster } from '../netroot/served.ts'
 import type { DetectedOs } from '../node/system.ts'
 import type { Progress } from '../progress.ts'
+import type { CardCheck } from '../rehearsal/card/check-card.ts'
 import type { NodeState, UnknownBoard } from '../rehearsal/live/node-state.ts'
 import type { Rehearsed } from '../rehearsal/rehearse-node.ts'
 import type { Applied } from '../servers/apply.ts'
@@ -70,7 +71,16 @@ export interface NodeStatus {
 export interface CardContent {
   /** Bytes of the card. */
   length: number
-  partitions: { index: number; offset: number; length: number; volume: string }[]
+  partitions: {
+    index: number
+    offset: number
+    length: number
+    volume: string
+    /** What is wrong with it, and keeps nobody from reading it. */
+    doubts: string[]
+  }[]
+  /** Whether its board would start it; undefined: it is no node's, so no board is known. */
+  boot?: Pick<CardCheck, 'model' | 'faults' | 'notes' | 'empty'>
   os?: { family: string; release: string; evidence: string[] }
   /** Why no system was recognised. */
   unknown?: string

@@ -10,6 +10,7 @@ import { type CardReport, requestBytesFor } from '../flash/card.ts'
 import { readQueueBytes } from '../flash/queue-limits.ts'
 import { openDriveTarget, openFileTarget } from '../flash/target.ts'
 import { writeCard } from '../flash/write.ts'
+import { refuseUnbootable } from './boot-check.ts'
 import { type Caller, taskOf } from './caller.ts'
 import type { BaseImages } from './image-pipeline.ts'
 import { digestOfPlan, type NodeChanges, planNodeChanges } from './node-image.ts'
@@ -34,6 +35,8 @@ export interface CardOptions {
   full?: boolean
   /** First find out whether the card holds what it announces. */
   probe?: boolean
+  /** Also what would not boot. */
+  force?: boolean
   /** How often a range that reads back wrong is written again. Default 0: a card that does so is worn or lying. */
   retries?: number
 }
@@ -92,6 +95,8 @@ export async function flashCard(target: CardTarget, job: FlashJob): Promise<Outc
     const base = await bases.follow(project.imageOf(target.node))
     const image = await planNodeChanges(project, target.node, base)
     for (const message of image.plan.warnings) caller.onEvent({ event: 'warning', node, message })
+    // One that is still coming is looked at when it is whole.
+    if (base.whole) await refuseUnbootable(image, request, caller)
     if (target.found !== undefined) {
       // The image's size is known now, and the drive may have been mounted or exchanged meanwhile.
       await guardCard(target.found.path, base.length, request, caller, target.found)
@@ -131,7 +136,11 @@ async function writeTo(target: CardTarget, image: NodeChanges, job: FlashJob): P
       target: opened,
       image: changes,
       ranges: full ? [{ offset: 0, length: base.length }] : withRanges(base.used, changes.ranges()),
-      verified: () => base.verified(task),
+      // Nothing of a card may boot before both: the image is whole, and the board starts it.
+      async verified() {
+        await base.verified(task)
+        if (!base.whole) await refuseUnbootable(image, job.request, caller)
+      },
       verify,
       changedOnly,
       skipZeroes: !full,

@@ -38,6 +38,8 @@ export interface BaseImage {
   path: string
   length: number
   sha256: string
+  /** Whether all of it was there when it was opened. */
+  whole: boolean
   /** Reading waits for bytes that are still to come. */
   reader: BlockReader
   /** What its file systems use, as it becomes known. */
@@ -115,6 +117,7 @@ async function followImage(image: LockedImage, sources: Sources, task: Task): Pr
     length: extracted.size,
     sha256: extracted.sha256,
     reader,
+    whole: false,
     used: new RangeFeed(walkUsedRanges(reader)),
     verified: () => whole,
     async close() {
@@ -213,6 +216,7 @@ async function openCached(image: LockedImage, { path, size, sha256 }: CachedImag
     path,
     length: size,
     sha256,
+    whole: true,
     reader,
     used: new RangeFeed(walkUsedRanges(reader)),
     verified(task) {

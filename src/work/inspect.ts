@@ -3,9 +3,13 @@
  * and whether it still holds what `flash` wrote.
  */
 import { resolve } from 'node:path'
+import { type BootFiles, readText } from '../boot/boot-files.ts'
+import { NODE_RECORD } from '../boot/payload-paths.ts'
+import { boards, type Model } from '../cluster/boards.ts'
 import { bootFilesOfVolume } from '../customise/apply-boot-plan.ts'
 import { RECEIPT_FILE, readEarlier, readReceipt } from '../customise/receipt.ts'
 import { type BlockReader, subReader } from '../disk/blocks.ts'
+import type { Ext4Volume } from '../disk/ext4/volume.ts'
 import { FatVolume } from '../disk/fat/volume.ts'
 import type { Partition } from '../disk/mbr.ts'
 import { openVolume } from '../disk/open-volume.ts'
@@ -13,8 +17,10 @@ import { readPartitions } from '../disk/partitions.ts'
 import { openCard } from '../drives/open-card.ts'
 import { FormatError, UsageError } from '../errors.ts'
 import { findCmdline, withCmdlineAt } from '../firmware/boot-selection.ts'
+import { checkCard as checkBoot } from '../rehearsal/card/check-card.ts'
 import { detectSystem } from '../systems/detect.ts'
 import { describePacked, lookIntoPacked, type PackedContent } from '../unpack/packed-file.ts'
+import { refuseFaults } from './boot-check.ts'
 import type { Caller } from './caller.ts'
 import type { CardContent } from './events.ts'
 import type { ClusterRequest } from './request.ts'
@@ -41,6 +47,7 @@ export type Inspected = { path: string } & (
 /**
  * @throws {UsageError} there is nothing to look at, or nothing to compare it with
  * @throws {DriveError} with `check`, it differs
+ * @throws {NetrootError} it is a node's, and its board would not start it
  */
 export async function inspect(request: InspectRequest, caller: Caller): Promise<Inspected> {
   const path = resolve(caller.cwd, request.path)
@@ -57,7 +64,13 @@ export async function inspect(request: InspectRequest, caller: Caller): Promise<
     }
     const found = await look(card, request.path, request.os)
     caller.onEvent({ event: 'inspected', path, ...found })
-    if (!request.check) return { path, ...found }
+    const refuse = () => {
+      if (found.boot !== undefined) refuseFaults(found.boot, request.path, '')
+    }
+    if (!request.check) {
+      refuse()
+      return { path, ...found }
+    }
     const node = request.node ?? found.receipt?.node
     if (node === undefined)
       throw new UsageError(`${request.path} has no ${RECEIPT_FILE}, so there is nothing to compare it with`, {
@@ -65,6 +78,7 @@ export async function inspect(request: InspectRequest, caller: Caller): Promise<
       })
     const { checkCard } = await import('./check-card.ts')
     const by = await checkCard(card, { ...request, node }, caller)
+    refuse()
     return { path, ...found, equal: { node, by } }
   } finally {
     await card.close()
@@ -82,6 +96,7 @@ async function look(card: BlockReader, name: string, os: string | undefined): Pr
       offset,
       length,
       volume: typeof volume === 'string' ? volume : nameOf(volume),
+      doubts: typeof volume === 'string' ? [] : await doubtsOf(volume),
     })
     if (volume instanceof FatVolume && found.os === undefined) {
       const files = bootFilesOfVolume(volume)
@@ -96,6 +111,8 @@ async function look(card: BlockReader, name: string, os: string | undefined): Pr
         found.unknown = error.message
       }
       found.receipt ??= await readReceipt(files)
+      const model = await modelOf(files)
+      if (model !== undefined) found.boot ??= await checkBoot({ image: card, model })
     }
   }
   if (partitions.length === 0) throw new FormatError(`${name} has a partition table without partitions`)
@@ -110,6 +127,22 @@ async function tryOpen(card: BlockReader, { offset, length }: Partition) {
   } catch (error) {
     if (error instanceof FormatError) return `damaged: ${error.message}`
     throw error
+  }
+}
+
+/** What e2fsck and fsck.fat would say first; they say more. */
+async function doubtsOf(volume: FatVolume | Ext4Volume): Promise<string[]> {
+  if (volume instanceof FatVolume) return volume.doubts()
+  return (await volume.usage()).doubts
+}
+
+/** The board that the node on this card is for. */
+async function modelOf(files: BootFiles): Promise<Model | undefined> {
+  try {
+    const { model } = JSON.parse((await readText(files, NODE_RECORD)) ?? '{}') as { model?: unknown }
+    return typeof model === 'string' && model in boards ? (model as Model) : undefined
+  } catch {
+    return undefined
   }
 }
 

@@ -42,6 +42,8 @@ export interface NodesRequest extends ClusterRequest {
   os?: string
   /** In place of the image's own. */
   files?: ExtraFiles
+  /** Also what would not boot. */
+  force?: boolean
   /** Read a file that the cluster file names, where it need not be here. */
   readLocal?: typeof readLocalFile
 }

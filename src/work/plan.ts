@@ -1,5 +1,6 @@
 /** `plan`: what `flash` and `bake` would change, node by node. */
 
+import { refuseUnbootable } from './boot-check.ts'
 import type { Caller } from './caller.ts'
 import { openBases } from './image-pipeline.ts'
 import { buildNodeImage, describePlan } from './node-image.ts'
@@ -21,6 +22,7 @@ export async function plan(request: PlanRequest, caller: Caller): Promise<{ node
       const base = await bases.open(project.imageOf(node))
       const image = await buildNodeImage(project, node, base)
       caller.onEvent({ event: 'plan', ...describePlan(image) })
+      await refuseUnbootable(image, request, caller)
     }
     return { nodes: nodes.map(({ name }) => name) }
   } finally {

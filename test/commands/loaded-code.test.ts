@@ -47,6 +47,8 @@ interface Use {
 const cluster = 'catalog cluster customise features fetch io schemas secrets yaml'
 /** What plans a boot partition. */
 const boot = 'boot disk firmware node systems'
+/** What looks at a card as its board does. */
+const check = 'rehearsal root'
 
 /** A cheap real use of each command, in an order in which they find what they need. */
 const uses: Record<string, Use> = {
@@ -56,14 +58,20 @@ const uses: Record<string, Use> = {
   init: { args: ['init', 'new', '--ssh-key', 'key.pub'], needs: `${cluster} drives` },
   'images list': { args: ['images', 'list'], needs: cluster },
   'images fetch': { args: ['images', 'fetch', '--all'], needs: `${cluster} disk unpack xz` },
-  plan: { args: ['plan', '--node', 'oneil'], needs: `${cluster} ${boot}` },
-  flash: { args: ['flash', '--node', 'oneil=oneil.img', '--yes'], needs: `${cluster} ${boot} drives flash` },
+  plan: { args: ['plan', '--node', 'oneil'], needs: `${cluster} ${boot} ${check}` },
+  flash: {
+    args: ['flash', '--node', 'oneil=oneil.img', '--yes'],
+    needs: `${cluster} ${boot} ${check} drives flash`,
+  },
   customise: {
     args: ['customise', 'oneil.img', '--node', 'carter'],
-    needs: `${cluster} ${boot} drives flash`,
+    needs: `${cluster} ${boot} ${check} drives flash`,
   },
-  inspect: { args: ['inspect', 'oneil.img'], needs: `cluster customise ${boot} drives io unpack yaml` },
-  bake: { args: ['bake', '--node', 'oneil', '-o', 'baked'], needs: `${cluster} bake ${boot}` },
+  inspect: {
+    args: ['inspect', 'oneil.img'],
+    needs: `cluster customise ${boot} ${check} drives io unpack yaml`,
+  },
+  bake: { args: ['bake', '--node', 'oneil', '-o', 'baked'], needs: `${cluster} bake ${boot} ${check}` },
   export: { args: ['export', 'hosts'], needs: `${cluster} export` },
   // Nothing is laid out there.
   'netroot verify': {

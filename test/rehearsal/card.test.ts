@@ -10,7 +10,7 @@ import { FatVolume } from '../../src/disk/fat/volume.ts'
 import { readPartitions } from '../../src/disk/partitions.ts'
 import { openFileReader } from '../../src/io/file-reader.ts'
 import { checkCard } from '../../src/rehearsal/card/check-card.ts'
-import { type Family, familyProject, makeImage } from '../families/family-project.ts'
+import { type Family, type FamilyProject, familyProject, makeImage } from '../families/family-project.ts'
 import { demoProject } from '../support/project.ts'
 import { tempFolder } from '../support/temp.ts'
 import { run } from '../support/tools.ts'
@@ -116,8 +116,8 @@ const editorAt = (changes: Changes, { offset, length }: { offset: number; length
   write: (at: number, bytes: Uint8Array) => changes.write(offset + at, bytes),
 })
 
-/** @returns the path of the node's image */
-async function bakeCard(t: TestContext, kind: CardKind): Promise<string | undefined> {
+/** A cluster whose image has a kernel and a system. */
+async function projectFor(t: TestContext, kind: CardKind): Promise<FamilyProject | undefined> {
   const stock = join(tempFolder(t), 'stock.img')
   if (makeImage(t, kind.family, stock) === undefined) return undefined
   await fill(t, stock, kind)
@@ -125,7 +125,12 @@ async function bakeCard(t: TestContext, kind: CardKind): Promise<string | undefi
     ...{ name: kind.family, image: kind.image, model: kind.model, system: '', evidence: /./ },
     ...{ volume: '', files: [], cmdline: /./ },
   }
-  const project = familyProject(t, family, (image) => copyFileSync(stock, image))
+  return familyProject(t, family, (image) => copyFileSync(stock, image))
+}
+
+/** @returns the path of the node's image */
+async function bakeCard(t: TestContext, kind: CardKind): Promise<string | undefined> {
+  const project = await projectFor(t, kind)
   if (project === undefined) return undefined
   const { status, stderr } = await project.piimage('bake', '--node', 'oneil', '-o', 'out', '--yes')
   assert.equal(status, 0, stderr)
@@ -223,4 +228,39 @@ test('the demo has nothing to start', async (t) => {
     })
     assert.deepEqual([faults, empty], [[], true])
   }
+})
+
+test('every command refuses a card that would not boot, names the file, and makes it with --force', async (t) => {
+  const [kind] = kinds as [CardKind]
+  const project = await projectFor(t, kind)
+  if (project === undefined) return
+  const stock = project.file('stock.img')
+  const { partitions } = await readPartitions(await openIn(t, stock))
+  const changes = new Changes(await openIn(t, stock))
+  const volume = await FatVolume.open(editorAt(changes, partitions[0] as (typeof partitions)[number]))
+  for (const name of ['kernel8.img', 'kernel7l.img', 'kernel7.img', 'kernel.img']) await volume.remove(name)
+  writeFileSync(stock, Buffer.from(await changes.read(0, changes.length)))
+  project.lock()
+  const node = ['--node', 'oneil']
+  const says = /kernel8\.img: not found: no kernel for this board/
+  for (const words of [
+    ['plan', ...node],
+    ['bake', ...node, '-o', 'out', '--yes'],
+    ['flash', ...node, 'card.img', '--yes'],
+  ]) {
+    const refused = await project.piimage(...words)
+    assert.equal(refused.status, 7, `${words[0]}: ${refused.stderr}`)
+    assert.match(refused.stderr, says)
+    assert.match(refused.stderr, /--force/)
+    const made = await project.piimage(...words, '--force')
+    assert.equal(made.status, 0, made.stderr)
+    assert.match(made.stderr, says, 'it is said all the same')
+  }
+  const looked = await project.piimage('inspect', 'card.img')
+  assert.equal(looked.status, 7)
+  assert.match(looked.stdout, /boot on a pi4: \d fault/)
+  assert.match(looked.stdout, says)
+  const changed = await project.piimage('customise', 'card.img', ...node, '--yes')
+  assert.equal(changed.status, 7)
+  assert.equal((await project.piimage('customise', 'card.img', ...node, '--yes', '--force')).status, 0)
 })

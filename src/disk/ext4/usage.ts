@@ -83,7 +83,8 @@ export async function* walkUsage(
 /** Why the bitmaps as they stand can't be believed at all. */
 function reasonToUseAll(superblock: Superblock): string | undefined {
   const { features } = superblock
-  if (features.has('needs_recovery')) return 'the journal was not replayed, the bitmaps may be old'
+  if (features.has('needs_recovery'))
+    return 'the journal was not replayed (not cleanly unmounted): the bitmaps may be old'
   if (!superblock.clean) return 'not cleanly unmounted, the bitmaps may be wrong'
   const unknown = [...features.unreadable, ...features.unknownRoCompat]
   if (unknown.length > 0) return `unknown features: ${unknown.join(', ')}`

@@ -25,8 +25,14 @@ export interface CardPartition {
   problem?: string
 }
 
+/** What is the same on all cards of one image: large files by path, size and time, and volumes that no plan changes. */
+export type SharedFiles = Map<string, Promise<unknown>>
+
 /** @throws {FormatError} no partition table */
-export async function readCardPartitions(image: BlockReader): Promise<CardPartition[]> {
+export async function readCardPartitions(
+  image: BlockReader,
+  shared: SharedFiles = new Map(),
+): Promise<CardPartition[]> {
   const { scheme, diskId, partitions } = await readPartitions(image)
   const found: CardPartition[] = []
   for (const partition of partitions) {
@@ -35,7 +41,14 @@ export async function readCardPartitions(image: BlockReader): Promise<CardPartit
     const partUuid = gpt?.id ?? `${diskId}-${index.toString(16).padStart(2, '0')}`
     const known = { index, partUuid, partLabel: gpt?.name ?? '' }
     try {
-      found.push({ ...known, volume: await openVolume(subReader(image, offset, length)) })
+      const key = `partition ${index}`
+      const opened =
+        (shared.get(key) as Promise<CardPartition['volume']> | undefined) ??
+        openVolume(subReader(image, offset, length))
+      const volume = await opened
+      // Plans change the FAT.
+      if (!(volume instanceof FatVolume)) shared.set(key, opened)
+      found.push({ ...known, volume })
     } catch (error) {
       if (!(error instanceof FormatError)) throw error
       found.push({ ...known, problem: error.message })
@@ -69,6 +82,9 @@ export function findRoot(
   return 'elsewhere'
 }
 
+/** Kernels and RAM disks; no file that a plan writes is as long. */
+const LARGE_BYTES = 1024 * 1024
+
 const unquoted = (value: string): string => value.replaceAll('"', '')
 
 const labelOf = (volume: FatVolume | Ext4Volume): string =>
@@ -81,10 +97,15 @@ function uuidOf(volume: FatVolume | Ext4Volume): string {
 }
 
 /** @returns undefined: it isn't there, or is a folder */
-export const bootFolderOf = (volume: FatVolume): BootFolder => ({
+export const bootFolderOf = (volume: FatVolume, shared: SharedFiles = new Map()): BootFolder => ({
   async read(path) {
     const entry = await volume.stat(path)
-    return entry === undefined || entry.isDirectory ? undefined : volume.readFile(path)
+    if (entry === undefined || entry.isDirectory) return undefined
+    if (entry.size < LARGE_BYTES) return volume.readFile(path)
+    const key = `${path} ${entry.size} ${entry.modified.getTime()}`
+    const bytes = shared.get(key) ?? volume.readFile(path)
+    shared.set(key, bytes)
+    return bytes as Promise<Uint8Array>
   },
   async list(path) {
     const entry = path === '' ? undefined : await volume.stat(path)

@@ -22,7 +22,7 @@ import { openRequests } from '../firmware/requests.ts'
 import { judgeKernel } from '../system/judge-kernel.ts'
 import { judgeInit } from '../system/judge-root.ts'
 import { readKernelImage } from '../system/kernel-image.ts'
-import { bootFolderOf, type CardPartition, findRoot, readCardPartitions } from './card.ts'
+import { bootFolderOf, type CardPartition, findRoot, readCardPartitions, type SharedFiles } from './card.ts'
 import { checkFirstBoot } from './first-boot.ts'
 import { rootTreeOf } from './root-tree.ts'
 
@@ -41,14 +41,18 @@ export interface CardToCheck {
   model: Model
   /** Hex digits; undefined: not known. */
   serial?: string
+  /** Kept between the cards of one image. */
+  shared?: SharedFiles
 }
+
+export type { SharedFiles } from './card.ts'
 
 const AGAIN = 'Write the card again from a whole image.'
 
 /** @throws {FormatError} no partition table */
-export async function checkCard({ image, model, serial }: CardToCheck): Promise<CardCheck> {
+export async function checkCard({ image, model, serial, shared }: CardToCheck): Promise<CardCheck> {
   const findings = new Findings()
-  const partitions = await readCardPartitions(image)
+  const partitions = await readCardPartitions(image, shared)
   const done = (empty = false): CardCheck => ({
     ...{ model, faults: empty ? [] : findings.faults, notes: findings.notes, empty },
   })
@@ -64,7 +68,7 @@ export async function checkCard({ image, model, serial }: CardToCheck): Promise<
   }
   const chosen = await followAutoboot(first, partitions, findings)
   if (chosen === undefined) return done()
-  const boot = bootFolderOf(chosen.volume as FatVolume)
+  const boot = bootFolderOf(chosen.volume as FatVolume, shared)
   const source = sourceOf(boot)
   const board = boards[model]
   const loadingInto = (into: Findings): Loading => {

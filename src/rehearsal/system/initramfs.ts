@@ -28,7 +28,16 @@ const { zstdDecompressSync } = zlib as unknown as {
   zstdDecompressSync?: (bytes: Uint8Array, options: { maxOutputLength: number }) => Buffer
 }
 
+/** The same bytes are unpacked once. */
+const known = new WeakMap<Uint8Array, Initramfs>()
+
 export function readInitramfs(bytes: Uint8Array): Initramfs {
+  const disk = known.get(bytes) ?? read(bytes)
+  known.set(bytes, disk)
+  return disk
+}
+
+function read(bytes: Uint8Array): Initramfs {
   const file = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   const names: string[] = []
   let offset = 0

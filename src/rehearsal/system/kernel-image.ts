@@ -22,7 +22,16 @@ export interface KernelImage {
 const ARM64_MAGIC = 0x644d5241
 const ZIMAGE_MAGIC = 0x016f2818
 
+/** The same bytes are unpacked once. */
+const known = new WeakMap<Uint8Array, KernelImage>()
+
 export function readKernelImage(bytes: Uint8Array): KernelImage {
+  const image = known.get(bytes) ?? read(bytes)
+  known.set(bytes, image)
+  return image
+}
+
+function read(bytes: Uint8Array): KernelImage {
   const file = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   if (isGzip(file)) {
     const image = readGzipMember(file)?.bytes
