@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { test } from 'node:test'
-import { formatYaml } from '../../src/boot/cloud-init.ts'
+import { formatYaml, type TreeMap } from '../../src/boot/cloud-init.ts'
 import { UsageError } from '../../src/errors.ts'
 import { Secret } from '../../src/secret.ts'
 import { formatDhcpcdConf } from '../../src/systems/network/dhcpcd.ts'
@@ -10,6 +12,8 @@ import { formatNetworkdUnit } from '../../src/systems/network/networkd.ts'
 import { formatNmKeyfile } from '../../src/systems/network/nm-keyfile.ts'
 import { connectionUuid, type NetworkProfile } from '../../src/systems/network/profile.ts'
 import { formatWpaSupplicant } from '../../src/systems/network/wpa-supplicant.ts'
+import { tempFolder } from '../support/temp.ts'
+import { needTool, run } from '../support/tools.ts'
 import { PSK } from './cluster.ts'
 
 const eth0: NetworkProfile = {
@@ -58,6 +62,30 @@ test('a name server goes to the section of its kind', () => {
   assert.match(keyfile, /\[ipv6\][^[]*dns=fd00::1;\n/)
 })
 
+test('IPv6 as the router says, whether cloud-init and netplan write the connection or we do', (t) => {
+  const netplan = needTool(t, 'netplan', 'netplan.io')
+  if (netplan === undefined) return
+  const methodOf = (keyfile: string) => /\[ipv6\]\nmethod=(\w+)/.exec(keyfile)?.[1]
+  const open = { ...wlan0, wifi: { ...access, psk: undefined } }
+  for (const profile of [{ ...eth0, dns: ['192.168.2.1'] }, eth0, { name: 'eth0', dns: [] }, open]) {
+    const folder = tempFolder(t)
+    mkdirSync(join(folder, 'etc/netplan'), { recursive: true })
+    const { network } = networkConfigV2([profile])
+    const tree = { network: { ...(network as TreeMap), renderer: 'NetworkManager' } }
+    // This netplan is older than that key.
+    const text = formatYaml(tree).replace(/.*regulatory-domain.*\n/, '')
+    writeFileSync(join(folder, 'etc/netplan/50.yaml'), text, { mode: 0o600 })
+    const { status, stderr } = run(netplan, ['generate', '--root-dir', folder])
+    assert.equal(status, 0, stderr)
+    const connections = join(folder, 'run/NetworkManager/system-connections')
+    const files = readdirSync(connections)
+    assert.ok(files.length > 0)
+    for (const name of files)
+      assert.equal(methodOf(readFileSync(join(connections, name), 'utf8')), 'auto', name)
+    assert.equal(methodOf(formatNmKeyfile(profile, 'n')), 'auto')
+  }
+})
+
 test('Wi-Fi names: literally, or as their bytes', () => {
   const keyfile = (ssid: string) =>
     /^ssid=(.*)$/m.exec(formatNmKeyfile({ ...wlan0, wifi: { ...access, ssid } }, 'n'))?.[1]
@@ -77,8 +105,16 @@ test('an open network has no key', () => {
   assert.match(formatWpaSupplicant(open), /key_mgmt=NONE/)
   assert.deepEqual(networkConfigV2([open]).network, {
     version: 2,
-    ethernets: { eth0: { dhcp4: true, optional: true } },
-    wifis: { wlan0: { dhcp4: true, 'regulatory-domain': 'DE', 'access-points': { a: {} }, optional: true } },
+    ethernets: { eth0: { dhcp4: true, dhcp6: true, optional: true } },
+    wifis: {
+      wlan0: {
+        dhcp4: true,
+        dhcp6: true,
+        'regulatory-domain': 'DE',
+        'access-points': { a: {} },
+        optional: true,
+      },
+    },
   })
 })
 
@@ -103,10 +139,11 @@ test('WPA3 alone and beside WPA2, as each daemon reads it', () => {
   )
   assert.deepEqual(networkConfigV2([only]).network, {
     version: 2,
-    ethernets: { eth0: { dhcp4: true, optional: true } },
+    ethernets: { eth0: { dhcp4: true, dhcp6: true, optional: true } },
     wifis: {
       wlan0: {
         dhcp4: true,
+        dhcp6: true,
         'regulatory-domain': 'DE',
         'access-points': { attic: { auth: { 'key-management': 'sae', password: ' a\\b "c" d' } } },
         optional: true,

@@ -13,8 +13,14 @@ import type { Tree, TreeMap } from '../../boot/cloud-init.ts'
 import { UsageError } from '../../errors.ts'
 import { checkProfile, type NetworkProfile } from './profile.ts'
 
+/**
+ * As the router says: an address by itself, or by DHCP where it asks for that.
+ * Without the key netplan tells NetworkManager to ignore IPv6.
+ */
+const ipv6 = { dhcp6: true } as const
+
 function addresses({ address, dns, domain }: NetworkProfile): TreeMap {
-  const tree: TreeMap = { dhcp4: address === undefined }
+  const tree: TreeMap = { dhcp4: address === undefined, ...ipv6 }
   if (address !== undefined) {
     tree.addresses = [`${address.ip}/${address.prefix}`]
     if (address.gateway !== undefined) tree.routes = [{ to: '0.0.0.0/0', via: address.gateway }]
@@ -61,7 +67,7 @@ export function networkConfigV2(profiles: readonly NetworkProfile[]): TreeMap {
       optional: true,
     }
   }
-  if (Object.keys(ethernets).length === 0) ethernets.eth0 = { dhcp4: true, optional: true }
+  if (Object.keys(ethernets).length === 0) ethernets.eth0 = { dhcp4: true, ...ipv6, optional: true }
   const network: TreeMap = { version: 2, ethernets }
   if (Object.keys(wifis).length > 0) network.wifis = wifis
   return { network }
