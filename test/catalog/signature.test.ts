@@ -38,3 +38,35 @@ for (const armor of [false, true]) {
     await assert.rejects(checkSignature(check, quiet()), /the signature image\.sig over image does not hold/)
   })
 }
+
+test('two signatures in one file are none: nobody says which of them counts', async (t) => {
+  const openpgp = await import('openpgp')
+  const folder = tempFolder(t)
+  const path = join(folder, 'image')
+  const bytes = noise(10_000)
+  writeFileSync(path, bytes)
+  const keyOf = (name: string) =>
+    openpgp.generateKey({ type: 'ecc', curve: 'ed25519Legacy', userIDs: [{ name }], format: 'object' })
+  const [publisher, other] = await Promise.all([keyOf('publisher'), keyOf('other')])
+  const message = await openpgp.createMessage({ binary: new Uint8Array(bytes) })
+  const signedBy = async (...signingKeys: (typeof publisher.privateKey)[]) =>
+    openpgp.sign({ message, signingKeys, detached: true, format: 'binary' }) as Promise<Uint8Array>
+  const check = (signature: Uint8Array) =>
+    checkSignature(
+      {
+        path,
+        subject: 'image',
+        signature: { bytes: signature, url: 'image.sig' },
+        key: { bytes: Buffer.from(publisher.publicKey.armor()), url: 'key' },
+        fingerprint: publisher.publicKey.getFingerprint().toUpperCase(),
+      },
+      quiet(),
+    )
+  await check(await signedBy(publisher.privateKey))
+  for (const keys of [
+    [publisher.privateKey, other.privateKey],
+    [other.privateKey, publisher.privateKey],
+    [publisher.privateKey, publisher.privateKey],
+  ])
+    await assert.rejects(check(await signedBy(...keys)), /image\.sig over image can't be read: 2 signatures/)
+})
