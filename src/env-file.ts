@@ -24,7 +24,7 @@ export function envName(name: string): string {
 export function formatEnvFile(variables: Readonly<Record<string, string>>): string {
   let text = ''
   for (const [name, value] of Object.entries(variables)) {
-    if (!/^[A-Z][A-Z0-9_]*$/.test(name)) throw new Error(`${name} is no name of a shell variable`)
+    if (!/^[A-Z][A-Z0-9_]*$/.test(name)) throw new Error(`${name} is not a valid shell variable name`)
     text += `${name}=${quoteShell(oneLine(value, name))}\n`
   }
   return text

@@ -66,7 +66,7 @@ function parseOsList(text: string): OsList['os_list'] {
   } catch {
     // Said below.
   }
-  throw new UsageError('the os_list.json that is there already is no list of images', {
+  throw new UsageError('the os_list.json that is there already is not a list of images', {
     hint: 'Move it away, or bake into another folder.',
   })
 }

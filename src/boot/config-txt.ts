@@ -33,12 +33,12 @@ export interface ConfigTxtLine {
 
 function checkLine({ filter, key, value }: ConfigTxtLine): void {
   if (!/^[A-Za-z0-9+=:_-]+$/.test(filter)) {
-    throw new UsageError(`${showValue(filter)} is no filter of config.txt`, {
+    throw new UsageError(`${showValue(filter)} is not a config.txt filter`, {
       hint: 'Use all, pi4, pi5, cm4 and the like, without brackets.',
     })
   }
   if (!/^[a-z0-9_]+(?::[01])?$/i.test(key)) {
-    throw new UsageError(`${showValue(key)} is no key of config.txt`, {
+    throw new UsageError(`${showValue(key)} is not a config.txt key`, {
       hint: 'Keys are letters, digits and underscores.',
     })
   }

@@ -16,7 +16,7 @@ export function parseSidecar(bytes: Uint8Array, name: string, by: string): strin
     if (line.trim() === '') continue
     const match = /^([0-9a-fA-F]{64}) [ *](.+)$/.exec(line)
     if (match?.[1] === undefined || match[2] === undefined) {
-      throw new FetchError(`${by} is no checksum file: ${JSON.stringify(line.slice(0, 60))}`, {
+      throw new FetchError(`${by} is not a checksum file: ${JSON.stringify(line.slice(0, 60))}`, {
         hint: 'A log-in page or an error page in its place? Open it in a browser',
       })
     }

@@ -69,7 +69,7 @@ async function readPinnedKey({ key, fingerprint }: SignatureCheck) {
     ? openpgp.readKeys({ armoredKeys: text(key.bytes) })
     : openpgp.readKeys({ binaryKeys: key.bytes })
   ).catch((cause) => {
-    throw new FetchError(`${key.url} is no OpenPGP key`, { cause })
+    throw new FetchError(`${key.url} is not an OpenPGP key`, { cause })
   })
   const found = keys.find((one) => one.getFingerprint().toUpperCase() === fingerprint)
   if (found !== undefined) return found

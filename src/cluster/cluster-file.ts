@@ -121,7 +121,7 @@ async function parseValues(
     return undefined
   }
   if (typeof source.value !== 'object' || Array.isArray(source.value)) {
-    judge.mistake([], 'the cluster file is no map', 'it starts with cluster: and its name')
+    judge.mistake([], 'the cluster file is not a mapping', 'it starts with cluster: and its name')
     return undefined
   }
   for (const { path: at, message, hint, part } of await checkSchema(source, judge.options.features))
@@ -146,7 +146,7 @@ function decode(bytes: Uint8Array, path: string): string {
   try {
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
   } catch (error) {
-    throw new UsageError(`${path} is no UTF-8 text`, { hint: 'Save it as UTF-8.', cause: error })
+    throw new UsageError(`${path} is not UTF-8 text`, { hint: 'Save it as UTF-8.', cause: error })
   }
 }
 
@@ -171,7 +171,7 @@ export function readLocalFile(path: string): LocalFile {
   const { size, mode } = stat
   // A pipe or a device would be waited for.
   if (!stat.isFile() && !stat.isDirectory())
-    throw Object.assign(new Error(`${path} is no file`), { code: 'EINVAL' })
+    throw Object.assign(new Error(`${path} is not a file`), { code: 'EINVAL' })
   if (size > longestLocalFile) throw Object.assign(new Error(`${path} has ${size} bytes`), { code: 'EFBIG' })
   const text = readFileSync(path, 'utf8')
   return process.platform === 'win32' ? { text } : { text, mode: mode % 0o10000 }

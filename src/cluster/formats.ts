@@ -41,7 +41,7 @@ const hostName: Format = (text) => {
     .replace(/-+$/, '')
   const rule = 'a-z, 0-9 and - inside, at most 63 characters (RFC 1123)'
   return complain(
-    'is no host name',
+    'is not a valid host name',
     better === '' || better === 'localhost' ? rule : `${rule}; for example ${better}`,
   )
 }
@@ -55,7 +55,7 @@ const userName: Format = (text) => {
     )
   if (/^[a-z][a-z0-9-]{0,31}$/.test(text)) return undefined
   return complain(
-    'is no user name',
+    'is not a valid user name',
     'a-z first, then a-z, 0-9 and -, at most 32 characters (no underscore: first boot refuses it)',
   )
 }
@@ -67,7 +67,10 @@ const address: Format = (text) => {
   if (parseIpv4(text) !== undefined)
     return complain('has no prefix length', `write ${text}/24 if the network's mask is 255.255.255.0`)
   if (text.includes(':')) return complain('is not an IPv4 address', 'write it as 10.3.50.11/24, or dhcp')
-  return complain('is no address', 'write it as 10.3.50.11/24 (each number 0–255, no leading zeros), or dhcp')
+  return complain(
+    'is not a valid address',
+    'write it as 10.3.50.11/24 (each number 0–255, no leading zeros), or dhcp',
+  )
 }
 
 function hostAddress(value: number, prefix: number): Complaint | undefined {
@@ -95,9 +98,9 @@ const ip: Format = (text) => {
 
 const cidr: Format = (text) => {
   const parsed = parseIpv4WithPrefix(text)
-  if (parsed === undefined) return complain('is no network', 'write it as 10.3.50.0/24')
+  if (parsed === undefined) return complain('is not a valid network', 'write it as 10.3.50.0/24')
   if (parsed.prefix < 8 || parsed.prefix > 30)
-    return complain('is no network for nodes', 'a prefix of /8 to /30, usually /24')
+    return complain('is not usable as a network for nodes', 'a prefix of /8 to /30, usually /24')
   const network = networkOf(parsed.address, parsed.prefix)
   if (network.base !== parsed.address)
     return complain('is an address, not a network', `did you mean ${formatCidr(network)}?`)
@@ -106,16 +109,20 @@ const cidr: Format = (text) => {
 
 const mac: Format = (text) => {
   const hint = 'six pairs of hex digits: b8:27:eb:d3:85:78'
-  if (!/^([0-9a-fA-F]{2}[:-]){5}[0-9a-fA-F]{2}$/.test(text)) return complain('is no MAC address', hint)
+  if (!/^([0-9a-fA-F]{2}[:-]){5}[0-9a-fA-F]{2}$/.test(text))
+    return complain('is not a valid MAC address', hint)
   if (Number.parseInt(text.slice(0, 2), 16) % 2 === 1 || /^(00[:-]){5}00$/.test(text))
-    return complain('is no MAC address of a board', 'read it off the board: ip link, or arp on a neighbour')
+    return complain(
+      'is not a valid MAC address of a board',
+      'read it off the board: ip link, or arp on a neighbour',
+    )
   return undefined
 }
 
 const serial: Format = (text) =>
   /^([0-9a-fA-F]{8}|[0-9a-fA-F]{16})$/.test(text)
     ? undefined
-    : complain('is no serial number', '8 or 16 hex digits, as in /proc/cpuinfo')
+    : complain('is not a valid serial number', '8 or 16 hex digits, as in /proc/cpuinfo')
 
 const ssid: Format = (text) => {
   const octets = Buffer.byteLength(text, 'utf8')
@@ -139,19 +146,20 @@ const passphrase: Format = (text) => {
 
 const regionNames = new Intl.DisplayNames('en', { type: 'region', fallback: 'none' })
 const country: Format = (text) => {
-  if (text === 'UK') return complain('is no country code', 'did you mean GB?')
-  if (/^[a-z]{2}$/.test(text)) return complain('is no country code', `did you mean ${text.toUpperCase()}?`)
+  if (text === 'UK') return complain('is not a valid country code', 'did you mean GB?')
+  if (/^[a-z]{2}$/.test(text))
+    return complain('is not a valid country code', `did you mean ${text.toUpperCase()}?`)
   const known = /^[A-Z]{2}$/.test(text) && text !== 'ZZ' && regionNames.of(text) !== undefined
   return known
     ? undefined
-    : complain('is no country code', 'two letters of ISO 3166, for example DE, GB or US')
+    : complain('is not a valid country code', 'two letters of ISO 3166, for example DE, GB or US')
 }
 
 const timezone: Format = (text) => {
   if (canonicalZone(text) !== undefined) return undefined
   const near = /^[A-Za-z0-9_+/-]+$/.test(text) ? nearestZone(text) : undefined
   return complain(
-    'is no time zone',
+    'is not a known time zone',
     near === undefined
       ? 'a name of the tz database, for example Europe/Berlin or Etc/UTC'
       : `did you mean ${near}?`,
@@ -161,10 +169,10 @@ const timezone: Format = (text) => {
 const keymap: Format = (text) => {
   if (isLayout(text)) return undefined
   const guess = guessKeyboard(text)
-  if (guess === undefined) return complain('is no keyboard layout', 'a name like us, gb or de')
+  if (guess === undefined) return complain('is not a known keyboard layout', 'a name like us, gb or de')
   const { layout, variant } = guess
   return complain(
-    'is no keyboard layout',
+    'is not a known keyboard layout',
     variant === undefined ? `did you mean ${layout}?` : `write keymap: ${layout}, keymapVariant: ${variant}`,
   )
 }
@@ -173,7 +181,7 @@ const locale: Format = (text) => {
   if (isLocale(text)) return undefined
   const guess = guessLocale(text)
   return complain(
-    'is no locale',
+    'is not a valid locale',
     guess === undefined ? 'language, country and character set: en_US.UTF-8' : `did you mean ${guess}?`,
   )
 }
@@ -189,14 +197,14 @@ const passwordHash: Format = (text) => {
   return known
     ? undefined
     : complain(
-        'is no password hash',
+        'is not a password hash',
         'make one with: openssl passwd -6, or give passwordFile; in YAML, put it in single quotes',
       )
 }
 
 const size: Format = pattern(
   /^[1-9]\d{0,5}[MGT]$/,
-  'is no size',
+  'is not a valid size',
   'a whole number and M, G or T (powers of 1024): 8G',
 )
 
@@ -221,7 +229,7 @@ export const formats: Record<string, Format> = {
   'password-hash': passwordHash,
   psk: pattern(
     /^[0-9a-fA-F]{64}$/,
-    'is no pre-shared key',
+    'is not a valid pre-shared key',
     '64 hex digits (wpa_passphrase prints them), or give passphraseFile',
   ),
   keymap,
@@ -229,10 +237,10 @@ export const formats: Record<string, Format> = {
   domain: (text) =>
     text.length <= 253 && text.split('.').every(isHostName)
       ? undefined
-      : complain('is no domain', 'labels of a-z, 0-9 and -, with dots between: home.arpa'),
+      : complain('is not a valid domain', 'labels of a-z, 0-9 and -, with dots between: home.arpa'),
   'interface-name': pattern(
     /^[a-z][a-zA-Z0-9_-]{0,14}(\.\d{1,4})?$/,
-    'is no interface name',
+    'is not a valid interface name',
     'as ip link shows it: eth0, wlan0, usb0, br0',
   ),
   'image-key': pattern(
@@ -247,20 +255,20 @@ export const formats: Record<string, Format> = {
           'is no ClusterHAT role',
           'cnat or cbridge for the controller, p1 to p252 for a Zero in that slot',
         ),
-  'word-name': pattern(/^[a-z][a-z0-9-]{0,62}$/, 'is no name', 'a-z first, then a-z, 0-9 and -'),
+  'word-name': pattern(/^[a-z][a-z0-9-]{0,62}$/, 'is not a valid name', 'a-z first, then a-z, 0-9 and -'),
   'label-key': pattern(
     /^[A-Za-z0-9]([A-Za-z0-9._/-]{0,61}[A-Za-z0-9])?$/,
-    'is no label',
+    'is not a valid label',
     'letters, digits, . _ / and - inside',
   ),
   'label-value': pattern(
     /^([A-Za-z0-9]([A-Za-z0-9._:/-]{0,61}[A-Za-z0-9])?)?$/,
-    'is no label value',
+    'is not a valid label value',
     'letters, digits, . _ : / and - inside',
   ),
-  lease: pattern(/^[1-9]\d{0,5}[smhd]?$/, 'is no lease time', 'a number and s, m, h or d: 12h'),
+  lease: pattern(/^[1-9]\d{0,5}[smhd]?$/, 'is not a valid lease time', 'a number and s, m, h or d: 12h'),
   path: (text) =>
     text === '' || hasControl(text)
-      ? complain('is no path', 'relative to the cluster file, or from ~/')
+      ? complain('is not a valid path', 'relative to the cluster file, or from ~/')
       : undefined,
 }

@@ -28,7 +28,7 @@ export function lanOf(node: Node): { name: string; ip: string; prefix: number; c
   const lan = node.interfaces.find(({ name }) => name === node.router?.lan)
   const value = parseIpv4(lan?.address?.ip ?? '')
   if (lan?.address === undefined || value === undefined)
-    throw new UsageError(`node ${node.name} is no router with a fixed address`, {
+    throw new UsageError(`node ${node.name} is not a router with a fixed address`, {
       hint: 'Give it router: { uplink: wlan0, lan: eth0 } and an address such as 10.3.50.1/24.',
     })
   const { ip, prefix } = lan.address

@@ -93,7 +93,7 @@ export const bakeCommand = defineCommand<BakeArgs>({
 export function parseShard(text: string): { index: number; count: number } {
   const [, index, count] = /^(\d{1,6})\/(\d{1,6})$/.exec(text)?.map(Number) ?? []
   if (index === undefined || count === undefined || index < 1 || index > count) {
-    throw new UsageError(`--shard ${text} is no share of the nodes`, {
+    throw new UsageError(`--shard ${text} is not a valid shard`, {
       hint: '--shard I/N is the Ith of N shares, counted from 1: --shard 2/8',
     })
   }

@@ -59,7 +59,7 @@ const layOut: Action = async (args, context) => {
     if (tar === '-' && output.json)
       throw new UsageError('stdout cannot hold an archive and --json', { hint: 'Name a file: --tar FILE' })
     const stream = world.stdout instanceof Writable ? world.stdout : undefined
-    if (tar === '-' && stream === undefined) throw new Error('stdout is no stream')
+    if (tar === '-' && stream === undefined) throw new Error('stdout is not a stream')
     const to = tar === '-' && stream !== undefined ? stream : tar
     const made = await archiveNode({ ...request, to }, callerOf(args, context))
     if (made.tar === undefined) return { node: made.node }

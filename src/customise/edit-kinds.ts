@@ -163,7 +163,7 @@ async function cloudInitEdit(
   }
   if (merge !== undefined && merge !== null) {
     if (typeof merge !== 'object' || Array.isArray(merge)) {
-      throw new UsageError(`${where}: the cloud-init fragment is no mapping: ${showValue(String(merge))}`)
+      throw new UsageError(`${where}: the cloud-init fragment is not a mapping: ${showValue(String(merge))}`)
     }
     checkSharedIdentity(merge as TreeMap, where, overlay.name, subject)
     made.edits = [{ kind: 'cloud-init', tree: merge as TreeMap }]

@@ -40,6 +40,6 @@ export function decodeText(bytes: Uint8Array, name: string): GivenText {
   try {
     return { name, text: new TextDecoder('utf-8', { fatal: true }).decode(bytes) }
   } catch (cause) {
-    throw new FormatError(`${name} is no UTF-8 text`, { hint: 'Save it as UTF-8.', cause })
+    throw new FormatError(`${name} is not UTF-8 text`, { hint: 'Save it as UTF-8.', cause })
   }
 }

@@ -53,7 +53,7 @@ function fillString(text: string, lookup: Lookup, where: string): unknown {
   return text.replaceAll(/\$\$\{|\$\{([^}]*)(\}?)/g, (match, path: string | undefined, close: string) => {
     if (path === undefined) return '${'
     if (close === '' || !/^[A-Za-z0-9_.-]+$/.test(path)) {
-      throw new UsageError(`${where}: ${showValue(match)} is no placeholder`, {
+      throw new UsageError(`${where}: ${showValue(match)} is not a placeholder`, {
         hint: `Write \${node.name} and the like; $\${ stands for a literal \${.`,
       })
     }

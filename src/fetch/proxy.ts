@@ -19,7 +19,7 @@ export function proxyFor(target: URL, env: Environment): URL | undefined {
   const text = /^[a-z][a-z0-9+.-]*:\/\//i.test(value) ? value : `http://${value}`
   const proxy = URL.canParse(text) ? new URL(text) : undefined
   if (proxy !== undefined && (proxy.protocol === 'http:' || proxy.protocol === 'https:')) return proxy
-  throw new UsageError(`${name} is no http: or https: proxy`, {
+  throw new UsageError(`${name} is not an http: or https: proxy`, {
     hint: `Such as ${name}=http://proxy.example.org:3128`,
   })
 }

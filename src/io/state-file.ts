@@ -28,7 +28,7 @@ export function readState<T>(format: StateFormat, path: string): T | undefined {
   const found = statSync(path, { throwIfNoEntry: false })
   if (found === undefined) return undefined
   if (!found.isFile())
-    throw new NetrootError(`${path} is not ${format.what}: it is no file`, { hint: format.hint })
+    throw new NetrootError(`${path} is not ${format.what}: it is not a file`, { hint: format.hint })
   return parseState<T>(format, readFileSync(path, 'utf8'), path)
 }
 

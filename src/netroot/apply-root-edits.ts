@@ -96,6 +96,6 @@ function checkFolders(root: string, path: string): void {
 }
 
 const notAFolder = (path: string): NetrootError =>
-  new NetrootError(`${path} is no folder in this image`, {
+  new NetrootError(`${path} is not a folder in this image`, {
     hint: 'A link there could lead out of the tree, so nothing is written through it.',
   })

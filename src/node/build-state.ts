@@ -141,7 +141,7 @@ function setFact(
 
 function checkHostname(value: unknown, overlay: string): string {
   if (typeof value === 'string' && isHostName(value)) return value
-  throw new UsageError(`overlay ${overlay}: ${JSON.stringify(value)} is no host name`, {
+  throw new UsageError(`overlay ${overlay}: ${JSON.stringify(value)} is not a valid host name`, {
     hint: 'Lower-case letters, digits and dashes, at most 63, no dash at the ends (RFC 1123).',
   })
 }

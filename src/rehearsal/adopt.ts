@@ -43,9 +43,12 @@ export async function adoptInto(text: string, file: string, node: string, board:
   const value = pair.value
   const entries = Object.entries({ mac: board.mac, serial: board.serial })
   if (isAlias(value) || (!isMap(value) && !(isScalar(value) && value.value === null)))
-    throw new UsageError(`${file}: ${node} is no map of its own, so it can’t be given a serial number`, {
-      hint: `Write it out: ${node}: { model: ${DEFAULT_MODEL}, mac: "${board.mac}", serial: "${board.serial}" }`,
-    })
+    throw new UsageError(
+      `${file}: ${node} is not a mapping of its own, so it can’t be given a serial number`,
+      {
+        hint: `Write it out: ${node}: { model: ${DEFAULT_MODEL}, mac: "${board.mac}", serial: "${board.serial}" }`,
+      },
+    )
   const splices: Splice[] = []
   if (!isMap(value)) {
     const at = (pair.key as { range?: [number, number, number] }).range?.[1] ?? 0
@@ -59,7 +62,7 @@ export async function adoptInto(text: string, file: string, node: string, board:
     const range = isScalar(there?.value) ? there.value.range : undefined
     if (there === undefined) missing.push([key, wanted])
     else if (range === undefined || range === null)
-      throw new UsageError(`${file}: ${key} of ${node} is no plain value`, {
+      throw new UsageError(`${file}: ${key} of ${node} is not a plain value`, {
         hint: `Write ${key}: "${wanted}".`,
       })
     else splices.push({ start: range[0], end: range[1], text: `"${wanted}"` })

@@ -104,7 +104,10 @@ export function parsePublicKey(line: string): PublicKey {
   if (type === 'ssh-dss')
     return bad('is a DSA key, which no current sshd accepts', 'make one: ssh-keygen -t ed25519')
   if (fieldCount === undefined)
-    return bad('is no public SSH key', 'a key starts with its type, for example ssh-ed25519 AAAA… you@laptop')
+    return bad(
+      'is not a public SSH key',
+      'a key starts with its type, for example ssh-ed25519 AAAA… you@laptop',
+    )
   if (!/^[A-Za-z0-9+/]+={0,2}$/.test(base64) || base64.length % 4 !== 0)
     return bad(
       `is an ${type} key whose base64 is broken or cut short`,

@@ -14,7 +14,7 @@ export function formatKnownHost({ names, port = 22, publicLine }: KnownHost): st
   if (names.length === 0) throw new Error('a known host has a name')
   for (const name of names)
     if (!/^[A-Za-z0-9.:_-]+$/.test(name))
-      throw new Error(`${JSON.stringify(name)} is no host name or address`)
+      throw new Error(`${JSON.stringify(name)} is not a host name or address`)
   const hosts = names.map((name) => (port === 22 ? name : `[${name}]:${port}`))
   return `${hosts.join(',')} ${publicLine.split(' ').slice(0, 2).join(' ')}`
 }

@@ -83,7 +83,7 @@ function checkIsolated(served: ServedCluster): void {
 
 const notIsolated = (node: string, folder: string): NetrootError =>
   new NetrootError(
-    `${node} would get ${folder}, which is no file system of its own: an NFS client reaches all of the one it lies on`,
+    `${node} would get ${folder}, which is not a file system of its own: an NFS client reaches all of the one it lies on`,
     { hint: 'An earlier piimage laid it out so: piimage netroot, without --node, lays it out anew.' },
   )
 

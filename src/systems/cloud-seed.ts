@@ -138,6 +138,6 @@ export async function foreignUserData(boot: BootFiles): Promise<TreeMap> {
     return parseUserData(text, 'user-data')
   } catch (error) {
     if (!(error instanceof FormatError)) throw error
-    return { 'something that is no cloud-config': true }
+    return { 'something that is not cloud-config': true }
   }
 }

@@ -55,7 +55,10 @@ export class ArchiveTree {
     }
     const first = this.#entries.get(this.#clean(found.linkTo))
     if (first === undefined || first.type === 'directory')
-      throw this.#bad(path, `is another name of ${JSON.stringify(found.linkTo)}, which is no file before it`)
+      throw this.#bad(
+        path,
+        `is another name of ${JSON.stringify(found.linkTo)}, which is not a file before it`,
+      )
     if (first.hardLink === undefined) {
       this.#hardLinks += 1
       first.hardLink = this.#hardLinks
@@ -84,7 +87,7 @@ export class ArchiveTree {
   /** `./usr//bin/` → `usr/bin` */
   #clean(path: string): string {
     if (path.startsWith('/')) throw this.#bad(path, 'is an absolute name')
-    if (path.includes('\0')) throw this.#bad(path, 'is no name')
+    if (path.includes('\0')) throw this.#bad(path, 'is not a valid name')
     const parts = path.split('/').filter((part) => part !== '' && part !== '.')
     if (parts.includes('..')) throw this.#bad(path, 'leads out of the folder')
     return parts.join('/')

@@ -76,11 +76,11 @@ function unescapeName(text: string): string {
 export function parseManifest(text: string, source: string): TreeManifest {
   const lines = text.split('\n')
   if (lines.pop() !== '' || lines[0] !== HEADING)
-    throw new FormatError(`${source} is no whole manifest of a tree: it should start with '${HEADING}'`)
+    throw new FormatError(`${source} is not a complete tree manifest: it should start with '${HEADING}'`)
   const entries = lines.slice(1).map((line, i) => {
     const entry = parseEntry(line)
     if (entry === undefined)
-      throw new FormatError(`${source}, line ${i + 2}: ${JSON.stringify(line.slice(0, 200))} is no entry`)
+      throw new FormatError(`${source}, line ${i + 2}: ${JSON.stringify(line.slice(0, 200))} is not an entry`)
     return entry
   })
   return { entries }

@@ -32,7 +32,7 @@ export async function readFolder(
   task: Task,
   { foreign }: ReadFolderOptions = {},
 ): Promise<TreeManifest> {
-  if (!isDirectory(folder)) throw new DriveError(`${folder} is no folder`)
+  if (!isDirectory(folder)) throw new DriveError(`${folder} is not a folder`)
   const args = [
     '--create',
     '--file=-',

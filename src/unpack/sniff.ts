@@ -32,7 +32,9 @@ export function sniff(start: Uint8Array, path: string): PackFormat {
   if (isZstd(start)) return 'zst'
   if (startsWith(start, [0x50, 0x4b, 0x03, 0x04]) || startsWith(start, [0x50, 0x4b, 0x05, 0x06])) return 'zip'
   if (hasPartitionTable(start)) return 'img'
-  throw new FormatError(`${path} is no disk image: at byte 0 it has ${describe(start)}`, { hint: IMAGE_HINT })
+  throw new FormatError(`${path} is not a disk image: at byte 0 it has ${describe(start)}`, {
+    hint: IMAGE_HINT,
+  })
 }
 
 function startsWith(bytes: Uint8Array, magic: readonly number[], offset = 0): boolean {

@@ -50,7 +50,7 @@ async function openEmpty(path: string, length: number): Promise<FileHandle> {
   const handle = await open(path, 'a').then((made) => made.close().then(() => open(path, 'r+')))
   try {
     if (!(await handle.stat()).isFile()) {
-      throw new UsageError(`${path} is no plain file`, { hint: 'Unpack into a new file.' })
+      throw new UsageError(`${path} is not a regular file`, { hint: 'Unpack into a new file.' })
     }
     await handle.truncate(0)
     await handle.truncate(length)

@@ -139,7 +139,7 @@ async function openPacked(path: string): Promise<PackedFile> {
   const stat = await handle.stat()
   if (stat.isFile()) return { path, handle, size: stat.size }
   await handle.close()
-  throw unreadable('it is no plain file')
+  throw unreadable('it is not a regular file')
 }
 
 /** Only the decoder that is needed is loaded. */

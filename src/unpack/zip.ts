@@ -67,7 +67,9 @@ async function findImage(
   signal: AbortSignal,
 ): Promise<yauzl.Entry> {
   if (archive.entryCount > MAX_MEMBERS) {
-    throw new FormatError(`${file.path} has ${archive.entryCount} members, so it is no zip file of one image`)
+    throw new FormatError(
+      `${file.path} has ${archive.entryCount} members, so it is not a zip file of one image`,
+    )
   }
   const entries: yauzl.Entry[] = []
   await readable(file, async () => {

@@ -64,10 +64,10 @@ async function readJournal(path: string, cluster: string): Promise<Map<string, D
   try {
     journal = JSON.parse(text)
   } catch (cause) {
-    throw new UsageError(`${path} is no journal of a batch: ${(cause as Error).message}`, { hint, cause })
+    throw new UsageError(`${path} is not a batch journal: ${(cause as Error).message}`, { hint, cause })
   }
   if (journal?.journalVersion !== 1 || typeof journal.done !== 'object' || journal.done === null)
-    throw new UsageError(`${path} is no journal of a batch that this piimage knows`, { hint })
+    throw new UsageError(`${path} is not a batch journal that this piimage knows`, { hint })
   if (journal.cluster !== cluster)
     throw new UsageError(`${path} is of the cluster "${journal.cluster}", not of "${cluster}"`, { hint })
   return new Map(Object.entries(journal.done as Record<string, DoneCard>))

@@ -67,7 +67,9 @@ export function checkOptions(
   drives: readonly string[],
 ): void {
   if (!Number.isSafeInteger(retries) || retries < 0)
-    throw new UsageError(`--retries ${retries} is no number of times`, { hint: 'For example --retries 2' })
+    throw new UsageError(`--retries must be a whole number, not ${retries}`, {
+      hint: 'For example --retries 2',
+    })
   const file = drives.find(isImagePath)
   if (changedOnly && file !== undefined)
     throw new UsageError(`--changed-only is for cards; ${file} is a file, which is always made anew`, {

@@ -89,5 +89,7 @@ function findKubeconfig(
 /** @throws {UsageError} no name or address */
 function readServer(host: string): string {
   if (/^[A-Za-z0-9][A-Za-z0-9.-]*$/.test(host)) return host
-  throw new UsageError(`--server ${host} is no name or address`, { hint: 'For example --server 127.0.0.1' })
+  throw new UsageError(`--server ${host} is not a host name or an address`, {
+    hint: 'For example --server 127.0.0.1',
+  })
 }

@@ -64,7 +64,7 @@ test('plain: neither digest nor trust is refused', async (t) => {
   )
   await assert.rejects(
     publisher.lock(plainAdapter, { url: 'ftp://x/y.img', key }),
-    /is no https:, http: or file: address/,
+    /is not an https:, http: or file: address/,
   )
 })
 

@@ -190,7 +190,7 @@ const lies: { name: string; lie: (day: Set) => unknown; says: RegExp; request?: 
   {
     name: 'the sidecar is a web page',
     lie: ({ publisher }) => publisher.files.set(`${path}.sha256`, '<html>log in</html>'),
-    says: /is no checksum file: "<html>log in<\/html>"/,
+    says: /is not a checksum file: "<html>log in<\/html>"/,
   },
   {
     name: 'the catalogue gives another size',

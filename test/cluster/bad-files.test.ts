@@ -14,7 +14,7 @@ const net = (settings: string): string => `network: { cidr: 10.3.50.0/24${settin
 const cases: [name: string, text: string, said: string][] = [
   ['empty file', '', '1:1: the cluster file is empty (piimage init writes one to start from)'],
   ['only a comment', '# nothing\n', '1:1: the cluster file is empty (piimage init writes one to start from)'],
-  ['a list', '- cluster\n', '1:1: the cluster file is no map (it starts with cluster: and its name)'],
+  ['a list', '- cluster\n', '1:1: the cluster file is not a mapping (it starts with cluster: and its name)'],
   [
     'tab as indentation',
     'cluster: sgc\nnodes:\n\toneil: {}\n',
@@ -117,17 +117,17 @@ const cases: [name: string, text: string, said: string][] = [
   [
     'host name with underscore',
     `${head}nodes:\n  worker_default: { model: pi4 }\n`,
-    '4:3: "worker_default" is no host name (a-z, 0-9 and - inside, at most 63 characters (RFC 1123); for example worker-default)',
+    '4:3: "worker_default" is not a valid host name (a-z, 0-9 and - inside, at most 63 characters (RFC 1123); for example worker-default)',
   ],
   [
     'host name in capitals',
     `${head}nodes:\n  Caspar: { model: pi4 }\n`,
-    '4:3: "Caspar" is no host name (a-z, 0-9 and - inside, at most 63 characters (RFC 1123); for example caspar)',
+    '4:3: "Caspar" is not a valid host name (a-z, 0-9 and - inside, at most 63 characters (RFC 1123); for example caspar)',
   ],
   [
     'host name too long',
     `${head}nodes:\n  ${'a'.repeat(64)}: { model: pi4 }\n`,
-    '4:3: "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa…" is no host name (a-z, 0-9 and - inside, at most 63 characters (RFC 1123); for example aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa)',
+    '4:3: "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa…" is not a valid host name (a-z, 0-9 and - inside, at most 63 characters (RFC 1123); for example aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa)',
   ],
   [
     'host name localhost',
@@ -187,12 +187,12 @@ const cases: [name: string, text: string, said: string][] = [
   [
     'address with an octet too big',
     node('address: 10.3.50.256/24'),
-    '4:33: nodes.oneil.address: "10.3.50.256/24" is no address (write it as 10.3.50.11/24 (each number 0–255, no leading zeros), or dhcp)',
+    '4:33: nodes.oneil.address: "10.3.50.256/24" is not a valid address (write it as 10.3.50.11/24 (each number 0–255, no leading zeros), or dhcp)',
   ],
   [
     'address with a leading zero',
     node('address: 10.3.050.11/24'),
-    '4:33: nodes.oneil.address: "10.3.050.11/24" is no address (write it as 10.3.50.11/24 (each number 0–255, no leading zeros), or dhcp)',
+    '4:33: nodes.oneil.address: "10.3.050.11/24" is not a valid address (write it as 10.3.50.11/24 (each number 0–255, no leading zeros), or dhcp)',
   ],
   [
     'IPv6 address',
@@ -277,12 +277,12 @@ const cases: [name: string, text: string, said: string][] = [
   [
     'MAC address too short',
     node('mac: "b8:27:eb:d3:85"'),
-    '4:29: nodes.oneil.mac: "b8:27:eb:d3:85" is no MAC address (six pairs of hex digits: b8:27:eb:d3:85:78)',
+    '4:29: nodes.oneil.mac: "b8:27:eb:d3:85" is not a valid MAC address (six pairs of hex digits: b8:27:eb:d3:85:78)',
   ],
   [
     'MAC address of a group',
     node('mac: "01:00:5e:00:00:01"'),
-    '4:29: nodes.oneil.mac: "01:00:5e:00:00:01" is no MAC address of a board (read it off the board: ip link, or arp on a neighbour)',
+    '4:29: nodes.oneil.mac: "01:00:5e:00:00:01" is not a valid MAC address of a board (read it off the board: ip link, or arp on a neighbour)',
   ],
   [
     'two interfaces in one network',
@@ -464,7 +464,7 @@ const cases: [name: string, text: string, said: string][] = [
   [
     'key of 63 digits',
     node(`wifi: { ssid: a, country: DE, psk: ${'a'.repeat(63)} }`),
-    '4:59: nodes.oneil.wifi.psk is no pre-shared key (64 hex digits (wpa_passphrase prints them), or give passphraseFile)',
+    '4:59: nodes.oneil.wifi.psk is not a valid pre-shared key (64 hex digits (wpa_passphrase prints them), or give passphraseFile)',
   ],
   [
     'Wi-Fi name of 33 octets',
@@ -474,7 +474,7 @@ const cases: [name: string, text: string, said: string][] = [
   [
     'country UK',
     node('wifi: { ssid: a, country: UK }'),
-    '4:50: nodes.oneil.wifi.country: "UK" is no country code (did you mean GB?)',
+    '4:50: nodes.oneil.wifi.country: "UK" is not a valid country code (did you mean GB?)',
   ],
   [
     'no country',
@@ -489,12 +489,12 @@ const cases: [name: string, text: string, said: string][] = [
   [
     'user with underscore',
     node('user: { name: my_user }'),
-    '4:38: nodes.oneil.user.name: "my_user" is no user name (a-z first, then a-z, 0-9 and -, at most 32 characters (no underscore: first boot refuses it))',
+    '4:38: nodes.oneil.user.name: "my_user" is not a valid user name (a-z first, then a-z, 0-9 and -, at most 32 characters (no underscore: first boot refuses it))',
   ],
   [
     'user with a line break',
     node('user: { name: "pi\\nroot" }'),
-    '4:38: nodes.oneil.user.name: "pi\\nroot" is no user name (a-z first, then a-z, 0-9 and -, at most 32 characters (no underscore: first boot refuses it))',
+    '4:38: nodes.oneil.user.name: "pi\\nroot" is not a valid user name (a-z first, then a-z, 0-9 and -, at most 32 characters (no underscore: first boot refuses it))',
   ],
   ['user without name', node('user: { sshKeys: [] }'), '4:24: user has no "name" (for example name: ops)'],
   [
@@ -532,7 +532,7 @@ const cases: [name: string, text: string, said: string][] = [
   [
     'password instead of a hash',
     node('user: { name: ops, passwordHash: hunter2 }'),
-    '4:57: nodes.oneil.user.passwordHash is no password hash (make one with: openssl passwd -6, or give passwordFile; in YAML, put it in single quotes)',
+    '4:57: nodes.oneil.user.passwordHash is not a password hash (make one with: openssl passwd -6, or give passwordFile; in YAML, put it in single quotes)',
   ],
   [
     'hash and file',
@@ -569,22 +569,22 @@ const cases: [name: string, text: string, said: string][] = [
   [
     'time zone that is none',
     `${one}locale: { timezone: America/New_Yrok }\n`,
-    '5:21: locale.timezone: "America/New_Yrok" is no time zone (did you mean America/New_York?)',
+    '5:21: locale.timezone: "America/New_Yrok" is not a known time zone (did you mean America/New_York?)',
   ],
   [
     'time zone with a quote',
     `${one}locale: { timezone: "Etc/UTC'; reboot" }\n`,
-    '5:21: locale.timezone: "Etc/UTC\'; reboot" is no time zone (a name of the tz database, for example Europe/Berlin or Etc/UTC)',
+    '5:21: locale.timezone: "Etc/UTC\'; reboot" is not a known time zone (a name of the tz database, for example Europe/Berlin or Etc/UTC)',
   ],
   [
     'keyboard with a line break',
     `${one}locale: { keymap: "us\\nreboot" }\n`,
-    '5:19: locale.keymap: "us\\nreboot" is no keyboard layout (a name like us, gb or de)',
+    '5:19: locale.keymap: "us\\nreboot" is not a known keyboard layout (a name like us, gb or de)',
   ],
   [
     'locale without country',
     `${one}locale: { locale: english }\n`,
-    '5:19: locale.locale: "english" is no locale (language, country and character set: en_US.UTF-8)',
+    '5:19: locale.locale: "english" is not a valid locale (language, country and character set: en_US.UTF-8)',
   ],
   [
     'Zero W booting from the network',
@@ -635,12 +635,12 @@ const cases: [name: string, text: string, said: string][] = [
   [
     'label with a blank',
     node('labels: { arch: "arm v6" }'),
-    '4:40: nodes.oneil.labels.arch: "arm v6" is no label value (letters, digits, . _ : / and - inside)',
+    '4:40: nodes.oneil.labels.arch: "arm v6" is not a valid label value (letters, digits, . _ : / and - inside)',
   ],
   [
     'interface with a slash',
     node('interface: ../eth0'),
-    '4:35: nodes.oneil.interface: "../eth0" is no interface name (as ip link shows it: eth0, wlan0, usb0, br0)',
+    '4:35: nodes.oneil.interface: "../eth0" is not a valid interface name (as ip link shows it: eth0, wlan0, usb0, br0)',
   ],
   [
     'uplink address on a controller',

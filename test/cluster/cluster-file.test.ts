@@ -45,5 +45,5 @@ test('readCluster: missing, a folder, no UTF-8', async (t) => {
   await assert.rejects(readCluster(path, { features }), UsageError)
   await assert.rejects(readCluster(folder, { features }), UsageError)
   writeFileSync(path, Buffer.from([0x63, 0x3a, 0xff, 0xfe]))
-  await assert.rejects(readCluster(path, { features }), /is no UTF-8 text/)
+  await assert.rejects(readCluster(path, { features }), /is not UTF-8 text/)
 })

@@ -15,12 +15,12 @@ nodes:
   assert.deepEqual(
     mistakes.map(({ line, column, message }) => `${line}:${column} ${message}`),
     [
-      '1:10 cluster: "SGC" is no host name',
+      '1:10 cluster: "SGC" is not a valid host name',
       '2:1 unknown key "iamge"',
       '3:15 user.name: "root" can\'t be the user',
       '3:31 there is no file "nowhere.pub"',
       "4:27 overlays[1].docker can't be true",
-      '6:3 "worker_default" is no host name',
+      '6:3 "worker_default" is not a valid host name',
       '6:3 worker_default has no "image"',
       '6:28 nodes.worker_default.model: "pi44" is no model',
       '6:43 nodes.worker_default.address: "10.3.50.11" has no prefix length',

@@ -39,7 +39,7 @@ for (const [said, written] of Object.entries(zones))
   })
 
 const keyboards: [said: string, about: RegExp][] = [
-  ['keymap: de-latin1', /"de-latin1" is no keyboard layout \(did you mean de\?\)/],
+  ['keymap: de-latin1', /"de-latin1" is not a known keyboard layout \(did you mean de\?\)/],
   ['keymap: us-intl', /write keymap: us, keymapVariant: intl/],
   ['keymap: us-acentos', /write keymap: us, keymapVariant: intl/],
   ['keymap: sv-latin1', /did you mean se\?/],
@@ -48,7 +48,7 @@ const keyboards: [said: string, about: RegExp][] = [
   ['keymap: de_nodeadkeys', /write keymap: de, keymapVariant: nodeadkeys/],
   ['keymap: us(dvorak)', /write keymap: us, keymapVariant: dvorak/],
   ['keymap: uk', /did you mean gb\?/],
-  ['keymap: xx', /is no keyboard layout/],
+  ['keymap: xx', /is not a known keyboard layout/],
   ['keymap: us, keymapVariant: nodeadkeys', /the layout us has no variant "nodeadkeys"/],
   [
     'keymap: de, keymapVariant: nodeadkey',
@@ -70,8 +70,8 @@ const locales: [said: string, about: RegExp][] = [
   ['en_US.utf8', /did you mean en_US\.UTF-8\?/],
   ['de_de.UTF-8', /did you mean de_DE\.UTF-8\?/],
   ['en-GB.UTF-8', /did you mean en_GB\.UTF-8\?/],
-  ['en_GR.UTF-8', /is no locale/],
-  ['en_US.UTF-16', /is no locale/],
+  ['en_GR.UTF-8', /is not a valid locale/],
+  ['en_US.UTF-16', /is not a valid locale/],
   ['de_DE@EURO', /did you mean de_DE@euro\?/],
 ]
 for (const [said, about] of locales)
@@ -140,7 +140,7 @@ const refusedKeys: [line: string, about: RegExp][] = [
   [`no-such-option ${key}`, /has the option no-such-option, which sshd does not know/],
   [`restrict,fro="10.0.0.1" ${key}`, /has the option fro, which sshd does not know/],
   [`ssh-ed25519-cert-v01@openssh.com AAAAIHNzaC1lZDI1NTE5 me`, /is a certificate, which no account can list/],
-  [`from="10.0.0.0/8 ${key}`, /is no public SSH key/],
+  [`from="10.0.0.0/8 ${key}`, /is not a public SSH key/],
 ]
 const withKey = (line: string) => ({
   readLocal: (path: string) =>

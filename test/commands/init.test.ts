@@ -111,10 +111,10 @@ test('nobody there and no flags: what can be guessed is guessed, what cannot nam
       /--wifi-passphrase-file: there is no file none/,
     ],
     [['--template', 'magi', '--wifi', 'attic', '--wifi-country', 'Holland'], /--wifi-country "Holland"/],
-    [['--template', 'mixed-arch', '--name', 'My Pis'], /--name "My Pis" is no host name/],
+    [['--template', 'mixed-arch', '--name', 'My Pis'], /--name "My Pis" is not a valid host name/],
     [['--template', 'mixed-arch', '--user', 'root'], /--user "root" can't be the user/],
     [['--template', 'mixed-arch', '--ssh-key', 'none.pub'], /--ssh-key: there is no file none\.pub/],
-    [['--template', 'mixed-arch', '--ssh-key', 'attic.wifi'], /holds no key|is no public SSH key/],
+    [['--template', 'mixed-arch', '--ssh-key', 'attic.wifi'], /holds no key|is not a public SSH key/],
     [['--template', 'nonesuch'], /nonesuch/],
   ]
   for (const [args, says] of cases) {

@@ -247,5 +247,5 @@ test('refused before anybody is asked: no Kubernetes, another node, --json, your
     await ask('k3s', '-o', '~/.kube/config', '--yes'),
     /your own kubeconfig and is never written to/,
   )
-  assert.match(await ask('k3s', '--server', 'a b'), /--server a b is no name or address/)
+  assert.match(await ask('k3s', '--server', 'a b'), /--server a b is not a host name or an address/)
 })

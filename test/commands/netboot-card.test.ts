@@ -40,7 +40,7 @@ test('bake --bootcode: one partition, one file, the same bytes again', async (t)
 
   assert.equal((await bake('--bootcode', '--node', 'oneil')).status, 2, 'nothing is replaced unasked')
   assert.equal((await bake('--bootcode', '--node', 'hammond', '--yes')).status, 0)
-  assert.ok(readFileSync(image).equals(first), 'it is no node’s own')
+  assert.ok(readFileSync(image).equals(first), 'it is not a node’s own')
   assert.equal(
     (await bake('--bootcode', '--all', '--yes')).status,
     2,

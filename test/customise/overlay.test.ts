@@ -187,7 +187,7 @@ const misfits: {
   {
     name: 'a placeholder without end',
     yaml: yaml('edits: [{ cmdline: { add: ["a=${node.name"] } }]'),
-    message: /no placeholder/,
+    message: /not a placeholder/,
   },
   {
     name: 'a secret as text',

@@ -339,7 +339,7 @@ const wrong: { name: string; node: Partial<Node>; files?: Files; message: RegExp
     message: /password-login.*boolean/,
   },
   {
-    name: 'user-data that is no mapping',
+    name: 'user-data that is not a mapping',
     node: { overlays: [use('cloud-init', { 'user-data': ['reboot'] })] },
     message: /user-data.*object/,
   },
@@ -370,7 +370,11 @@ const wrong: { name: string; node: Partial<Node>; files?: Files; message: RegExp
     node: { locale: { locale: 'de_DE.UTF-8\nreboot' }, overlays: [use('locale')] },
     message: /line end/,
   },
-  { name: 'a host name with an underscore', node: { name: 'worker_default' }, message: /no host name/ },
+  {
+    name: 'a host name with an underscore',
+    node: { name: 'worker_default' },
+    message: /not a valid host name/,
+  },
   {
     name: 'a time zone with a line end',
     node: { locale: { timezone: 'Europe/Berlin\nreboot' } },

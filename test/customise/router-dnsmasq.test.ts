@@ -130,5 +130,8 @@ for (const { name, network, node } of nasty)
   })
 
 test('a node that is no router has no such settings', () => {
-  assert.throws(() => formatRouterDnsmasq(balthasar, magi()), /balthasar is no router with a fixed address/)
+  assert.throws(
+    () => formatRouterDnsmasq(balthasar, magi()),
+    /balthasar is not a router with a fixed address/,
+  )
 })

@@ -60,5 +60,5 @@ for (const { url, env: other, proxy } of proxies) {
 
 test('a proxy of a kind we do not speak is refused, its password not shown', () => {
   const socks = () => proxyFor(new URL('http://a.com'), { HTTP_PROXY: 'socks5://me:hunter2@p:1' })
-  assert.throws(socks, { name: 'UsageError', message: 'HTTP_PROXY is no http: or https: proxy' })
+  assert.throws(socks, { name: 'UsageError', message: 'HTTP_PROXY is not an http: or https: proxy' })
 })

@@ -37,7 +37,7 @@ test('a link in the middle of a path is an error, one at its end is replaced', (
   for (const edit of escapes)
     assert.throws(
       () => applyRootEdits(root, [edit], when),
-      (error) => error instanceof NetrootError && /\/etc is no folder in this image/.test(error.message),
+      (error) => error instanceof NetrootError && /\/etc is not a folder in this image/.test(error.message),
       `${edit.kind} ${edit.path}`,
     )
   applyRootEdits(root, [file('/var/hosts', 'ours\n')], when)

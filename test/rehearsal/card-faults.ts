@@ -121,7 +121,7 @@ export const cardFaults: CardFault[] = [
     name: 'a device tree of zeroes',
     boot: ({ put, tree }) => put(tree, new Uint8Array(2000)),
     place: /\.dtb$/,
-    says: /it is no device tree/,
+    says: /it is not a device tree/,
   },
   {
     name: 'an overlay that is not there',

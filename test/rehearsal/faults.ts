@@ -216,7 +216,7 @@ export const spoilt: Spoilt[] = [
     name: 'bad-autoconf',
     model: 'pi4',
     spoil: (node) => cmdline(node, ':eth0:off', ':eth0:fixed'),
-    says: [/^cmdline .*fixed is no way to get an address/],
+    says: [/^cmdline .*fixed is not a way to get an address/],
   },
   {
     name: 'export-elsewhere',

@@ -91,8 +91,8 @@ const good = makeEd25519Key(rfcSeed, '').publicLine
 const [, base64 = ''] = good.split(' ')
 const wrong: { name: string; line: string; problem: RegExp }[] = [
   { name: 'private key', line: '-----BEGIN OPENSSH PRIVATE KEY-----', problem: /private key/ },
-  { name: 'no key at all', line: 'hello world', problem: /no public SSH key/ },
-  { name: 'an object’s own word', line: `constructor ${base64}`, problem: /no public SSH key/ },
+  { name: 'no key at all', line: 'hello world', problem: /not a public SSH key/ },
+  { name: 'an object’s own word', line: `constructor ${base64}`, problem: /not a public SSH key/ },
   { name: 'an option of nobody', line: `restrict,fnord ${good}`, problem: /option fnord/ },
   { name: 'DSA', line: 'ssh-dss AAAA', problem: /DSA/ },
   { name: 'type alone', line: 'ssh-ed25519', problem: /broken or cut short/ },

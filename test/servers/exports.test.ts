@@ -81,7 +81,7 @@ for (const { name, spoil } of notAlone)
     spoil(first)
     assert.throws(
       () => formatExports(servedCluster({ nodes })),
-      (error) => error instanceof NetrootError && /no file system of its own/.test(error.message),
+      (error) => error instanceof NetrootError && /not a file system of its own/.test(error.message),
     )
   })
 

@@ -167,7 +167,7 @@ export class Lab {
     return run('nsenter', [`--net=/run/netns/${this.netns(name)}`, command, ...args])
   }
 
-  /** A namespace that is no node: a client, the world outside. */
+  /** A namespace that is not a node: a client, the world outside. */
   addNetwork(name: string): void {
     mustRun('ip', ['netns', 'add', this.netns(name)])
     mustRun('ip', ['-n', this.netns(name), 'link', 'set', 'lo', 'up'])

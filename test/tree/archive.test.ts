@@ -192,7 +192,7 @@ const hostile: { name: string; members: Member[]; says: RegExp }[] = [
   {
     name: 'a hard link to what is not there',
     members: [{ name: 'a', type: 'link', linkname: 'outside' }],
-    says: /which is no file before it/,
+    says: /which is not a file before it/,
   },
   { name: 'a file in a file', members: [{ name: 'a' }, { name: 'a/evil' }], says: /which is a file/ },
 ]

@@ -231,7 +231,7 @@ test('unpackFile: a source that is not there', async (t) => {
   assert.deepEqual(readdirSync(folder), [])
 })
 
-test('unpackFile: a target that is no plain file is refused and left', async (t) => {
+test('unpackFile: a target that is not a regular file is refused and left', async (t) => {
   const source = save(join(tempFolder(t), 'packed'), image)
   await assert.rejects(unpackFile({ source, target: '/dev/null' }, openTask()), UsageError)
   assert.ok(existsSync('/dev/null'))

@@ -58,7 +58,7 @@ async function bringIn(
 
 /** Labels and role, set on the head once it sees the node ready. */
 function settleCommand({ nodes }: Cluster, { name, model, manager, labels }: Node): string {
-  if (!nodes.some((node) => node.name === name)) throw new Error(`${name} is no node`)
+  if (!nodes.some((node) => node.name === name)) throw new Error(`${name} is not a node`)
   const known = boards[model].cpu === 'armv6' ? { arch: 'armv6' } : {}
   const pairs = Object.entries({ ...known, ...labels }).map(([key, value]) => `--label-add '${key}=${value}'`)
   const update = pairs.length === 0 ? '' : `sudo -n docker node update ${pairs.join(' ')} "$id" >/dev/null;`

@@ -110,7 +110,7 @@ export async function loadSystem(
         findings.fault(
           'firmware',
           requests.placeOf(path),
-          `it is no device tree (its ${bytes.length} bytes don't begin with d00dfeed)`,
+          `it is not a device tree (its ${bytes.length} bytes don't begin with d00dfeed)`,
           requests.layOut,
         )
     }

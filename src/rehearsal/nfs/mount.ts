@@ -18,7 +18,7 @@ export const MOUNT_STATUS: Record<number, string> = {
   2: 'no such folder',
   5: 'input/output error',
   13: 'not exported to this address',
-  20: 'it is no folder',
+  20: 'it is not a folder',
   10004: 'not supported',
 }
 

@@ -43,7 +43,7 @@ const leftovers: { pattern: RegExp; why: string }[] = [
     pattern: /^root=(?!\/dev\/nfs$)/,
     why: 'the root is on a drive that is not there; it must be root=/dev/nfs',
   },
-  { pattern: /^rootfstype=(?!nfs)/, why: 'the root is no such file system' },
+  { pattern: /^rootfstype=(?!nfs)/, why: 'the root is not that kind of file system' },
   { pattern: /^systemd\.run/, why: 'it runs a script once and starts nothing else' },
   { pattern: /^systemd\.unit=kernel-command-line\.target$/, why: 'the system stops at that target' },
   { pattern: /^fsck\.repair=/, why: 'there is no drive to check' },
@@ -137,7 +137,7 @@ function judgeIp(value: string | undefined, judging: Judging): IpParameter | und
   const ip = parseIpParameter(value)
   if (!AUTOCONF.includes(ip.autoconf))
     fault(
-      `ip=${value}: ${ip.autoconf} is no way to get an address, and the initial RAM disk gives up`,
+      `ip=${value}: ${ip.autoconf} is not a way to get an address, and the initial RAM disk gives up`,
       'The seventh field is off or dhcp.',
     )
   if (ip.client !== '' && ip.client !== node.ip)

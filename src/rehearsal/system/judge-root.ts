@@ -69,7 +69,7 @@ export async function judgeInit(
   )
   // 64-bit kernels run 32-bit programs too.
   const runs = kernel.arch === 'arm' ? ['arm'] : ['arm', 'arm64']
-  if (machine === undefined) findings.fault('root', program, 'it is no program (no ELF header)', again)
+  if (machine === undefined) findings.fault('root', program, 'it is not a program (no ELF header)', again)
   else if (!runs.includes(machine))
     findings.fault(
       'root',

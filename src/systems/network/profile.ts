@@ -65,7 +65,7 @@ export function checkProfile(profile: NetworkProfile): NetworkProfile {
   }
   for (const server of dns) checkIp(server, `a name server of ${name}`)
   if (domain !== undefined && !/^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$/.test(domain)) {
-    throw new UsageError(`${showValue(domain)} is no domain name`, {
+    throw new UsageError(`${showValue(domain)} is not a valid domain name`, {
       hint: 'Write it as lan or cluster.example.',
     })
   }

@@ -42,7 +42,9 @@ export interface PrunedNetroot {
 export const pruneNetroot = (request: PruneRequest, caller: Caller): Promise<PrunedNetroot> => {
   const { keep = 1, dryRun = false } = request
   if (!Number.isSafeInteger(keep) || keep < 0)
-    throw new UsageError(`--keep ${keep} is no number of editions`, { hint: '--keep 1 keeps the last one' })
+    throw new UsageError(`--keep must be a whole number, not ${keep}`, {
+      hint: '--keep 1 keeps the last one',
+    })
   return atSite(request, caller, (site) =>
     whileLocked(site, caller, async () => {
       const plan = await planPrune(site.state, keep, site.place)

@@ -173,7 +173,7 @@ export const lockTarget: FuzzTarget = {
   async run(input) {
     const { images } = await parseLock(textOf(input), 'images.lock.json')
     for (const key of images.keys())
-      assert.doesNotMatch(key, /[/\\\0\n]|^\.\.?$/, 'a key that is no file name')
+      assert.doesNotMatch(key, /[/\\\0\n]|^\.\.?$/, 'a key that is not a file name')
   },
 }
 
