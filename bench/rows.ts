@@ -8,6 +8,7 @@
  * looked) can be faster than that. bmaptool leaves them out on a used card as
  * well, which then keeps its old bytes there: it has no row for one.
  */
+import { statSync } from 'node:fs'
 import { join } from 'node:path'
 import { packageRoot } from '../src/package-root.ts'
 import { type BenchImage, imageBytes } from './make-image.ts'
@@ -28,6 +29,8 @@ export interface Row {
   until?: string[]
   /** The card that fails once half of what is used was written: its number. */
   failing?: number
+  /** What the line to the publisher takes for the image: the limit where it is the slower of the two. */
+  downloadSeconds?: number
   /** Needs etcher-sdk. */
   etcher?: true
 }
@@ -49,6 +52,9 @@ export const ratios: readonly [string, string, string][] = [
   ['piimage without, xz | dd: CPU', 'piimage --no-verify, packed', 'xz | dd'],
   ['piimage, bmaptool, both packed and without read-back', 'piimage --no-verify, packed', 'bmaptool, xz'],
 ]
+
+/** Bytes per second: a line of 80 Mbit/s. */
+const PUBLISHER_RATE = 10e6
 
 /** @param rates of a card */
 export function listRows({ image, project, etcher }: Places, card: Rates): Row[] {
@@ -85,6 +91,13 @@ export function listRows({ image, project, etcher }: Places, card: Rates): Row[]
       script: cold + flash(1),
       prepare: use,
       check: inspect(0),
+      ...one,
+    },
+    {
+      name: 'piimage, from a publisher at 10 MB/s',
+      script: `${cold}${process.execPath} ${join(import.meta.dirname, 'publisher.js')} ${project} ${image.packed} ${PUBLISHER_RATE} '${flash(1, `--lock ${project}/publisher.lock.json`)}'`,
+      check: inspect(0),
+      downloadSeconds: statSync(image.packed).size / PUBLISHER_RATE,
       ...one,
     },
     { name: 'xz | dd, cmp', script: cmp, check: isImage, ...one },
@@ -146,11 +159,11 @@ export function listRows({ image, project, etcher }: Places, card: Rates): Row[]
 }
 
 /** @param usedBytes what the image's file systems use; 0: the cards set no limit */
-export function limitSeconds({ cards, reads, until }: Row, usedBytes: number): number {
+export function limitSeconds({ cards, reads, until, downloadSeconds = 0 }: Row, usedBytes: number): number {
   if (reads === 'nothing') return 0
   const seconds = (until === undefined ? cards : cards.slice(-1)).map(({ write, read }) => {
     const writing = write === undefined || reads === 'only' ? 0 : usedBytes / write
     return writing + (read === undefined || reads === 'no' ? 0 : usedBytes / read)
   })
-  return Math.max(0, ...seconds)
+  return Math.max(downloadSeconds, ...seconds)
 }

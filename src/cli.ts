@@ -6,6 +6,7 @@
 import { realpathSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import yargs, { type Argv } from 'yargs'
+import { brokenInstall } from './broken-install.ts'
 import type { AnyCommand, GlobalArgs } from './commands/command.ts'
 import { addGlobalFlags } from './commands/global-flags.ts'
 import { commands } from './commands/list.ts'
@@ -186,7 +187,7 @@ function fail(thrown: unknown, world: World, output: Output): number {
   const { reason } = world.signal
   // A command that writes to stdout itself meets the same refusal as a bare error.
   const isUnsaid = reason instanceof ClosedOutputError || reason instanceof OutputError
-  const error = isUnsaid ? reason : (systemRefusal(thrown) ?? thrown)
+  const error = isUnsaid ? reason : (systemRefusal(thrown) ?? brokenInstall(thrown) ?? thrown)
   if (error instanceof ClosedOutputError) return error.exitCode
   if (error instanceof PiimageError) {
     output.fail(`piimage: ${error.message}${error.hint === undefined ? '' : `\n  ${error.hint}`}`)

@@ -61,6 +61,18 @@ export class NetrootError extends PiimageError {
   readonly exitCode = 7
 }
 
+/** piimage itself is not all there. */
+export class InstallError extends PiimageError {
+  readonly exitCode = 1
+
+  constructor(missing: string, cause?: unknown) {
+    super(`a part of piimage is missing: ${missing}`, {
+      hint: 'Install it again, with all that comes along; in a checkout: npm ci && npm run build',
+      cause,
+    })
+  }
+}
+
 /** Nodes did not answer. */
 export class UnreachedError extends PiimageError {
   readonly exitCode = 8

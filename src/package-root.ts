@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { InstallError } from './errors.ts'
 
 let root: string | undefined
 
@@ -11,8 +12,7 @@ export function packageRoot(): string {
   let folder = dirname(fileURLToPath(import.meta.url))
   while (!existsSync(join(folder, 'overlays')) || !existsSync(join(folder, 'firstboot'))) {
     const parent = dirname(folder)
-    if (parent === folder)
-      throw new Error('piimage is installed without its overlays/ and firstboot/ folders')
+    if (parent === folder) throw new InstallError('the folders overlays and firstboot')
     folder = parent
   }
   root = folder

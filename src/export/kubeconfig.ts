@@ -2,7 +2,7 @@
  * The kubeconfig of a head, as one's own kubectl wants it: reached from outside,
  * and named after the cluster, so that several fit into one file.
  *
- * Not here: how it is fetched (src/commands/support/head-kubeconfig.ts).
+ * Not here: how it is fetched (src/work/kubeconfig.ts).
  * Source: the kubeconfig of the Kubernetes API, `v1` `Config`.
  */
 import { parse, stringify } from 'yaml'

@@ -6,6 +6,7 @@ import { createHash, type Hash } from 'node:crypto'
 import { readSync } from 'node:fs'
 import { parentPort, workerData } from 'node:worker_threads'
 import { crc32 } from 'node:zlib'
+import { brokenInstall } from '../broken-install.ts'
 import { decodeWholeXz } from './xz-backend.ts'
 import type { XzBlock } from './xz-index.ts'
 import { wrapOneBlock } from './xz-one-block.ts'
@@ -31,8 +32,11 @@ port.on('message', (message: ToWorker) => {
   }
   decodeBlock(message.block).then(
     () => post({ kind: 'done' }),
-    (error: unknown) =>
-      post({ kind: 'failed', reason: error instanceof Error ? error.message : String(error) }),
+    (error: unknown) => {
+      // No damage of the file: it ends the worker, and is told as it is.
+      if (brokenInstall(error) !== undefined) throw error
+      post({ kind: 'failed', reason: error instanceof Error ? error.message : String(error) })
+    },
   )
 })
 
