@@ -4,7 +4,7 @@ import { quoteLine } from '../terminal-text.ts'
 import { formatBytes } from '../units.ts'
 import { describePacked } from '../unpack/packed-file.ts'
 import type { CardContent } from '../work/events.ts'
-import { inspect } from '../work/inspect.ts'
+import { type Inspected, inspect } from '../work/inspect.ts'
 import { callerOf, common } from './caller.ts'
 import { defineCommand } from './command.ts'
 import { OS_FLAG } from './one-off-flags.ts'
@@ -42,14 +42,16 @@ export const inspectCommand = defineCommand<InspectArgs>({
     const result = await inspect({ ...common(args), path, check, node, os }, caller)
     if ('packed' in result || result.equal === undefined) return result
     const { equal, ...found } = result
-    output.print(
-      equal.by === 'bytes'
-        ? `equal to the plan for ${equal.node}, every byte that flash writes`
-        : `equal to the plan for ${equal.node}: every file, though customise laid them out otherwise than flash`,
-    )
+    output.print(`equal to the plan for ${equal.node}${describeEqual(equal)}`)
     return { ...found, node: equal.node, equal: true }
   },
 })
+
+function describeEqual({ by, added }: NonNullable<Exclude<Inspected, { packed: unknown }>['equal']>): string {
+  if (by === 'bytes') return ', every byte that flash writes'
+  if (added.length === 0) return ': every file, though customise laid them out otherwise than flash'
+  return `: every file; a computer that mounted the card has added ${added.join(', ')}, which is harmless`
+}
 
 function describeFound(name: string, found: CardContent): string {
   const rows = found.partitions.map((p) => [

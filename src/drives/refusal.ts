@@ -108,7 +108,7 @@ function refuseUse(drive: Drive, { unmount }: RefusalOptions): Refusal | undefin
     }
   if (writers.length > 0)
     return {
-      message: `${path} is in use: ${writers.join(', ')} has it open for writing`,
+      message: `${path} is in use: another program has it open or mounted it: ${writers.join(', ')}`,
       hint: 'Close that program (a virtual machine, a partition editor) and run the command again.',
     }
   return undefined

@@ -91,8 +91,12 @@ function readBlockDevice(root: string, name: string): BlockDevice | undefined {
 }
 
 function fileBehind(path: string): string {
-  const stats = statSync(path, { throwIfNoEntry: false, bigint: true })
-  return stats === undefined ? path : `${stats.dev}:${stats.ino}`
+  try {
+    const { dev, ino } = statSync(path, { bigint: true })
+    return `${dev}:${ino}`
+  } catch {
+    return path
+  }
 }
 
 /** @param folder where the device really is: `…/sys/devices/pci…/usb1/…/block/sda` */

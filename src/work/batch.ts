@@ -199,7 +199,7 @@ class Batch {
       try {
         await requireNamed(found, erase)
       } catch (error) {
-        if (!(error instanceof DriveError)) throw error
+        if (!(error instanceof DriveError) || !this.#isAttended) throw error
         this.#refuse(slot, error.message, error.hint)
         return
       }

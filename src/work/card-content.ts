@@ -4,6 +4,8 @@ import { parseReceipt, RECEIPT_FILE, type Receipt } from '../customise/receipt.t
 import { openBootVolume } from '../disk/boot-volume.ts'
 import { FatVolume } from '../disk/fat/volume.ts'
 import { openVolume } from '../disk/open-volume.ts'
+import { readPartitions } from '../disk/partitions.ts'
+import { readSignatures } from '../drives/contents.ts'
 import type { Drive } from '../drives/drive.ts'
 import { listContents } from '../drives/list-contents.ts'
 import { DriveError, FormatError } from '../errors.ts'
@@ -24,7 +26,7 @@ export async function requireNamed(drive: Drive, named: readonly string[]): Prom
   const isNamed = (word: string | undefined) => word !== undefined && words.includes(word.toLowerCase())
   const left = listContents(drive).filter(({ label, type }) => !isNamed(label) && !isNamed(type))
   if (left.length === 0 || words.includes(ERASE_ANY)) return
-  if ((await readReceipt(drive)) !== undefined || (await isFresh(drive))) return
+  if (!(await holdsAny(drive)) || (await readReceipt(drive)) !== undefined || (await isFresh(drive))) return
   const [first] = left
   throw new DriveError(
     `${drive.path} holds ${left.map(({ name }) => name).join(', ')}, which piimage did not write, and --yes confirms nothing by name`,
@@ -32,6 +34,15 @@ export async function requireNamed(drive: Drive, named: readonly string[]): Prom
       hint: `If nothing on it is needed, add --erase ${first?.label ?? first?.type} (or --erase ${ERASE_ANY}); or leave --yes out and look at the table.`,
     },
   )
+}
+
+/** Whether any of what the system's partition list names is really there. */
+async function holdsAny(drive: Drive): Promise<boolean> {
+  if ((await readSignatures(drive.path, drive.size)).length > 0) return true
+  const table = await read(drive, (card) => readPartitions(card))
+  for (const { offset, length } of table?.partitions ?? [])
+    if ((await readSignatures(drive.path, length, offset)).length > 0) return true
+  return false
 }
 
 /** What a card says it is; undefined: nothing that piimage wrote, or nothing whole. */

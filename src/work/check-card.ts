@@ -1,5 +1,6 @@
 /** `inspect` with `check`: a card against the plan of a node, every byte that flash writes. */
 import type { BlockReader } from '../disk/blocks.ts'
+import { openBootVolume } from '../disk/boot-volume.ts'
 import { DriveError } from '../errors.ts'
 import { listDifferences } from '../flash/compare.ts'
 import { type Caller, taskOf } from './caller.ts'
@@ -7,7 +8,7 @@ import { openBases } from './image-pipeline.ts'
 import { buildNodeImage } from './node-image.ts'
 import { findNode, openProject, withOs } from './project.ts'
 import type { ClusterRequest } from './request.ts'
-import { differsInLayoutOnly } from './same-boot-files.ts'
+import { differsInLayoutOnly, listHostFiles } from './same-boot-files.ts'
 
 export interface CheckRequest extends ClusterRequest {
   /** As the person wrote it, for messages. */
@@ -17,15 +18,21 @@ export interface CheckRequest extends ClusterRequest {
   os?: string
 }
 
+export interface CheckedCard {
+  /** `files`: the boot partition holds the same files, laid out otherwise, as `customise` leaves them. */
+  by: 'bytes' | 'files'
+  /** What computers that mounted the card have left on it since, by path: harmless. */
+  added: string[]
+}
+
 /**
- * @returns `files`: the boot partition holds the same files, laid out otherwise, as `customise` leaves them
  * @throws {DriveError} it differs
  */
 export async function checkCard(
   card: BlockReader,
   request: CheckRequest,
   caller: Caller,
-): Promise<'bytes' | 'files'> {
+): Promise<CheckedCard> {
   const { path, node: name, os } = request
   const project = withOs(await openProject(request, caller), os)
   const node = findNode(project.cluster, name)
@@ -36,8 +43,9 @@ export async function checkCard(
     const differences = await listDifferences(card, image.changes, image.ranges, path, taskOf(caller))
     for (const { offset, length } of differences) caller.onEvent({ event: 'difference', offset, length })
     const [first] = differences
-    if (first === undefined) return 'bytes'
-    if (await differsInLayoutOnly(card, image.changes, differences)) return 'files'
+    if (first === undefined) return { by: 'bytes', added: [] }
+    if (await differsInLayoutOnly(card, image.changes, differences))
+      return { by: 'files', added: await listHostFiles((await openBootVolume(card)).volume) }
     throw new DriveError(
       `${path} differs from the plan for ${name} in ${differences.length} places, first in ${first.length} bytes at ${first.offset}`,
       { hint: 'A card that was booted always differs; a fresh one should not: flash it again' },

@@ -22,6 +22,7 @@ import { detectSystem } from '../systems/detect.ts'
 import { describePacked, lookIntoPacked, type PackedContent } from '../unpack/packed-file.ts'
 import { refuseFaults } from './boot-check.ts'
 import type { Caller } from './caller.ts'
+import type { CheckedCard } from './check-card.ts'
 import type { CardContent } from './events.ts'
 import type { ClusterRequest } from './request.ts'
 
@@ -40,7 +41,7 @@ export type Inspected = { path: string } & (
   | { packed: PackedContent }
   | (CardContent & {
       /** With `check`: the node it is equal to; `layout` where the boot partition only holds the same files. */
-      equal?: { node: string; by: 'bytes' | 'files' }
+      equal?: { node: string } & CheckedCard
     })
 )
 
@@ -77,9 +78,9 @@ export async function inspect(request: InspectRequest, caller: Caller): Promise<
         hint: 'Say which node it should be: --node NAME',
       })
     const { checkCard } = await import('./check-card.ts')
-    const by = await checkCard(card, { ...request, node }, caller)
+    const checked = await checkCard(card, { ...request, node }, caller)
     refuse()
-    return { path, ...found, equal: { node, by } }
+    return { path, ...found, equal: { node, ...checked } }
   } finally {
     await card.close()
   }

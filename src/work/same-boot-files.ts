@@ -27,6 +27,13 @@ async function contents(volume: FatVolume): Promise<Map<string, { isDirectory: b
   return entries
 }
 
+/** The topmost of what hosts have left on a boot partition, by path. */
+export async function listHostFiles(volume: FatVolume): Promise<string[]> {
+  const tops = new Set<string>()
+  for await (const { path } of volume.walk()) if (isHostFile(path)) tops.add(path.split('/')[0] ?? path)
+  return [...tops].sort()
+}
+
 /** What macOS, Windows and desktops leave on every card that they mount; nothing a Pi reads. */
 export const isHostFile = (path: string): boolean =>
   /^(\.fseventsd|\.Spotlight-V100|\.Trashes|\.TemporaryItems|\.DocumentRevisions-V100|\.Trash-\d+|System Volume Information)(\/|$)|(^|\/)(\._[^/]*|\.DS_Store)$/i.test(

@@ -205,7 +205,9 @@ test('a drive that a program has open for writing, as a virtual machine does, is
   await hold('<>', async (pid) => {
     await assert.rejects(guardDrive(path, MiB, options), {
       name: 'DriveError',
-      message: new RegExp(`^${path} is in use: process ${pid} \\(\\w+\\) has it open for writing$`),
+      message: new RegExp(
+        `^${path} is in use: another program has it open or mounted it: process ${pid} \\(\\w+\\)$`,
+      ),
     })
   })
   await hold('<', async () => {

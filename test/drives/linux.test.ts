@@ -317,7 +317,7 @@ const spareCases: { change: Partial<Drive>; serial?: string; says: string | unde
   },
   {
     change: { writers: ['process 7 (qemu)'] },
-    says: '/dev/sdz is in use: process 7 (qemu) has it open for writing',
+    says: '/dev/sdz is in use: another program has it open or mounted it: process 7 (qemu)',
   },
 ]
 for (const { change, serial, says } of spareCases) {
