@@ -55,7 +55,8 @@ function makeProject(image: string): void {
     `cluster: bench\nimage: ${KEY}\nuser: { name: ops, sshKeys: [ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOBv2xxjxLLiPpuVHul6I9HGcSzaF0d1Erhx8WGo8XWe demo@piimage] }\nnetwork: { cidr: 10.9.0.0/24, gateway: 10.9.0.1 }\noverlays: [ssh]\nnetroot: { server: head }\nnodes:\n  head: { model: pi4, address: 10.9.0.1/24 }\n${nodes.join('')}`,
   )
   const locked = `${cli} images lock --key ${KEY} --trust-first-use file://${image} ${flags}`
-  sh(`rm -f ${project}/images.lock.json; ${locked}`)
+  writeFileSync(join(project, 'images.lock.json'), JSON.stringify({ lockfileVersion: 1, images: {} }))
+  sh(locked)
 }
 
 interface Row {

@@ -21,7 +21,7 @@ import { listDead, ownName } from '../io/parts.ts'
 import { GiB } from '../units.ts'
 import { at, type Place, removeTree } from './place.ts'
 import type { ImageMount } from './served.ts'
-import { runTool } from './system-tool.ts'
+import { runMountTool, runTool } from './system-tool.ts'
 
 /** How much a node may write to its root. */
 export const ROOT_BYTES = 8 * GiB
@@ -86,16 +86,16 @@ export const fillImage = <T>(image: string, folder: string, work: () => Promise<
 export async function changeImage<T>(image: string, folder: string, work: () => Promise<T>): Promise<T> {
   mkdirSync(folder, { mode: 0o700 })
   // No flush for each: one for all of them comes before they get their names.
-  await runTool('mount', ['-t', 'ext4', '-o', `${imageOptions(true)},barrier=0`, image, folder])
+  await runMountTool('mount', ['-t', 'ext4', '-o', `${imageOptions(true)},barrier=0`, image, folder])
   let result: T
   try {
     result = await work()
   } catch (error) {
     // What is still busy then goes with the unfinished folder, at the next run.
-    await runTool('umount', [folder]).catch(() => {})
+    await runMountTool('umount', [folder]).catch(() => {})
     throw error
   }
-  await runTool('umount', [folder])
+  await runMountTool('umount', [folder])
   return result
 }
 
@@ -141,7 +141,7 @@ export async function withImages<T>(
       mkdirSync(point)
       // A journal that a power cut left is not replayed: nothing is written here.
       const options = 'loop,ro,noload,nosuid,nodev,noexec'
-      await runTool('mount', ['-t', 'ext4', '-o', options, at(place, image), point])
+      await runMountTool('mount', ['-t', 'ext4', '-o', options, at(place, image), point])
       points.set(where, point)
     }
     return await work((path) => {
@@ -150,7 +150,7 @@ export async function withImages<T>(
       return at(place, path)
     })
   } finally {
-    for (const point of points.values()) await runTool('umount', [point])
+    for (const point of points.values()) await runMountTool('umount', [point])
     await removeTree(folder)
   }
 }

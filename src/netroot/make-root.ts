@@ -14,7 +14,7 @@ import { mountOverlay } from './root-mode.ts'
 import type { RootMode } from './served.ts'
 import { STATE_FILE } from './shared/segment.ts'
 import { stateArchive } from './shared/state.ts'
-import { runTool } from './system-tool.ts'
+import { runMountTool } from './system-tool.ts'
 
 /** What a root is made of. */
 export interface RootSource {
@@ -79,7 +79,7 @@ async function editOverlay(
   try {
     edit(merged)
   } finally {
-    await runTool('umount', [merged])
+    await runMountTool('umount', [merged])
   }
 }
 

@@ -6,7 +6,7 @@
 import { chmodSync, mkdirSync, renameSync, rmSync, symlinkSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { listMountsUnder } from '../io/mountinfo.ts'
-import { runTool } from './system-tool.ts'
+import { runMountTool } from './system-tool.ts'
 
 export interface Place {
   /** '' or an absolute path without a slash at its end. */
@@ -39,6 +39,6 @@ export function putLink(target: string, path: string): void {
 
 /** Remove a folder of ours that is not finished, or not wanted any more; unmounts what an earlier run left. */
 export async function removeTree(folder: string): Promise<void> {
-  for (const point of await listMountsUnder(folder)) await runTool('umount', [point])
+  for (const point of await listMountsUnder(folder)) await runMountTool('umount', [point])
   rmSync(folder, { recursive: true, force: true })
 }

@@ -17,7 +17,7 @@ import { uuidOf } from './edition.ts'
 import { makeImage } from './fs-image.ts'
 import { removeTree } from './place.ts'
 import type { RootMode } from './served.ts'
-import { runTool } from './system-tool.ts'
+import { runMountTool, runTool } from './system-tool.ts'
 
 /** `btrfs` is what `reflink` was called on that file system, and means the same. */
 export const rootModeWords = ['auto', 'reflink', 'btrfs', 'overlay', 'copy', 'shared'] as const
@@ -114,7 +114,7 @@ interface OverlayFolders {
 
 /** As the server will mount it. */
 export async function mountOverlay(folders: OverlayFolders): Promise<void> {
-  await runTool('mount', mountWords(folders))
+  await runMountTool('mount', mountWords(folders))
 }
 
 const mountWords = (folders: OverlayFolders): string[] => [

@@ -1,4 +1,5 @@
 /** The system's own file tools, run to their end. */
+import { setTimeout as sleep } from 'node:timers/promises'
 import { NetrootError } from '../errors.ts'
 import { complaintOf, NO_PROGRAM, runProgram } from '../io/run-program.ts'
 
@@ -19,4 +20,22 @@ export async function runTool(
       hint: 'Install it, then run this again.',
     })
   throw new NetrootError(`${program} ${args.join(' ')} failed: ${complaintOf(ran)}`)
+}
+
+const BUSY_TRIES = 60
+const BUSY_MS = 250
+
+/**
+ * mount(8) or umount(8). Whoever makes a mount namespace at the wrong moment
+ * holds what is unmounted here for a while longer; until then it is busy.
+ */
+export async function runMountTool(program: 'mount' | 'umount', args: readonly string[]): Promise<void> {
+  for (let tries = 1; ; tries += 1)
+    try {
+      await runTool(program, args)
+      return
+    } catch (error) {
+      if (tries === BUSY_TRIES || !/\bbusy\b/.test((error as Error).message)) throw error
+      await sleep(BUSY_MS)
+    }
 }

@@ -1,6 +1,7 @@
 /** Whole command lines over a small image: what lies on the server afterwards, and who may read it. */
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import {
   existsSync,
   lstatSync,
@@ -136,6 +137,42 @@ test('the volume is a sound ext4 with a folder for each that needs one', async (
     assert.match(names, new RegExp(`/0?40\\d+/0/0/${name}/`))
   assert.ok(lstatSync(volume).blocks * 512 < 4 * 1024 * 1024, 'sparse')
   assert.ok(!existsSync(project.server(`${STATE}/volumes/carter`)), 'not asked for')
+})
+
+test('a volume of an earlier piimage moves into an image, with what is in it', async (t) => {
+  if (!needRoot(t) || needTool(t, 'mkfs.ext4', 'e2fsprogs') === undefined) return
+  const project = disklessProject(t)
+  assert.equal((await project.netroot('--root-mode', 'copy')).status, 0)
+  const folder = project.server(`${STATE}/volumes/oneil`)
+  const old = join(folder, 'storage.ext4')
+  const unmount = project.mount()
+  assert.equal(run('cp', ['--sparse=always', join(folder, 'export/storage.ext4'), old]).status, 0)
+  unmount()
+  assert.equal(run('rm', [join(folder, 'storage.img')]).status, 0)
+  assert.equal(run('debugfs', ['-w', '-R', 'mkdir /docker/swarm', old]).status, 0)
+  const said = await project.netroot('--root-mode', 'copy')
+  assert.equal(said.status, 0, said.stderr)
+  assert.match(
+    said.stderr,
+    /holds the volume that an earlier piimage kept .*; its node must be started again/,
+  )
+  assert.ok(!existsSync(old))
+  project.mount()
+  const names = run('debugfs', ['-R', 'ls -p /docker', join(folder, 'export/storage.ext4')]).stdout
+  assert.match(names, /\/swarm\//)
+})
+
+test('what a mount namespace made at the wrong moment holds is waited for', async (t) => {
+  if (!needRoot(t) || needTool(t, 'mkfs.ext4', 'e2fsprogs') === undefined) return
+  const project = disklessProject(t)
+  assert.equal((await project.netroot('--root-mode', 'copy')).status, 0)
+  const unmount = project.mount()
+  const holder = spawn('unshare', ['--mount', '--propagation', 'private', 'sh', '-c', 'echo; exec sleep 3'])
+  t.after(() => holder.kill())
+  await once(holder.stdout, 'data')
+  unmount()
+  const diff = await project.netroot('diff', 'oneil')
+  assert.equal(diff.stdout, "oneil: its root is its generation's\n", diff.stderr)
 })
 
 test('the same again changes nothing; in another folder, the same bytes', async (t) => {
