@@ -1,7 +1,7 @@
 /** What may stand at the end of a command line: commands, flags, and values of both. */
 import type { World } from '../world.ts'
+import type { CommandEntry } from './command.ts'
 import { type CommandDescription, describeCommand, describeGlobalFlags, type Flag } from './flag-table.ts'
-import { commands } from './list.ts'
 
 export interface Candidate {
   text: string
@@ -22,7 +22,11 @@ const values: Record<string, Values> = {
 }
 
 /** @param words what was typed after `piimage`; the last is the one at the cursor, '' for a new one */
-export async function listCandidates(words: readonly string[], world: World): Promise<Candidate[]> {
+export async function listCandidates(
+  commands: readonly CommandEntry[],
+  words: readonly string[],
+  world: World,
+): Promise<Candidate[]> {
   const word = words.at(-1) ?? ''
   const before = words.slice(0, -1)
   const verb = before.find((text) => commands.some(({ name }) => name === text))

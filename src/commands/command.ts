@@ -42,3 +42,10 @@ export interface AnyCommand {
 
 /** Let TypeScript infer the flags from the builder. */
 export const defineCommand = <Args extends object>(command: Command<Args>): Command<Args> => command
+
+/** A command in the list of all. */
+export interface CommandEntry {
+  name: string
+  describe: string
+  load: () => Promise<AnyCommand>
+}

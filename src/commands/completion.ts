@@ -7,7 +7,7 @@
 import { UsageError } from '../errors.ts'
 import { quoteLine } from '../terminal-text.ts'
 import { listCandidates } from './candidates.ts'
-import { defineCommand } from './command.ts'
+import { type CommandEntry, defineCommand } from './command.ts'
 
 interface CompletionArgs {
   shell: string
@@ -52,37 +52,39 @@ end
 complete -c piimage -f -a '(__piimage_candidates)'`,
 }
 
-export const completionCommand = defineCommand<CompletionArgs>({
-  command: 'completion <shell>',
-  describe: 'Print a completion script for bash, zsh or fish',
-  builder: (cli) =>
-    cli
-      .positional('shell', { type: 'string', demandOption: true, describe: 'bash, zsh or fish' })
-      .positional('word', {
-        type: 'string',
-        array: true,
-        default: [],
-        describe: `${WORDS}: the command line so far, after --`,
-      })
-      .example('source <($0 completion bash)', 'For this shell')
-      .example('piimage completion fish > ~/.config/fish/completions/piimage.fish', 'For every fish'),
-  async run(args, { output, world }) {
-    if (args.shell === WORDS) {
-      const [, ...words] = (args as unknown as { _: (string | number)[] })._.map(String)
-      const candidates = await listCandidates(words, world)
-      const lines = candidates.map(({ text, about }) =>
-        about === undefined ? quoteLine(text) : `${quoteLine(text)}\t${quoteLine(about)}`,
-      )
-      if (lines.length > 0) output.printFile(lines.join('\n'))
-      return { candidates }
-    }
-    const script = scripts[args.shell]
-    if (script === undefined) {
-      throw new UsageError(`no completion for "${args.shell}"`, {
-        hint: `There is one for ${Object.keys(scripts).join(', ')}`,
-      })
-    }
-    output.printText(script)
-    return { script }
-  },
-})
+/** @param commands every command there is, itself included */
+export const completionOf = (commands: readonly CommandEntry[]) =>
+  defineCommand<CompletionArgs>({
+    command: 'completion <shell>',
+    describe: 'Print a completion script for bash, zsh or fish',
+    builder: (cli) =>
+      cli
+        .positional('shell', { type: 'string', demandOption: true, describe: 'bash, zsh or fish' })
+        .positional('word', {
+          type: 'string',
+          array: true,
+          default: [],
+          describe: `${WORDS}: the command line so far, after --`,
+        })
+        .example('source <($0 completion bash)', 'For this shell')
+        .example('piimage completion fish > ~/.config/fish/completions/piimage.fish', 'For every fish'),
+    async run(args, { output, world }) {
+      if (args.shell === WORDS) {
+        const [, ...words] = (args as unknown as { _: (string | number)[] })._.map(String)
+        const candidates = await listCandidates(commands, words, world)
+        const lines = candidates.map(({ text, about }) =>
+          about === undefined ? quoteLine(text) : `${quoteLine(text)}\t${quoteLine(about)}`,
+        )
+        if (lines.length > 0) output.printFile(lines.join('\n'))
+        return { candidates }
+      }
+      const script = scripts[args.shell]
+      if (script === undefined) {
+        throw new UsageError(`no completion for "${args.shell}"`, {
+          hint: `There is one for ${Object.keys(scripts).join(', ')}`,
+        })
+      }
+      output.printText(script)
+      return { script }
+    },
+  })

@@ -3,8 +3,8 @@
  * list of commands in docs/ are made from it, so none of them can go stale.
  */
 import yargs from 'yargs'
+import type { CommandEntry } from './command.ts'
 import { addGlobalFlags, GLOBAL_GROUP } from './global-flags.ts'
-import type { CommandEntry } from './list.ts'
 import { flagState } from './yargs-state.ts'
 
 export interface Flag {

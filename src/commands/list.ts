@@ -1,11 +1,5 @@
 /** Every command, in the order `--help` shows them; a command's code is loaded only when it runs. */
-import type { AnyCommand } from './command.ts'
-
-export interface CommandEntry {
-  name: string
-  describe: string
-  load: () => Promise<AnyCommand>
-}
+import type { CommandEntry } from './command.ts'
 
 export const commands: readonly CommandEntry[] = [
   {
@@ -71,6 +65,6 @@ export const commands: readonly CommandEntry[] = [
   {
     name: 'completion',
     describe: 'Print a completion script for bash, zsh or fish',
-    load: async () => (await import('./completion.ts')).completionCommand,
+    load: async () => (await import('./completion.ts')).completionOf(commands),
   },
 ]

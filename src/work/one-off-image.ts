@@ -15,9 +15,8 @@ import { openHttp } from '../fetch/http.ts'
 import { openPublisherHttp } from '../fetch/publisher-http.ts'
 import { SNIFF_BYTES, sniff } from '../unpack/sniff.ts'
 import { type Caller, note, taskOf } from './caller.ts'
-import type { OneOff } from './one-off.ts'
 import { cacheOf } from './project.ts'
-import type { ClusterRequest } from './request.ts'
+import type { ClusterRequest, OneOff } from './request.ts'
 
 /**
  * @throws {UsageError} it is none of the three, or an address nobody gives a digest for

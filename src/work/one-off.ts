@@ -15,25 +15,7 @@ import { type NodeKeys, nodeKeys } from '../secrets/node-keys.ts'
 import { type Caller, note } from './caller.ts'
 import { type ExtraFiles, readExtraFiles } from './extra-files.ts'
 import { findOverlays, openProject, type Project, readLocks, withOs } from './project.ts'
-import type { ClusterRequest } from './request.ts'
-
-export interface OneOff {
-  hostname: string
-  /** Lock key, image file or URL; only `customise` does without. */
-  image?: string
-  /** Default: `pi4`. */
-  model?: string
-  /** Login name. */
-  user?: string
-  /** Public keys that may log in: files or lines. They turn ssh on. */
-  sshKeys?: readonly string[]
-  /** With the pass phrase itself, or a file that holds it. */
-  wifi?: { ssid: string; country?: string; passphrase?: string; passphraseFile?: string }
-  /** Of an image given by its address. */
-  sha256?: string
-  /** Take what the address serves now as right. */
-  trustFirstUse?: boolean
-}
+import type { ClusterRequest, OneOff } from './request.ts'
 
 /** Nodes of a cluster file, or one without. */
 export interface NodesRequest extends ClusterRequest {

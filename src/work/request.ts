@@ -15,6 +15,25 @@ export interface ClusterRequest {
   offline?: boolean
 }
 
+/** A node without a cluster file. */
+export interface OneOff {
+  hostname: string
+  /** Lock key, image file or URL; only `customise` does without. */
+  image?: string
+  /** Default: `pi4`. */
+  model?: string
+  /** Login name. */
+  user?: string
+  /** Public keys that may log in: files or lines. They turn ssh on. */
+  sshKeys?: readonly string[]
+  /** With the pass phrase itself, or a file that holds it. */
+  wifi?: { ssid: string; country?: string; passphrase?: string; passphraseFile?: string }
+  /** Of an image given by its address. */
+  sha256?: string
+  /** Take what the address serves now as right. */
+  trustFirstUse?: boolean
+}
+
 /** How a person wrote the cluster file's path. */
 export const clusterPath = ({ cluster = 'cluster.yaml' }: ClusterRequest): string => cluster
 
