@@ -12,12 +12,9 @@ test('a thing is named in its own place, and nothing runs in circles', () => {
 
 /** Figures that nothing holds yet. */
 const open = new Set([
-  'feature swarm',
   'root mode overlay',
   'root mode copy',
   'root mode shared',
-  'edit kind cloud-init',
-  'edit kind firstboot',
   'circles between files',
   'imports that run up inside a room',
 ])

@@ -79,7 +79,7 @@ const brokenLines = [
 test('what is no manifest is refused, with its place', () => {
   for (const text of [...broken, ...brokenLines.map((line) => `piimage-tree 1\n${line}\n`)])
     assert.throws(() => parseManifest(text, 'here'), FormatError, text)
-  assert.throws(() => parseManifest(`piimage-tree 1\nd 0755 0:0 1 .\nd`, 'm'), /whole manifest/)
+  assert.throws(() => parseManifest(`piimage-tree 1\nd 0755 0:0 1 .\nd`, 'm'), /complete tree manifest/)
   assert.throws(
     () => parseManifest(`piimage-tree 1\nd 0755 0:0 1 .\nd\n`, 'm'),
     /m, line 3: "d" is not an entry/,
