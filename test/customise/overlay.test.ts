@@ -337,7 +337,8 @@ test('an overlay that was read and let go leaves nothing in memory', async () =>
     collectGarbage()
     return process.memoryUsage().heapUsed
   }
-  const before = heapAfter(100)
+  // What the first few hundred leave is V8's own: it does not grow any more.
+  const before = heapAfter(500)
   const kept = (heapAfter(500) - before) / 500
   assert.ok(kept < 1000, `${kept} bytes stay of each`)
 })
