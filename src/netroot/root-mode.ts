@@ -126,7 +126,10 @@ const mountWords = (folders: OverlayFolders): string[] => [
   folders.merged,
 ]
 
-/** The only ones for a root's whole life; `index` and `nfs_export` make its file handles survive a remount. */
+/**
+ * The only ones for a root's whole life. `index` and `nfs_export` make its file handles survive a remount; `xino`
+ * keeps the inode numbers of its two file systems apart, which one export shows as one.
+ */
 export const overlayOptions = ({ lower, upper, work }: Omit<OverlayFolders, 'merged'>): string =>
   [
     `lowerdir=${lower}`,
@@ -134,6 +137,7 @@ export const overlayOptions = ({ lower, upper, work }: Omit<OverlayFolders, 'mer
     `workdir=${work}`,
     'index=on',
     'nfs_export=on',
+    'xino=on',
     'nosuid',
     'nodev',
   ].join(',')
