@@ -7,6 +7,7 @@
  */
 
 import { isHostName } from '../plain-value.ts'
+import { trimEnd } from '../trim-end.ts'
 import { formatCidr, networkOf, parseIpv4, parseIpv4WithPrefix } from './ipv4.ts'
 import { isSystemAccount } from './known/accounts.ts'
 import { guessKeyboard, isLayout } from './known/keyboards.ts'
@@ -33,12 +34,11 @@ const pattern =
 const hostName: Format = (text) => {
   if (text === 'localhost') return complain("is every machine's name for itself", 'choose another name')
   if (isHostName(text)) return undefined
-  const better = text
+  const plain = text
     .toLowerCase()
     .replace(/[^a-z0-9]+/g, '-')
-    .replace(/^-+|-+$/g, '')
-    .slice(0, 63)
-    .replace(/-+$/, '')
+    .replace(/^-/, '')
+  const better = trimEnd(plain.slice(0, 63), '-')
   const rule = 'a-z, 0-9 and - inside, at most 63 characters (RFC 1123)'
   return complain(
     'is not a valid host name',

@@ -96,5 +96,8 @@ function sayFailure(program: string, cause: unknown): string {
   const said = [stderr, ...(stdout?.matchAll(/<key>ErrorMessage<\/key>\s*<string>([^<]*)/g) ?? [])].flatMap(
     (part) => (typeof part === 'string' ? part : (part?.[1] ?? '')).trim() || [],
   )
-  return (said[0] ?? message).replace(/\s*\n\s*/g, ' ')
+  return (said[0] ?? message)
+    .split('\n')
+    .map((line) => line.trim())
+    .join(' ')
 }

@@ -16,10 +16,10 @@ const forms: readonly SecretForm[] = [
   ...features.flatMap(({ secretForms }) => secretForms ?? []),
   { name: 'a private key', form: /-----BEGIN [A-Z ]*PRIVATE KEY-----/ },
   { name: "a password's hash", form: /\$(?:1|5|6|2[abxy]|y|gy|7)\$[./A-Za-z0-9$=,]{20,}/ },
-  { name: 'a Wi-Fi key', form: /^\s*(?:psk|wpa_psk)\s*[=:]\s*\S/m },
+  { name: 'a Wi-Fi key', form: /^[ \t]*(?:psk|wpa_psk)[ \t]*[=:][ \t]*\S/m },
   {
     name: 'a password',
-    form: /^\s*-?\s*(?:passwd|password|plain_text_passwd|hashed_passwd)["']?\s*[:=]\s*\S/m,
+    form: /^[ \t-]*(?:passwd|password|plain_text_passwd|hashed_passwd)["']?[ \t]*[:=][ \t]*\S/m,
   },
 ]
 

@@ -7,8 +7,10 @@
  *
  * Source: OpenSSH PROTOCOL.key (container), RFC 8709 (key blob), RFC 8032 (ed25519).
  */
+
 import { createHash, createPrivateKey, createPublicKey } from 'node:crypto'
 import { Secret } from '../secret.ts'
+import { trimEnd } from '../trim-end.ts'
 
 export const seedBytes = 32
 const type = 'ssh-ed25519'
@@ -64,7 +66,7 @@ export function makeEd25519Key(seed: Uint8Array, comment: string): SshKeyPair {
 
 /** `SHA256:` and the unpadded base64 of a public key blob's digest. */
 export function fingerprintOf(blob: Uint8Array): string {
-  return `SHA256:${createHash('sha256').update(blob).digest('base64').replace(/=+$/, '')}`
+  return `SHA256:${trimEnd(createHash('sha256').update(blob).digest('base64'), '=')}`
 }
 
 function publicKeyOf(seed: Uint8Array): Buffer {

@@ -110,7 +110,7 @@ const parseUplinks = (json: string): string[] =>
 export function parseListeners(text: string, own: string): Listener[] {
   return text.split('\n').flatMap((line): Listener[] => {
     const [protocol = '', , , , local = '', , users = ''] = line.trim().split(/\s+/)
-    const [, address, scope, port] = /^(.*?)(?:%(.*))?:(\d+)$/.exec(local) ?? []
+    const [, address, scope, port] = /^([^%]*?)(?:%(.*))?:(\d+)$/.exec(local) ?? []
     if (!['tcp', 'udp'].includes(protocol) || address === undefined) return []
     const [, program, pid] = /\("([^"]*)",pid=(\d+)/.exec(users) ?? []
     return [

@@ -9,8 +9,10 @@
  * Source: POSIX.1-2017, pax, "pax Extended Header"; GNU tar manual, "Storing
  * Sparse Files" (version 1.0) and "SCHILY.xattr".
  */
+
 import type { Range } from '../disk/blocks.ts'
 import type { Timestamp } from '../disk/ext4/inode.ts'
+import { trimEnd } from '../trim-end.ts'
 import { bytesFromText, type TreeEntry } from './manifest.ts'
 
 export interface PaxRecord {
@@ -66,7 +68,7 @@ export function formatTime({ seconds, nanoseconds }: Timestamp): string {
     return `-${text}`
   }
   if (nanoseconds === 0) return String(seconds)
-  return `${seconds}.${String(nanoseconds).padStart(9, '0').replace(/0+$/, '')}`
+  return `${seconds}.${trimEnd(String(nanoseconds).padStart(9, '0'), '0')}`
 }
 
 /** The records as whole blocks: what is left of the last one is a comment. */

@@ -5,6 +5,7 @@
  * Source: POSIX.1-2017, pax, "ustar Interchange Format"; GNU tar manual,
  * "Basic Tar Format" (numbers in base 256).
  */
+import { trimEnd } from '../trim-end.ts'
 
 export const TAR_BLOCK_BYTES = 512
 
@@ -88,10 +89,7 @@ export function readTarNumber(block: Buffer, [offset, length]: Field): number | 
     for (const byte of field.subarray(1)) value = value * 256 + byte
     return Number.isSafeInteger(value) ? value : undefined
   }
-  const text = field
-    .toString('latin1')
-    .replace(/[\0 ]+$/, '')
-    .trimStart()
+  const text = trimEnd(field.toString('latin1'), '\0 ').trimStart()
   if (text === '') return 0
   return /^[0-7]+$/.test(text) ? Number.parseInt(text, 8) : undefined
 }

@@ -1,4 +1,5 @@
 /** What lies beside a baked image: its SBOM, and its entry in Raspberry Pi Imager's list. */
+
 import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
@@ -10,6 +11,7 @@ import type { Cluster, Node } from '../cluster/node.ts'
 import { shownUrl } from '../fetch/http.ts'
 import { writeFileAtomically } from '../io/atomic-file.ts'
 import { packageRoot } from '../package-root.ts'
+import { trimEnd } from '../trim-end.ts'
 import { version } from '../version.ts'
 
 /** @returns its path */
@@ -71,7 +73,7 @@ export function osListEntry({
   /** Where the files will be served; '' for a name beside the list. */
   url: string
 }): OsListImage {
-  const at = (file: string) => `${url.replace(/\/*$/, url === '' ? '' : '/')}${file}`
+  const at = (file: string) => `${trimEnd(url, '/')}${url === '' ? '' : '/'}${file}`
   return {
     name: `${cluster.name} ${node.name}`,
     description: `Node ${node.name} of cluster ${cluster.name}, from ${image.key}`,

@@ -9,7 +9,9 @@
  * An alias here is the 11 bytes of a short entry as a string of Latin-1
  * characters, blank-padded, without the dot: `CMDLINE TXT`.
  */
+
 import { UsageError } from '../../errors.ts'
+import { trimEnd } from '../../trim-end.ts'
 
 /** 8.3 characters besides letters and digits, as Microsoft lists them. */
 const SHORT_NAME = /^[A-Z0-9!#$%&'()\-@^_`{}~]{1,8}(\.[A-Z0-9!#$%&'()\-@^_`{}~]{1,3})?$/
@@ -95,7 +97,7 @@ export function findSamePaths(paths: Iterable<string>): [string, string] | undef
   const folders = new Map<string, string>()
   const bySiblings = new Map<string, { name: string; path: string }[]>()
   for (const path of paths) {
-    const names = splitPath(path).map((name) => foldName(name.replace(/[. ]+$/, '')))
+    const names = splitPath(path).map((name) => foldName(trimEnd(name, '. ')))
     const folded = names.join('/')
     const same = seen.get(folded)
     if (same !== undefined) return [same, path]

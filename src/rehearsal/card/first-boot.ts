@@ -55,9 +55,10 @@ async function checkTrigger({ boot, facts, tokens, place, findings }: FirstBoot)
     return
   }
   const shell = tokens.find((token) => /\/piimage\/init"?$/.test(token))
-  if (shell !== undefined) return at(/(\/\S+\/piimage\/init)"?$/.exec(shell)?.[1] ?? '', place)
+  if (shell !== undefined)
+    return at(/(?<![^\s"'=])(\/[^\s"'=]+\/piimage\/init)"?$/.exec(shell)?.[1] ?? '', place)
   const userData = Buffer.from((await boot.read('user-data')) ?? []).toString('utf8')
-  const started = /(\/\S+\/piimage\/install\.sh)/.exec(userData)?.[1]
+  const started = /(?<![^\s"'=[,(])(\/[^\s"'=[,(]+\/piimage\/install\.sh)/.exec(userData)?.[1]
   if (started === undefined) return
   at(started, 'user-data')
   const off = await facts?.cloudInit()
