@@ -36,5 +36,9 @@ export function refusalOf(error: unknown): Refusal | undefined {
   return Object.hasOwn(refusals, code ?? '') ? refusals[code ?? ''] : undefined
 }
 
+/** V8 has no code for it: a RangeError of an allocation. */
+export const saysOutOfMemory = (message: string): boolean =>
+  /(?:could not|cannot) allocate|allocation failed|out of memory/i.test(message)
+
 /** Whether there is nothing at that path. */
 export const isMissing = (error: unknown): boolean => refusalOf(error) === 'missing'

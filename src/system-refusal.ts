@@ -2,11 +2,17 @@
  * What the system refuses where nobody foresaw it: still the machine's state
  * and no bug. Whoever knows what was being done says it in better words.
  */
-
-import { type Refusal, refusalOf } from './errno.ts'
+import { existsSync } from 'node:fs'
+import { dirname, isAbsolute } from 'node:path'
+import { type Refusal, refusalOf, saysOutOfMemory } from './errno.ts'
 import { UsageError } from './errors.ts'
 
-const causes: Partial<Record<Refusal, { problem: string; hint: string }>> = {
+interface Cause {
+  problem: string
+  hint: string
+}
+
+const causes: Partial<Record<Refusal, Cause>> = {
   full: { problem: 'there is no room left', hint: 'Free some space, or name another folder.' },
   'read-only': {
     problem: 'the file system is read-only',
@@ -16,10 +22,54 @@ const causes: Partial<Record<Refusal, { problem: string; hint: string }>> = {
   failing: { problem: "a drive can't be read or written", hint: 'It fails: see dmesg.' },
 }
 
+const descriptors: Cause = {
+  problem: 'too many files are open',
+  hint: 'Let the process open more: ulimit -n 1024, or LimitNOFILE= of a service.',
+}
+const memory: Cause = {
+  problem: 'there is not enough memory',
+  hint: 'Raise the limit (ulimit -v, or that of the container), or end other programs.',
+}
+const processes: Cause = {
+  problem: 'no further process can be started',
+  hint: 'Raise the limit (ulimit -u), or end other programs.',
+}
+
+/** How the limits of a process show: by errno, or as Node and V8 say it. */
+const limits: Readonly<Record<string, Cause>> = {
+  EMFILE: descriptors,
+  ENFILE: descriptors,
+  ENOMEM: memory,
+  ERR_MEMORY_ALLOCATION_FAILED: memory,
+  ERR_WORKER_OUT_OF_MEMORY: memory,
+  ERR_WORKER_INIT_FAILED: memory,
+  EAGAIN: processes,
+}
+
 /** @returns undefined: not the system's word */
 export function systemRefusal(error: unknown): UsageError | undefined {
-  const { syscall, message } = error as Partial<NodeJS.ErrnoException>
+  if (!(error instanceof Error)) return undefined
+  const { syscall, message } = error as NodeJS.ErrnoException
   const refusal = syscall === undefined ? undefined : refusalOf(error)
-  const cause = refusal && causes[refusal]
+  const cause = limitOf(error) ?? (refusal && causes[refusal]) ?? goneOf(error)
   return cause && new UsageError(`${cause.problem} (${message})`, { hint: cause.hint, cause: error })
+}
+
+function limitOf(error: NodeJS.ErrnoException): Cause | undefined {
+  if (error instanceof RangeError && saysOutOfMemory(error.message)) return memory
+  // Node looks for a package's file by opening it, and says that there is none.
+  const [, unread] = /^Cannot find (?:package|module) '([^']+)'/.exec(error.message) ?? []
+  if (error.code === 'ERR_MODULE_NOT_FOUND' && unread !== undefined && existsSync(dirname(unread)))
+    return descriptors
+  return Object.hasOwn(limits, error.code ?? '') ? limits[error.code ?? ''] : undefined
+}
+
+/** A file is missing because its folder is: that was there when the work began. */
+function goneOf({ code, path }: NodeJS.ErrnoException): Cause | undefined {
+  if (code !== 'ENOENT' || path === undefined || !isAbsolute(path) || existsSync(dirname(path)))
+    return undefined
+  return {
+    problem: `the folder ${dirname(path)} is gone`,
+    hint: 'It was removed while it was in use. Run again: what is missing is made anew.',
+  }
 }

@@ -5,7 +5,7 @@
  * Linux and macOS; Windows has no owners of this kind, and nothing is refused there.
  */
 import { constants, type Stats } from 'node:fs'
-import { chmod, type FileHandle, lchown, lstat, mkdir, open, realpath, rm } from 'node:fs/promises'
+import { chmod, type FileHandle, lchown, lstat, mkdir, open, realpath, rm, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 
 const STICKY = 0o1000
@@ -49,28 +49,33 @@ export async function giveToPerson(made: FileHandle | string, near: string): Pro
  * @throws errno of mkdir(2)
  */
 export async function makeFolder(path: string): Promise<string> {
-  try {
-    await mkdir(path, { mode: 0o700 })
-    await whereThereAreOwners(chmod(path, 0o700))
-    await giveToPerson(path, dirname(path))
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException
-    if (code === 'ENOENT' && dirname(path) !== path) {
-      await makeFolder(dirname(path))
-      return makeFolder(path)
-    }
-    if (code !== 'EEXIST') throw error
-    if (!(await lstat(await realpath(path))).isDirectory()) throw error
-  }
+  await makeWithParents(path, (folder) => whereThereAreOwners(chmod(folder, 0o700)))
   return realpath(path)
 }
 
 /** A folder for what a person asked for, made with its parents where it is missing, as their umask says. */
-export async function makeOutputFolder(path: string): Promise<void> {
-  const first = await mkdir(path, { recursive: true })
-  for (let folder = path; first !== undefined && folder.startsWith(first); folder = dirname(folder))
-    await giveToPerson(folder, dirname(first))
+export const makeOutputFolder = (path: string): Promise<void> => makeWithParents(path, async () => {})
+
+/** Not mkdir's own `recursive`, which says ENOENT of a read-only file system. */
+async function makeWithParents(path: string, finish: (made: string) => Promise<void>): Promise<void> {
+  if (await isFolder(path)) return
+  if (dirname(path) !== path) await makeWithParents(dirname(path), finish)
+  try {
+    await mkdir(path)
+  } catch (error) {
+    // Somebody else made it meanwhile.
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST' && (await isFolder(path))) return
+    throw error
+  }
+  await finish(path)
+  await giveToPerson(path, dirname(path))
 }
+
+const isFolder = (path: string): Promise<boolean> =>
+  stat(path).then(
+    (found) => found.isDirectory(),
+    () => false,
+  )
 
 /**
  * Who else can put something into a folder, or another folder in its place; as

@@ -9,8 +9,10 @@
  *
  *     granted ─► worker fills ─► block's queue ─► yielded in order ─► free ─► granted …
  */
+
 import { extname } from 'node:path'
 import { Worker } from 'node:worker_threads'
+import { saysOutOfMemory } from '../errno.ts'
 import { brokenFile, CHUNK_BYTES } from './decoding.ts'
 import type { XzBackend } from './xz-backend.ts'
 import type { XzBlock } from './xz-index.ts'
@@ -139,7 +141,12 @@ export async function* decodeXzBlocks(
       lane.granted -= 1
       job.filled.push(message)
     } else if (message.kind === 'failed') {
-      fail(brokenFile(data, 'xz', job.block.offset, `the block there cannot be decoded (${message.reason})`))
+      const { reason } = message
+      fail(
+        saysOutOfMemory(reason)
+          ? new RangeError(reason)
+          : brokenFile(data, 'xz', job.block.offset, `the block there cannot be decoded (${reason})`),
+      )
     } else {
       job.done = true
       lane.idle = true
