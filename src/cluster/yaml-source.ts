@@ -76,6 +76,8 @@ export async function parseYaml(text: string, file: string): Promise<YamlSource>
       prettyErrors: false,
       logLevel: 'error',
       resolveKnownTags: false,
+      // The library compares each key with all before it: minutes, where a map has 60,000.
+      uniqueKeys: false,
     })
   } catch (error) {
     if (!(error instanceof RangeError)) throw error
@@ -85,11 +87,6 @@ export async function parseYaml(text: string, file: string): Promise<YamlSource>
 
   const errors = document.errors.toSorted((a, b) => a.pos[0] - b.pos[0])
   for (const { code, pos, message } of errors) {
-    if (code === 'DUPLICATE_KEY') {
-      const key = /^[^:\s]*/.exec(body.slice(pos[0]))?.[0]
-      report(pos[0], `the key ${key} is given twice`, 'remove one of the two')
-      continue
-    }
     const [problem, hint] = advice[code] ?? [undefined, generalAdvice]
     report(pos[0], problem ?? syntaxProblem(code, message, body.charAt(pos[0])), hint)
     // What follows a syntax error is misread and only looks wrong.
@@ -99,6 +96,19 @@ export async function parseYaml(text: string, file: string): Promise<YamlSource>
     report(warning.pos[0], firstSentence(warning.message), 'remove the tag; a cluster file needs none')
   let unusable = false
   visit(document, {
+    Map(_, map) {
+      const seen = new Set<unknown>()
+      for (const { key } of map.items) {
+        if (!isScalar(key)) continue
+        if (seen.has(key.value))
+          report(
+            key.range?.[0] ?? 0,
+            `the key ${key.source ?? key.value} is given twice`,
+            'remove one of the two',
+          )
+        seen.add(key.value)
+      }
+    },
     Pair(_, pair) {
       const key = pair.key
       if (isScalar(key) && typeof key.value === 'string') return undefined
@@ -131,10 +141,20 @@ export async function parseYaml(text: string, file: string): Promise<YamlSource>
     return unreadable(mistakes, at(0))
   }
 
-  const pairAt = (map: unknown, key: string | number): Pair | undefined =>
-    isMap(map)
-      ? map.items.find((pair) => isScalar(pair.key) && String(pair.key.value) === String(key))
-      : undefined
+  /** Of each map that was asked for a place, its pairs by key. */
+  const pairs = new WeakMap<object, Map<string, Pair>>()
+  const pairAt = (map: unknown, key: string | number): Pair | undefined => {
+    if (!isMap(map)) return undefined
+    let byKey = pairs.get(map)
+    if (byKey === undefined) {
+      byKey = new Map()
+      // Of two alike the first is meant, as the message about them says.
+      for (const pair of map.items.toReversed())
+        if (isScalar(pair.key)) byKey.set(String(pair.key.value), pair)
+      pairs.set(map, byKey)
+    }
+    return byKey.get(String(key))
+  }
 
   /** The node at a path, and the pair that holds it; stops at the last thing that exists. */
   const find = (path: Path): { node: unknown; pair: Pair | undefined; complete: boolean } => {

@@ -22,10 +22,14 @@ async function inShell(
   env: NodeJS.ProcessEnv = {},
 ) {
   const words = [process.execPath, cli, ...args, '--cluster', project.file('cluster.yaml')]
-  const child = spawn('sh', ['-c', `${scene} exec "$@"`, 'sh', ...words], {
-    cwd: project.folder,
-    env: { PATH: process.env.PATH, HOME: project.folder, ...env },
-  })
+  const child = spawn(
+    'sh',
+    ['-c', `${scene.startsWith('exec timeout') ? scene : `${scene} exec`} "$@"`, 'sh', ...words],
+    {
+      cwd: project.folder,
+      env: { PATH: process.env.PATH, HOME: project.folder, ...env },
+    },
+  )
   t.after(() => child.kill('SIGKILL'))
   let text = ''
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => (text += chunk))
@@ -179,5 +183,32 @@ test('a cache that is full', async (t) => {
   ])
   assert.ok([2, 3].includes(status), text)
   assert.doesNotMatch(text, /bug in piimage/)
+  held(t, 1)
+})
+
+test('60,000 nodes in a cluster file are read, and not in minutes', async (t) => {
+  const project = demoProject(t)
+  const text = readFileSync(project.file('cluster.yaml'), 'utf8')
+  const lines = Array.from(
+    { length: 60_000 },
+    (_, k) => `  n${k}: { model: pi3b+, address: 10.1.${Math.floor(k / 250)}.${(k % 250) + 1}/8 }\n`,
+  )
+  const start = text.slice(0, text.indexOf('nodes:')).replaceAll('192.168.2.0/24', '10.0.0.0/8')
+  writeFileSync(
+    project.file('cluster.yaml'),
+    `${start.replaceAll('192.168.2.1', '10.0.0.1')}nodes:\n${lines.join('')}`,
+  )
+  const {
+    signal,
+    status,
+    text: said,
+  } = await inShell(t, project, 'exec timeout -s KILL 100', [
+    'plan',
+    '--node',
+    'n5',
+    '--cache',
+    project.file('cache'),
+  ])
+  assert.deepEqual({ signal, status }, { signal: null, status: 0 }, said.slice(-2000))
   held(t, 1)
 })
