@@ -9,7 +9,10 @@ patience=${PIIMAGE_SWARM_PATIENCE:-1800}
 longest=${PIIMAGE_SWARM_PAUSE:-30}
 # A node that lost power is still shown as ready for 15 s: three heartbeats.
 heartbeats=${PIIMAGE_SWARM_HEARTBEATS:-20}
+# How long the broker is open for nodes that never come, in seconds.
+open_for=${PIIMAGE_SWARM_OPEN_FOR:-86400}
 list=$payload/material/swarm-nodes
+members=$state/swarm-members
 closed=$state/swarm-closed
 [ ! -e "$closed" ] || exit 0
 
@@ -45,9 +48,25 @@ forget_twins() {
   done
 }
 
-# Twins that both look ready: which of them is nobody shows when its heartbeat stays out.
-count_ready() {
-  printf '%s\n' "$seen" | awk -v name="$1" '$2 == name && $3 == "Ready" { count++ } END { print count + 0 }'
+# id_of NAME: the node of the swarm that NAME is: on the head itself what its
+# Docker says, else what came with NAME's own key (overlays/swarm/join-token.sh).
+# Where no broker was opened, a person brought each node in.
+id_of() {
+  if [ "$1" = "$PIIMAGE_NODE" ]; then
+    docker info -f '{{.Swarm.NodeID}}'
+  elif [ -f "$payload/material/join-authorized-keys" ]; then
+    head -n 1 "$members/$1" 2>/dev/null || :
+  else
+    printf '%s\n' "$seen" | awk -v name="$1" '$2 == name && $3 == "Ready" { print $1; exit }'
+  fi
+}
+
+# Another that is there under that name joined with some other node's key, or by hand.
+tell_strangers() {
+  printf '%s\n' "$seen" | awk -v name="$1" -v id="$2" '$2 == name && $3 == "Ready" && $1 != id { print $1 }' |
+    while read -r stranger; do
+      say "$stranger calls itself $1 and did not come with its key: it gets no label and no role (docker node rm --force $stranger)"
+    done
 }
 
 # gather: settles who is there; sets `missing`.
@@ -55,8 +74,9 @@ gather() {
   missing=
   seen=$(docker node ls --format '{{.ID}} {{.Hostname}} {{.Status}}') || fail 'the swarm does not answer: docker node ls'
   while read -r name role labels; do
-    id=$(printf '%s\n' "$seen" | awk -v name="$name" '$2 == name && $3 == "Ready" { print $1; exit }')
-    if [ -z "$id" ] || [ "$(count_ready "$name")" -gt 1 ]; then
+    id=$(id_of "$name")
+    tell_strangers "$name" "$id"
+    if [ -z "$id" ] || ! printf '%s\n' "$seen" | grep -q "^$id $name Ready"; then
       missing="$missing $name"
       continue
     fi
@@ -88,6 +108,13 @@ while :; do
   fi
   if [ "$told" != "$missing" ]; then report swarm-gather waiting "not in the swarm yet:$missing"; fi
   told=$missing
+  # Counted, because the clock of a Pi may jump.
+  counted=$(head -n 1 "$state/swarm-waited" 2>/dev/null || echo 0)
+  if [ "$counted" -ge "$open_for" ]; then
+    say "the swarm is closed without:$missing (piimage join --node NAME brings one in)"
+    break
+  fi
+  printf '%s\n' $((counted + pause)) | put 644 root:root "$state/swarm-waited"
   [ "$waited" -lt "$patience" ] || later "not in the swarm yet:$missing"
   [ "$pause" -le "$longest" ] || pause=$longest
   sleep "$pause"

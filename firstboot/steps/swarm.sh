@@ -84,19 +84,20 @@ lead() {
   open_broker
 }
 
-# fetch_token: prints it; else says why not, and fails.
-fetch_token() {
-  heard=$root/run/piimage/join.log
+# ask_head [WORDS]: the broker's answer.
+heard=$root/run/piimage/join.log
+ask_head() {
   mkdir -p "${heard%/*}"
-  token=$(ssh -F /dev/null -T -i "$secrets/join-key" -o IdentitiesOnly=yes -o BatchMode=yes -o ConnectTimeout=5 \
+  ssh -F /dev/null -T -i "$secrets/join-key" -o IdentitiesOnly=yes -o BatchMode=yes -o ConnectTimeout=5 \
     -o StrictHostKeyChecking=yes -o HostKeyAlgorithms=ssh-ed25519 -o GlobalKnownHostsFile=/dev/null \
-    -o UserKnownHostsFile="$payload/material/join-known-hosts" "piimage-join@$head" </dev/null 2>"$heard") && status=0 || status=$?
-  case $status in
-    0)
-      printf '%s' "$token" | grep -Eqx 'SWMTKN-[12]-[0-9a-z]{50}-[0-9a-z]{25}' && return 0
-      tell "the head at $head answers with something that is no token"
-      ;;
+    -o UserKnownHostsFile="$payload/material/join-known-hosts" "piimage-join@$head" "$@" </dev/null 2>"$heard"
+}
+
+# tell_why STATUS: why the broker did not do as asked.
+tell_why() {
+  case $1 in
     75) tell "the head at $head has no swarm so far" ;;
+    76) tell "the head at $head takes this node for another: its host name must be $PIIMAGE_NODE" ;;
     77) tell "the head at $head does not know this node: make its card from the same cluster file" ;;
     78) tell "the head at $head gives no token: a node of this name is in, or the swarm is complete; piimage join --node $PIIMAGE_NODE" ;;
     *)
@@ -108,6 +109,31 @@ fetch_token() {
         tell "the head at $head does not answer yet"
       fi
       ;;
+  esac
+}
+
+# fetch_token: into `token`; else says why not, and fails.
+fetch_token() {
+  token=$(ask_head) && status=0 || status=$?
+  if [ "$status" -ne 0 ]; then
+    tell_why "$status"
+  elif printf '%s' "$token" | grep -Eqx 'SWMTKN-[12]-[0-9a-z]{50}-[0-9a-z]{25}'; then
+    return 0
+  else
+    tell "the head at $head answers with something that is no token"
+  fi
+  return 1
+}
+
+# enrol: the head notes which node of the swarm this one is; another that only
+# has its name gets neither its labels nor its role.
+enrol() {
+  id=$(docker info -f '{{.Swarm.NodeID}}' 2>/dev/null) || id=
+  ask_head "joined $id" >/dev/null && status=0 || status=$?
+  case $status in
+    0) return 0 ;;
+    75) tell "the head at $head does not see this node yet" ;;
+    *) tell_why "$status" ;;
   esac
   return 1
 }
@@ -150,6 +176,7 @@ follow() {
     [ "$(state_of_node)" != active ] || break
     pause
   done
+  while [ -f "$secrets/join-key" ] && ! enrol; do pause; done
   # Used up: the head would not answer it again.
   if [ -f "$secrets/join-key" ]; then
     wipe "$secrets/join-key"

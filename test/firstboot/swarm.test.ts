@@ -30,7 +30,7 @@ const worker = {
   PIIMAGE_SWARM_PATIENCE: '20',
   PIIMAGE_SWARM_HEARTBEATS: '0',
 }
-const head = { ...worker, PIIMAGE_ROLE: 'head' }
+const head = { ...worker, PIIMAGE_ROLE: 'head', PIIMAGE_NODE: 'hammond' }
 
 interface World {
   /** State of this node's Docker; the last one stays. */
@@ -68,6 +68,7 @@ function swarmPi(t: TestContext, world: World): FakePi | undefined {
 next() { head -n 1 '${pi.folder}/states'; [ $(wc -l <'${pi.folder}/states') -eq 1 ] || sed -i 1d '${pi.folder}/states'; }
 case "$*" in
   *LocalNodeState*) next ;;
+  *NodeID*) echo thisnode ;;
   *ControlAvailable*) echo true ;;
   'swarm init --help') echo --default-addr-pool ;;
   'swarm init '*) echo active >'${pi.folder}/states' ;;
@@ -114,7 +115,13 @@ for (const shell of shells)
 /** From any state a worker gets in, or says what it waits for. */
 const ways: { name: string; world: World; status: number; does?: string; doesNot?: string; says?: RegExp }[] =
   [
-    { name: 'active', world: { states: ['active'] }, status: 0, doesNot: 'ssh' },
+    { name: 'active', world: { states: ['active'] }, status: 0, does: 'ssh', doesNot: 'perl' },
+    {
+      name: 'a head that takes it for another',
+      world: { states: ['active'], answer: { status: 76 } },
+      status: 75,
+      says: /takes this node for another/,
+    },
     {
       name: 'pending, then active',
       world: { states: ['pending', 'pending', 'active'] },
@@ -230,6 +237,9 @@ function gatherPi(t: TestContext, listed: string[], shell: ShellName): FakePi | 
     'etc/sudoers.d/90-piimage-join': 'x\n',
     'usr/local/sbin/piimage-join-token': 'x\n',
     'etc/passwd': 'piimage-join:x:999:\n',
+    'opt/piimage/material/join-authorized-keys': 'x\n',
+    'var/lib/piimage/swarm-members/oneil': 'o\n',
+    'var/lib/piimage/swarm-members/carter': 'c\n',
   })
   lay(pi.folder, { nodes: `${listed.join('\n')}\n` })
   stub(pi, 'userdel', `${note(pi)}; : >'${pi.root}/etc/passwd'`)
@@ -239,6 +249,7 @@ function gatherPi(t: TestContext, listed: string[], shell: ShellName): FakePi | 
     `${note(pi)}
 case "$*" in
   'node ls '*) cat '${pi.folder}/nodes' ;;
+  *NodeID*) echo h ;;
   *Platform*) echo aarch64 ;;
   *Spec.Role*) case $5 in h) echo manager ;; *) echo worker ;; esac ;;
   *Spec.Labels*) case $5 in h) echo arch=armv7 ;; esac ;;
@@ -262,12 +273,17 @@ for (const shell of shells)
     assert.ok(existsSync(join(pi.root, 'var/lib/piimage-join')), 'the broker stays while somebody is missing')
     assert.ok(!did(pi, 'docker swarm join-token'))
 
-    // After a power cut while joining: nobody can tell yet which of the two is oneil.
-    const twins = all.map((line) => line.replace('Down', 'Ready'))
-    lay(pi.folder, { nodes: `${twins.join('\n')}\n` })
-    assert.equal(runStep(pi, 'swarm-gather', { ...head, PIIMAGE_SWARM_PAUSE: '10' }).status, 75)
-    assert.match(readRoot(pi, 'run/piimage/reason'), /not in the swarm yet: oneil/)
-    assert.ok(!did(pi, 'docker swarm join-token'))
+    // A thief of oneil's card calls itself carter, before carter is there: no label, no role, and not closed.
+    const thief = all.map((line) => (line === 'c carter Ready' ? 't carter Ready' : line))
+    lay(pi.folder, { nodes: `${thief.join('\n')}\n` })
+    const robbed = runStep(pi, 'swarm-gather', { ...head, PIIMAGE_SWARM_PAUSE: '10' })
+    assert.equal(robbed.status, 75)
+    assert.match(robbed.output, /t calls itself carter and did not come with its key/)
+    assert.match(readRoot(pi, 'run/piimage/reason'), /not in the swarm yet: carter/)
+    assert.ok(
+      !did(pi, 'docker swarm join-token') &&
+        !calls(pi).some((call) => / (t|.* t)$/.test(call) && /update|promote/.test(call)),
+    )
 
     lay(pi.folder, { nodes: `${all.join('\n')}\n` })
     const ended = runStep(pi, 'swarm-gather', head)
@@ -293,4 +309,15 @@ for (const shell of shells)
     const before = snapshot(pi.root)
     assert.equal(runStep(pi, 'swarm-gather', head).status, 0)
     assert.deepEqual(snapshot(pi.root), before)
+  })
+
+for (const shell of shells)
+  test(`a broker under ${shell} closes when its time is over, and says without whom`, (t) => {
+    const pi = gatherPi(t, ['h hammond Ready', 'o oneil Ready'], shell)
+    if (pi === undefined) return
+    const ended = runStep(pi, 'swarm-gather', { ...head, PIIMAGE_SWARM_OPEN_FOR: '2' })
+    assert.equal(ended.status, 0, ended.output)
+    assert.match(ended.output, /closed without: carter \(piimage join --node NAME brings one in\)/)
+    assert.ok(!existsSync(join(pi.root, 'etc/sudoers.d/90-piimage-join')))
+    assert.ok(did(pi, 'docker swarm join-token --rotate'))
   })

@@ -61,7 +61,7 @@ function formatAuthorizedKeys(cluster: Cluster, keys: NodeKeys): string {
     .filter(({ name }) => name !== head.name)
     .map(({ name }) => {
       const { publicLine } = joinKey(keys, name)
-      return `restrict,${from}command="sudo -n ${BROKER} ${name}" ${publicLine}\n`
+      return `restrict,${from}command="sudo -n ${BROKER} ${name} \\"$SSH_ORIGINAL_COMMAND\\"" ${publicLine}\n`
     })
     .join('')
 }
