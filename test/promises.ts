@@ -88,6 +88,12 @@ const rows: Row[] = [
       '{secrets test/commands/secrets.test} forms of secrets, {command lines test/commands/secrets.test} command lines',
   },
   {
+    promise: 'What the threat model says that nobody can, nobody could',
+    tested:
+      'the attempts of a stranger’s overlay, of another user of the machine and of the cache, of hostile names and patterns, of bad surroundings',
+    figure: '{attempts test/security/*} attempts, {got through test/security/*} got through',
+  },
+  {
     promise: 'What is edited is what the judges call right',
     tested: 'fsck.fat, mtools, e2fsck, debugfs, the kernel',
     figure: '{cases test/disk/* test/customise/*} cases',
