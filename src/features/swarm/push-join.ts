@@ -12,7 +12,10 @@ import type { Cluster, Node } from '../../cluster/node.ts'
 import { UsageError } from '../../errors.ts'
 
 const TOKEN = /^SWMTKN-[12]-[0-9a-z]{50}-[0-9a-z]{25}$/
-const STATE = "sudo -n docker info -f '{{.Swarm.LocalNodeState}}'"
+/** Where the head notes which node of the swarm each node is; overlays/swarm/join-token.sh does too. */
+const MEMBERS = '/var/lib/piimage/swarm-members'
+const STATE =
+  "sudo -n docker info -f '{{.Swarm.LocalNodeState}} {{.Swarm.NodeID}}{{range .Swarm.RemoteManagers}} {{.NodeID}}{{end}}'"
 
 export const pushJoin: PushJoin = {
   askToken,
@@ -39,11 +42,14 @@ async function bringIn(
   head: Node,
   token: string,
 ): Promise<string | undefined> {
-  const state = await run(node.name, STATE)
-  if (state.status !== 0) return `not asked: ${state.reason}`
-  if (state.stdout.trim() !== 'active') {
+  let its = await askSwarm(run, node.name)
+  if (typeof its === 'string') return `not asked: ${its}`
+  const heads = await askSwarm(run, head.name)
+  if (typeof heads === 'string') return `the head was not asked: ${heads}`
+  // A head made again has another swarm, and its old workers are still in the one before.
+  if (its.state !== 'active' || !its.managers.includes(heads.id)) {
     const from = node.interfaces[0]?.address?.ip ?? node.interfaces[0]?.name ?? 'eth0'
-    const leave = state.stdout.trim() === 'inactive' ? '' : 'sudo -n docker swarm leave --force >/dev/null; '
+    const leave = its.state === 'inactive' ? '' : 'sudo -n docker swarm leave --force >/dev/null; '
     const answer = await run(
       node.name,
       // By the payload's own function, which keeps the token out of every argument.
@@ -51,19 +57,45 @@ async function bringIn(
       `${token}\n`,
     )
     if (answer.status !== 0) return answer.reason
+    its = await askSwarm(run, node.name)
+    if (typeof its === 'string') return `not asked again: ${its}`
   }
-  const settled = await run(head.name, settleCommand(cluster, node))
+  const settled = await run(head.name, settleCommand(cluster, node, its.id))
   return settled.status === 0 ? undefined : `it is in, without its labels: ${settled.reason}`
 }
 
-/** Labels and role, set on the head once it sees the node ready. */
-function settleCommand({ nodes }: Cluster, { name, model, manager, labels }: Node): string {
+interface SwarmState {
+  state: string
+  /** Of the node, in its swarm; '' in none. */
+  id: string
+  /** IDs of the managers it knows. */
+  managers: string[]
+}
+
+/** @returns or why it does not say */
+async function askSwarm(run: RunOnNode, name: string): Promise<SwarmState | string> {
+  const answer = await run(name, STATE)
+  if (answer.status !== 0) return answer.reason
+  const [state = '', ...ids] = answer.stdout.trim().split(' ')
+  // An ID becomes part of a command on the head, and a node says it.
+  const [id = '', ...managers] = ids.filter((word) => /^[a-z0-9]+$/.test(word))
+  return { state, id, managers }
+}
+
+/**
+ * Labels and role, set on the head once it sees this node ready: this one, and
+ * not another of its name. Dead ones of its name are forgotten.
+ */
+function settleCommand({ nodes }: Cluster, { name, model, manager, labels }: Node, id: string): string {
   if (!nodes.some((node) => node.name === name)) throw new Error(`${name} is not a node`)
   const known = boards[model].cpu === 'armv6' ? { arch: 'armv6' } : {}
   const pairs = Object.entries({ ...known, ...labels }).map(([key, value]) => `--label-add '${key}=${value}'`)
-  const update = pairs.length === 0 ? '' : `sudo -n docker node update ${pairs.join(' ')} "$id" >/dev/null;`
-  const promote = manager ? 'sudo -n docker node promote "$id" >/dev/null;' : ''
+  const update = pairs.length === 0 ? '' : `sudo -n docker node update ${pairs.join(' ')} ${id} >/dev/null;`
+  const promote = manager ? `sudo -n docker node promote ${id} >/dev/null;` : ''
   return `set -e; n=0; while :; do
-id=$(sudo -n docker node ls --format '{{.ID}} {{.Hostname}} {{.Status}}' | awk '$2 == "${name}" && $3 == "Ready" { print $1; exit }')
-[ -z "$id" ] || break; n=$((n + 1)); [ $n -lt 30 ] || { echo 'the head does not see it' >&2; exit 1; }; sleep 1; done; ${update} ${promote}`
+seen=$(sudo -n docker node ls --format '{{.ID}} {{.Hostname}} {{.Status}}')
+printf '%s\\n' "$seen" | grep -qx '${id} ${name} Ready' && break; n=$((n + 1)); [ $n -lt 30 ] || { echo 'the head does not see it' >&2; exit 1; }; sleep 1; done
+sudo -n sh -c 'mkdir -p ${MEMBERS} && echo ${id} >${MEMBERS}/${name}'
+printf '%s\\n' "$seen" | awk '$2 == "${name}" && $3 == "Down" { print $1 }' | while read -r twin; do sudo -n docker node rm --force "$twin" >/dev/null; done
+${update} ${promote}`
 }
