@@ -305,6 +305,18 @@ export const cardFaults: CardFault[] = [
     says: /the root has no cloud-init/,
   },
   {
+    name: 'a root of another distribution',
+    root: ['rm /etc/os-release', 'write UBUNTU /etc/os-release'],
+    place: /^\/etc\/os-release$/,
+    says: /the root is Ubuntu 24\.04 LTS, and the boot partition was taken for raspios/,
+  },
+  {
+    name: 'a root of another release',
+    root: ['rm /etc/os-release', 'write FORKY /etc/os-release'],
+    place: /^\/etc\/os-release$/,
+    says: /the root is debian forky, and the boot partition was taken for raspios/,
+  },
+  {
     name: 'a systemd that knows no systemd.run',
     on: run,
     root: ['rm /usr/lib/systemd/system-generators/systemd-run-generator'],

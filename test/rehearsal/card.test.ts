@@ -149,7 +149,12 @@ async function plant(t: TestContext, card: string, kind: CardKind, fault: CardFa
     run('cp', ['--sparse=always', card, path])
     writeFileSync(join(folder, 'PC'), elf(62))
     writeFileSync(join(folder, 'FSTAB'), 'PARTUUID=x-01 /boot/other vfat defaults 0 2\n')
-    const commands = fault.root.map((command) => command.replace(/ (PC|FSTAB) /, ` ${folder}/$1 `))
+    writeFileSync(
+      join(folder, 'UBUNTU'),
+      'PRETTY_NAME="Ubuntu 24.04 LTS"\nID=ubuntu\nVERSION_CODENAME=noble\n',
+    )
+    writeFileSync(join(folder, 'FORKY'), 'ID=debian\nVERSION_CODENAME=forky\n')
+    const commands = fault.root.map((command) => command.replace(/ ([A-Z]+) /, ` ${folder}/$1 `))
     const { offset } = rootPartition
     const ran = run('debugfs', ['-w', '-f', '-', `${path}?offset=${offset}`], {
       input: `${commands.join('\n')}\n`,

@@ -27,7 +27,39 @@ export interface FirstBoot {
 export async function checkFirstBoot(card: FirstBoot): Promise<void> {
   if ((await card.boot.read(NODE_RECORD)) === undefined) return
   await checkPayload(card)
+  await checkSystem(card)
   await checkTrigger(card)
+}
+
+/** IDs of os-release whose systems a family of ours is; others only look like one on their boot partition. */
+const SYSTEM_IDS: Record<string, readonly string[]> = {
+  raspios: ['debian', 'raspbian'],
+  clusterctrl: ['debian', 'raspbian'],
+  hypriotos: ['debian', 'raspbian', 'hypriotos'],
+}
+
+/** What the card was planned for, against what its root says it is. */
+async function checkSystem({ boot, facts, findings }: FirstBoot): Promise<void> {
+  const { ID, PRETTY_NAME, VERSION_CODENAME } = (await facts?.osRelease()) ?? {}
+  const planned = /"system":\s*"([a-z0-9]+)-([a-z0-9.]+)"/.exec(
+    Buffer.from((await boot.read(NODE_RECORD)) ?? []).toString('utf8'),
+  )
+  if (planned === null || ID === undefined) return
+  const [, family = '', release = ''] = planned
+  const known = SYSTEM_IDS[family]
+  const isOther = known !== undefined && !known.includes(ID)
+  const isOtherRelease =
+    family !== 'hypriotos' && VERSION_CODENAME !== undefined && VERSION_CODENAME !== release
+  if (!isOther && !isOtherRelease) return
+  const name = PRETTY_NAME ?? [ID, VERSION_CODENAME].filter((part) => part !== undefined).join(' ')
+  findings.fault(
+    'first boot',
+    '/etc/os-release',
+    `the root is ${name}, and the boot partition was taken for ${family} ${release}`,
+    isOther
+      ? 'This system is not known here: take another image.'
+      : `Say which it is: --os ${family}-${VERSION_CODENAME}, or os: in the cluster file.`,
+  )
 }
 
 async function checkTrigger({ boot, facts, tokens, place, findings }: FirstBoot): Promise<void> {
