@@ -1,8 +1,8 @@
 /** `piimage netroot`: nodes without cards; their trees, who serves them, and whether they would boot. */
 import { Writable } from 'node:stream'
 import { type Model, modelNames } from '../cluster/boards.ts'
+import { type RootModeWord, rootModeWords } from '../cluster/root-modes.ts'
 import { UsageError } from '../errors.ts'
-import { type RootModeWord, rootModeWords } from '../netroot/root-mode.ts'
 import type { UnknownBoard } from '../rehearsal/live/node-state.ts'
 import { formatTable } from '../report/table.ts'
 import { quoteLine } from '../terminal-text.ts'

@@ -5,11 +5,12 @@
  * and the same one is never made twice.
  */
 import { createHash } from 'node:crypto'
+import type { RootMode } from '../cluster/root-modes.ts'
 import type { RootEdit } from '../systems/root/root-edit.ts'
 import { formatUuid } from '../uuid.ts'
 import type { BootTree } from './boot-tree.ts'
 import { baseImage, editionFolder } from './paths.ts'
-import type { ImageMount, OverlayMount, RootMode } from './served.ts'
+import type { ImageMount, OverlayMount } from './served.ts'
 
 /** `edition.json`. */
 export interface EditionRecord {

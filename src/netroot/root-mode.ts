@@ -10,19 +10,14 @@
  */
 import { constants, copyFileSync, existsSync, mkdirSync, mkdtempSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
+import type { RootMode, RootModeWord } from '../cluster/root-modes.ts'
 import { NetrootError } from '../errors.ts'
 import { listDead, ownName } from '../io/parts.ts'
 import { MiB } from '../units.ts'
 import { uuidOf } from './edition.ts'
 import { makeImage } from './fs-image.ts'
 import { removeTree } from './place.ts'
-import type { RootMode } from './served.ts'
 import { runMountTool, runTool } from './system-tool.ts'
-
-/** `btrfs` is what `reflink` was called on that file system, and means the same. */
-export const rootModeWords = ['auto', 'reflink', 'btrfs', 'overlay', 'copy', 'shared'] as const
-
-export type RootModeWord = (typeof rootModeWords)[number]
 
 export interface RootModeChoice {
   mode: RootMode

@@ -4,16 +4,7 @@
  * the server's own, absolute, without `--prefix`.
  */
 import type { Model, Network } from '../cluster/node.ts'
-
-/**
- * How a node's root was made of its generation's.
- *
- * - `reflink`: a clone of the generation's image that shares blocks until one of them is written.
- * - `overlay`: an overlay mount of the generation's root and a folder in an image of the node's own.
- * - `copy`: an image with every file again.
- * - `shared`: the generation's root itself, read-only; what is the node's own comes with its initramfs.
- */
-export type RootMode = 'reflink' | 'overlay' | 'copy' | 'shared'
+import type { RootMode } from '../cluster/root-modes.ts'
 
 /** A file system image that the server must have mounted before anything in it is exported. */
 export interface ImageMount {
