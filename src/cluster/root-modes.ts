@@ -14,6 +14,13 @@ export type RootMode = (typeof rootModes)[number]
  * What `netroot.root` and `--root-mode` may say. `auto` is the cheapest way there
  * is; `btrfs` is what `reflink` was called on that file system, and means the same.
  */
-export const rootModeWords = ['auto', ...rootModes, 'btrfs'] as const
+export const rootModeWords = [
+  'auto',
+  'reflink',
+  'btrfs',
+  'overlay',
+  'copy',
+  'shared',
+] as const satisfies readonly (RootMode | 'auto' | 'btrfs')[]
 
 export type RootModeWord = (typeof rootModeWords)[number]

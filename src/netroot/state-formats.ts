@@ -1,4 +1,6 @@
 /** The JSON files of a state folder: what each must hold to be believed. */
+
+import { rootModeWords } from '../cluster/root-modes.ts'
 import {
   type Check,
   hasFields,
@@ -11,7 +13,6 @@ import {
   optional,
 } from '../io/shape.ts'
 import type { StateFormat } from '../io/state-file.ts'
-import { rootModeWords } from './root-mode.ts'
 
 /** What is inside did not change when versions came. */
 const asItIs = (older: unknown): unknown => older
