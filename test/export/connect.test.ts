@@ -3,7 +3,7 @@
  * of their own, reached by ssh and by Ansible with nothing but what was exported.
  */
 import assert from 'node:assert/strict'
-import { chmodSync, mkdirSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { formatAnsibleInventory } from '../../src/export/ansible.ts'
@@ -18,8 +18,9 @@ import { needRoot, needTool, type Ran, run } from '../support/tools.ts'
 import { publicLineOf } from './support.ts'
 
 const hosts = { hammond: '192.168.42.10', oneil: '172.19.181.1' }
-/** On every Debian, without a shell: being told so proves that the log-in worked. */
-const LOGIN = 'nobody'
+/** An account that is made where the sshd run, without a shell: being told so proves that the log-in worked. */
+const LOGIN = 'pilot'
+const ACCOUNT = `${LOGIN}:x:64000:64000::/nonexistent:/usr/sbin/nologin\n`
 const LOGGED_IN = /This account is currently not available/
 
 interface Lab {
@@ -46,6 +47,7 @@ async function openLab(t: TestContext, shown = 'oneil'): Promise<Lab | undefined
   const cluster = await parseRight(story)
   const knownHosts = file('known_hosts')
   writeFileSync(knownHosts, formatKnownHosts(cluster, publicLineOf))
+  writeFileSync(file('passwd'), readFileSync('/etc/passwd', 'utf8') + ACCOUNT)
   const options = { knownHosts, identityFile: () => file('id') }
   writeFileSync(file('ssh_config'), formatSshConfig(cluster, options))
   writeFileSync(file('inventory.yaml'), formatAnsibleInventory(cluster, options))
@@ -77,15 +79,20 @@ async function openLab(t: TestContext, shown = 'oneil'): Promise<Lab | undefined
   // sshd goes into the background before it listens.
   const wait = `tries=0; until [ "$(ss -Hltn | wc -l)" -ge ${Object.keys(hosts).length} ]; do
   tries=$((tries + 1)); [ $tries -lt 200 ]; sleep 0.1; done`
-  const script = ['set -e', 'ip link set lo up', ...start, wait, '"$@"'].join('\n')
+  const passwd = `mount --bind ${file('passwd')} /etc/passwd`
+  const script = ['set -e', passwd, 'ip link set lo up', ...start, wait, '"$@"'].join('\n')
   return {
     file,
     // A namespace for processes too: nothing outlives the command.
     run: (...command) =>
-      run('unshare', ['--net', '--pid', '--fork', '--kill-child', 'sh', '-c', script, 'sh', ...command], {
-        cwd: folder,
-        env: { HOME: folder, LC_ALL: 'C.UTF-8', SSH_AUTH_SOCK: '' },
-      }),
+      run(
+        'unshare',
+        ['--mount', '--net', '--pid', '--fork', '--kill-child', 'sh', '-c', script, 'sh', ...command],
+        {
+          cwd: folder,
+          env: { HOME: folder, LC_ALL: 'C.UTF-8', SSH_AUTH_SOCK: '' },
+        },
+      ),
   }
 }
 
