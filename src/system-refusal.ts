@@ -3,7 +3,7 @@
  * and no bug. Whoever knows what was being done says it in better words.
  */
 import { existsSync } from 'node:fs'
-import { dirname, isAbsolute } from 'node:path'
+import { dirname, isAbsolute, join } from 'node:path'
 import { type Refusal, refusalOf, saysOutOfMemory } from './errno.ts'
 import { UsageError } from './errors.ts'
 
@@ -57,11 +57,20 @@ export function systemRefusal(error: unknown): UsageError | undefined {
 
 function limitOf(error: NodeJS.ErrnoException): Cause | undefined {
   if (error instanceof RangeError && saysOutOfMemory(error.message)) return memory
-  // Node looks for a package's file by opening it, and says that there is none.
-  const [, unread] = /^Cannot find (?:package|module) '([^']+)'/.exec(error.message) ?? []
-  if (error.code === 'ERR_MODULE_NOT_FOUND' && unread !== undefined && existsSync(dirname(unread)))
-    return descriptors
+  if (error.code === 'ERR_MODULE_NOT_FOUND' && isThere(error.message)) return descriptors
   return Object.hasOwn(limits, error.code ?? '') ? limits[error.code ?? ''] : undefined
+}
+
+/** Node looks for a module by opening it, and says that there is none. Looking at it takes no descriptor. */
+function isThere(complaint: string): boolean {
+  const [, name, importer] =
+    /^Cannot find (?:package|module) '([^']+)'(?: imported from (\S+))?/.exec(complaint) ?? []
+  if (name === undefined) return false
+  // Of a package Node names a file that it guesses; the folder is what must be there.
+  if (isAbsolute(name)) return existsSync(/\/node_modules\//.test(name) ? dirname(name) : name)
+  for (let folder = dirname(importer ?? '/'); folder !== dirname(folder); folder = dirname(folder))
+    if (existsSync(join(folder, 'node_modules', name, 'package.json'))) return true
+  return false
 }
 
 /** A file is missing because its folder is: that was there when the work began. */
