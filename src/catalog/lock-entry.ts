@@ -21,12 +21,21 @@ export function nameImage(request: LockRequest, url: string): ImageName {
     })
   }
   const keyed = request.key === undefined ? undefined : parseKey(request.key)
+  if (keyed === undefined && request.ownFile === true) return { ...nameOwnFile(file, request), format }
   if (keyed === undefined) {
     throw new UsageError(`${JSON.stringify(file)} doesn't say which system it is`, {
       hint: 'Name it: --key <os>-<release>-<armhf|arm64>-<variant>@<version>, for example other-arm64-lite@1',
     })
   }
   return { ...keyed, format }
+}
+
+/** A file of the person's own: what is in it is told by what it holds, its architecture by its name alone. */
+function nameOwnFile(file: string, { sha256 = '' }: LockRequest): Omit<ImageName, 'format'> {
+  const stem = file.replace(/\.(?:img|zip|xz|gz|zst|tar)\b/g, '').toLowerCase()
+  const variant = stem.replaceAll(/[^a-z0-9]+/g, '-').replaceAll(/^-+|-+$/g, '') || 'image'
+  const arch = /arm64|aarch64|64-?bit/.test(stem) ? 'arm64' : 'armhf'
+  return { os: 'other', release: null, version: sha256.slice(0, 8), arch, variant }
 }
 
 export function makeEntry(

@@ -37,7 +37,9 @@ export async function lockImage(
     throw new UsageError(`--sha256 ${request.sha256} is not 64 hex digits`)
   }
   if (!/^(https?:\/\/[^\s/]|file:(\/\/\/|\/[^/\s]|[^/\s]))/.test(request.url)) {
-    throw new UsageError(`${JSON.stringify(request.url)} is not an https:, http: or file: address`)
+    throw new UsageError(
+      `${JSON.stringify(request.url)} is neither an address (https:, http:, file:) nor the name of a known image, and there is no such file`,
+    )
   }
   if (request.key !== undefined) refuseBadKey(request.key)
   const adapter = from.find(({ matches }) => matches(request.url))

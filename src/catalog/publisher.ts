@@ -15,6 +15,8 @@ export interface LockRequest {
   sha256?: string
   /** Where nobody says what it is: download it, hash it and record that. */
   trustFirstUse: boolean
+  /** It is a file of the person's own: its name need not say what it is. */
+  ownFile?: boolean
   /** Don't check a publisher's signature (which needs the whole download). */
   skipSignature?: boolean
   /** The lock it is for. */

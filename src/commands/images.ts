@@ -28,7 +28,7 @@ export const imagesCommand = defineCommand<ImagesArgs>({
         type: 'string',
         array: true,
         default: [],
-        describe: 'Names of images; for `lock` also an address',
+        describe: 'Names of images; for `lock` also an address or a file',
       })
       .option('key', {
         type: 'string',
@@ -82,9 +82,10 @@ const lock: Action = async (args, context) => {
   const locked = await lockImage(request, callerOf(args, context))
   const { download } = locked.image
   context.output.print(
-    `${locked.key}: ${locked.change}; sha256 ${download.sha256}, says ${download.source.kind}`,
+    `${locked.key}: ${locked.change}; sha256 ${download.sha256}, verified by: ${download.source.kind}`,
   )
   context.output.note(`in ${locked.lock}`)
+  context.output.note(`To use it, write into the cluster file:  image: ${locked.key}`)
   return locked
 }
 

@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import { addressOf } from '../catalog/addresses.ts'
 import { addToLock, findImage, formatLock, readLock } from '../catalog/lock.ts'
 import type { Lock, LockedImage } from '../catalog/locked-image.ts'
@@ -9,6 +10,7 @@ import { kindOf, newestNamed } from '../catalog/short-names.ts'
 import { FetchError, UsageError } from '../errors.ts'
 import { listCache, type Pruned, pruneCache, verifyCache } from '../fetch/cache-contents.ts'
 import { writeFileAtomically } from '../io/atomic-file.ts'
+import { digestFile } from '../io/digest-file.ts'
 import { type Caller, note, taskOf } from './caller.ts'
 import type { ImageEvent } from './events.ts'
 import { whileFileLocked } from './file-lock.ts'
@@ -37,7 +39,10 @@ export async function listImages(
 }
 
 export interface LockRequest extends ClusterRequest {
-  /** An address; or the name of an image, with or without a version, whose publisher's address is known. */
+  /**
+   * An address; the name of an image, with or without a version, whose publisher's
+   * address is known; or the path of an image file, which counts as it is.
+   */
   url: string
   /** Name of the entry. Default: from the address. */
   key?: string
@@ -59,8 +64,12 @@ export interface LockedEntry {
 
 /** Ask the publisher, and write the cluster's own lock; never the one that ships with piimage. */
 export async function lockImage(request: LockRequest, caller: Caller): Promise<LockedEntry> {
-  const { key, sha256, trustFirstUse = false, signature = true } = request
-  const url = addressOf(request.url, (await readLocks(request, caller)).images)
+  const { key, trustFirstUse = false, signature = true } = request
+  const path = resolve(caller.cwd, request.url)
+  const ownFile = !/^[a-z0-9]+:/i.test(request.url) && existsSync(path)
+  const url = ownFile
+    ? pathToFileURL(path).href
+    : addressOf(request.url, (await readLocks(request, caller)).images)
   const { lockImage: askPublisher } = await import('../catalog/lock-image.ts')
   const { openHttp } = await import('../fetch/http.ts')
   const { openPublisherHttp } = await import('../fetch/publisher-http.ts')
@@ -69,13 +78,15 @@ export async function lockImage(request: LockRequest, caller: Caller): Promise<L
       ? join(clusterFolder(request, caller), LOCK_FILE)
       : resolve(caller.cwd, request.lock)
   const readBefore = () => (existsSync(lockFile) ? readLock(lockFile) : startLock(lockFile, request, caller))
+  // A person's own file is what it is: nobody else can say.
+  const sha256 = request.sha256 ?? (ownFile ? await digestFile(path, caller.signal) : undefined)
   // What is wrong with it is known before anything is downloaded.
   await readBefore()
   if (request.offline) throw new FetchError('locking asks the publisher, and --offline forbids that')
   const task = taskOf(caller)
   const http = openHttp({ env: caller.env })
   const image = await askPublisher(
-    { url, lockFile, trustFirstUse, skipSignature: !signature, key, sha256 },
+    { url, lockFile, trustFirstUse, ownFile, skipSignature: !signature, key, sha256 },
     {
       http: openPublisherHttp(await cacheOf(request, caller), { http, offline: false }, task),
       today: caller.now().toISOString().slice(0, 10),
@@ -84,8 +95,13 @@ export async function lockImage(request: LockRequest, caller: Caller): Promise<L
   )
   const change = await whileFileLocked(lockFile, caller, async () => {
     // Read again: another piimage may have added to it meanwhile.
-    const { lock, change } = addToLock(await readBefore(), image)
+    const before = await readBefore()
+    const isNew = !existsSync(lockFile)
+    const { lock, change } = addToLock(before, image)
     if (change !== 'same') await writeFileAtomically(lockFile, formatLock(lock))
+    if (isNew)
+      for (const copied of before.images.keys())
+        note(caller, `${copied}: copied from the lock that ships with piimage`)
     return change
   })
   return { key: image.key, change, image, lock: lockFile }
@@ -95,13 +111,12 @@ export async function lockImage(request: LockRequest, caller: Caller): Promise<L
  * A new lock starts with those entries of the shipped one that the cluster file
  * names: a newer piimage may ship others.
  */
-async function startLock(file: string, request: ClusterRequest, caller: Caller): Promise<Lock> {
+async function startLock(file: string, request: ClusterRequest, caller: Pick<Caller, 'cwd'>): Promise<Lock> {
   const shipped = await readLock(shippedLock())
   const text = await readFile(resolve(caller.cwd, clusterPath(request)), 'utf8').catch(() => '')
   const named = [...shipped.images].filter(
     ([key, image]) => text.includes(key) && !image.url.startsWith('file:'),
   )
-  for (const [key] of named) note(caller, `${key}: copied from the lock that ships with piimage`)
   return { file, images: new Map(named) }
 }
 

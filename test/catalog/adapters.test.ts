@@ -64,7 +64,7 @@ test('plain: neither digest nor trust is refused', async (t) => {
   )
   await assert.rejects(
     publisher.lock(plainAdapter, { url: 'ftp://x/y.img', key }),
-    /is not an https:, http: or file: address/,
+    /is neither an address \(https:, http:, file:\) nor the name of a known image/,
   )
 })
 

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
-import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { copyFileSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { test } from 'node:test'
+import { packageRoot } from '../../src/package-root.ts'
 import { DEMO_IMAGE, demoProject } from '../support/project.ts'
 
 const shippedKey = 'raspios-trixie-arm64-lite@2026-06-18'
@@ -101,4 +103,23 @@ test('an unknown image: near ones are named', async (t) => {
   const said = await demoProject(t).piimage('images', 'fetch', 'demo-trixie-arm64-lite@2025-12-06')
   assert.equal(said.status, 2)
   assert.match(said.stderr, new RegExp(DEMO_IMAGE))
+})
+
+test('a file of one’s own is locked by its path, and says what to write', async (t) => {
+  const project = demoProject(t)
+  for (const [name, key] of [
+    ['my-pi.img.xz', /^other-armhf-my-pi@[0-9a-f]{8}$/],
+    ['pi-trixie-arm64.img.xz', /^other-arm64-pi-trixie-arm64@[0-9a-f]{8}$/],
+  ] as const) {
+    copyFileSync(join(packageRoot(), 'examples/demo/demo.img.xz'), project.file(name))
+    const said = await project.piimage('images', 'lock', project.file(name))
+    assert.equal(said.status, 0, said.stderr)
+    const written = /image: (\S+)/.exec(said.stderr)?.[1] ?? ''
+    assert.match(written, key)
+    const flashed = await project.piimage('flash', '--node', 'oneil', project.file(`${name}.card.img`))
+    assert.equal(flashed.status, 0, flashed.stderr)
+  }
+  const absent = await project.piimage('images', 'lock', project.file('none.img.xz'))
+  assert.equal(absent.status, 2)
+  assert.match(absent.stderr, /no such file/)
 })
