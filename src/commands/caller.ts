@@ -26,7 +26,7 @@ export function callerOf(args: GlobalArgs, { world, output }: Context, tell: Tel
       output.event(event, data)
       if (happened.event === 'note') output.note(happened.message)
       if (happened.event === 'warning')
-        output.warn(happened.node === undefined ? happened.message : `${happened.node}: ${happened.message}`)
+        output.warn(saysNode(happened) ? happened.message : `${happened.node}: ${happened.message}`)
       ;(tell[event] as ((event: WorkEvent) => unknown) | undefined)?.(happened)
     },
   }
@@ -35,7 +35,7 @@ export function callerOf(args: GlobalArgs, { world, output }: Context, tell: Tel
 async function wordsOf(question: Question): Promise<string> {
   switch (question.about) {
     case 'erase':
-      return 'Everything on them is erased. Go on?'
+      return `Everything on ${question.drives.length === 1 ? 'it' : 'them'} is erased. Go on?`
     case 'card': {
       const { describeDrive } = await import('./describe-drive.ts')
       return `${question.drive} (${describeDrive(question.found)}) is erased and becomes ${question.node}. Go on?`
@@ -50,3 +50,7 @@ async function wordsOf(question: Question): Promise<string> {
       return `Remove ${question.folder}, with every root and every volume in it?`
   }
 }
+
+/** Whether a warning needs no name before it: it is about no node, or says itself about which. */
+const saysNode = ({ node, message }: { node?: string; message: string }): boolean =>
+  node === undefined || [`${node} `, `nobody can log in to ${node}:`].some((text) => message.startsWith(text))

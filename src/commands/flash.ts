@@ -177,6 +177,7 @@ class Cards {
   readonly #output: Context['output']
   readonly #drives = new Map<string, string>()
   readonly #results = new Map<string, string>()
+  readonly #logins: string[] = []
   readonly #isOneOfMany: boolean
 
   constructor(args: FlashArgs, { output }: Context, isOneOfMany: boolean) {
@@ -191,6 +192,7 @@ class Cards {
       const { node, bytesWritten, seconds } = event
       this.#results.set(node, `done: ${formatBytes(bytesWritten)} in ${seconds.total.toFixed(0)} s`)
       this.#output.note(`${node}: ${this.#describe(this.#drives.get(node) ?? event.drive, event)}`)
+      if (event.login !== undefined) this.#logins.push(event.login)
     },
     failed: ({ node, error }) => {
       this.#results.set(node, `failed: ${error.message}`)
@@ -202,11 +204,22 @@ class Cards {
     try {
       const result = await work
       this.#printTable()
+      this.#sayNext()
       return result
     } catch (error) {
       if (error instanceof PiimageError && !(error instanceof InterruptedError)) this.#printTable()
       throw error
     }
+  }
+
+  #sayNext(): void {
+    const [first] = this.#logins
+    if (first === undefined) return
+    const which = this.#logins.length === 1 ? 'the card' : 'each card'
+    this.#output.note(`Next: put ${which} into its board and switch it on; a few minutes later: ssh ${first}`)
+    this.#output.note(
+      'piimage export ssh-config -o ssh_config and piimage status know every node of the cluster.',
+    )
   }
 
   #printTable(): void {

@@ -12,6 +12,7 @@ import { basename, dirname, join, resolve } from 'node:path'
 import { promisify } from 'node:util'
 import { DriveError, type PiimageError, UsageError } from '../errors.ts'
 import { readSignatures } from './contents.ts'
+import { requireWriteAccess } from './denied.ts'
 import { formatDeviceNumber } from './device-number.ts'
 import { unmountDisk } from './diskutil.ts'
 import type { Drive } from './drive.ts'
@@ -65,6 +66,7 @@ export async function guardDrive(path: string, imageLength: number, options: Gua
     return drive
   }
   const drive = await check(options)
+  await requireWriteAccess(drive.path)
   // A card that was just put in may not be mounted yet on a Mac.
   if (platform === 'darwin') await unmountDisk(drive.path)
   else if (drive.mounts.length > 0) await unmountAll(drive)

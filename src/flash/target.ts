@@ -9,6 +9,7 @@ import { existsSync } from 'node:fs'
 import { rename, rm, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { deniedDrive } from '../drives/denied.ts'
 import { formatDeviceNumber } from '../drives/device-number.ts'
 import { unmountDisk } from '../drives/diskutil.ts'
 import { findAgain } from '../drives/guard.ts'
@@ -107,10 +108,7 @@ function openFailure(path: string, cause: unknown, isMac: boolean): unknown {
           hint: 'In System Settings, Privacy & Security, allow your terminal program under "Files & Folders: Removable Volumes" or "Full Disk Access", then quit it and run the command again.',
           cause,
         })
-      return new DriveError(`${path} may not be opened for writing by this user`, {
-        hint: 'Run the command with sudo, or join the group that owns the drive (ls -l shows it).',
-        cause,
-      })
+      return deniedDrive(path, cause)
     case 'read-only':
       return new DriveError(`${path} is write-protected`, {
         hint: 'Slide the lock switch of the card or its adapter away from "lock".',

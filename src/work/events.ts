@@ -103,7 +103,8 @@ export type WorkEvent =
 export type CardEvent =
   /** `found` is the drive; undefined: an image file. */
   | { event: 'target'; node: string; drive: string; image: string; found?: Drive }
-  | ({ event: 'flashed'; node: string } & CardReport)
+  /** `login`: `ops@pi1.local`; undefined: the cluster file names nobody. */
+  | ({ event: 'flashed'; node: string; login?: string } & CardReport)
   | { event: 'failed'; node: string; drive: string; error: Failure }
   | ({ event: 'inspected'; path: string } & (CardContent | { packed: PackedContent }))
   /** With `inspect --check`: bytes that are not as planned. */

@@ -102,7 +102,7 @@ export async function flashCard(target: CardTarget, job: FlashJob): Promise<Outc
       await guardCard(target.found.path, base.length, request, caller, target.found)
     }
     const report = await writeTo(target, image, job)
-    caller.onEvent({ event: 'flashed', node, ...report })
+    caller.onEvent({ event: 'flashed', node, login: loginOf(target.node), ...report })
     for (const { offset, length } of report.rangesRepaired)
       caller.onEvent({
         event: 'warning',
@@ -115,6 +115,11 @@ export async function flashCard(target: CardTarget, job: FlashJob): Promise<Outc
     caller.onEvent({ event: 'failed', node, drive, error: { name, message, hint } })
     return { node, drive, error }
   }
+}
+
+/** Where the node answers: at its address, else by its name, which routers and mDNS spread. */
+function loginOf({ name, user, interfaces }: Node): string | undefined {
+  return user && `${user.name}@${interfaces[0]?.address?.ip ?? `${name}.local`}`
 }
 
 /** Open the card or file, and write it. */
