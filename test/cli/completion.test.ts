@@ -95,22 +95,21 @@ test('bash offers them', (t) => {
 })
 
 test('zsh completes them at its own prompt', (t) => {
-  const zsh = needTool(t, 'zsh', 'zsh')
-  if (zsh === undefined) return
+  const [zsh, python] = [needTool(t, 'zsh', 'zsh'), needTool(t, 'python3', 'python3')]
+  if (zsh === undefined || python === undefined) return
   const { folder, env } = workplace(t)
-  const script = `zmodload zsh/zpty
-    zpty shell zsh -f -i
-    say() { zpty -w shell "$1" }
-    say "PS1='ready> '; unset zle_bracketed_paste; autoload -U compinit; compinit -u -d $HOME/.zcompdump"
-    say 'source <(piimage completion zsh); print -r -- "load""ed"'
-    local text all=
-    until [[ $all == *loaded* ]]; do zpty -r shell text || exit 1; all+=$text; done
-    zpty -w -n shell $'piimage flash --prob\\t --node ham\\t inspect no\\t\\C-aprint -r -- GOT: \\n'
-    all=
-    until [[ $all == *$'\\n'GOT:* ]]; do zpty -r shell text || exit 1; all+=$text; done
-    print -r -- "$all"`
-  const { stdout, stderr } = run(zsh, ['-f', '-c', script], { cwd: folder, env })
-  assert.match(stdout, /GOT: piimage flash --probe +--node hammond +inspect notes\.txt/, stdout + stderr)
+  // The prompt ends in the sequence that switches bracketed paste on. Each key is typed when the one before it has shown what it does.
+  const typed = [
+    ['.', "PS1='ready> '; autoload -U compinit; compinit -u -d $HOME/.zcompdump\n"],
+    ['ready> .{0,3}2004h', 'source <(piimage completion zsh)\n'],
+    ['ready> .{0,3}2004h', 'piimage flash --prob\t'],
+    ['--probe ', '--node ham\t'],
+    ['hammond ', '\u0015piimage inspect no\t'],
+    ['notes\\.txt', '\u0015exit\n'],
+  ]
+  const helper = join(packageRoot(), 'test/support/terminal.py')
+  const said = run(python, [helper, JSON.stringify(typed), zsh, '-f', '-i'], { cwd: folder, env })
+  assert.equal(said.status, 0, said.stdout)
 })
 
 test('fish offers them, with what they mean', (t) => {
