@@ -62,7 +62,7 @@ test('a swarm: sshd takes the broker’s keys, and ssh the head’s', async (t) 
   const authorized = textOf(head, 'material/join-authorized-keys') ?? ''
   assert.match(
     authorized,
-    /^restrict,from="172\.19\.181\.0\/24",command="sudo -n \/usr\/local\/sbin\/piimage-join-token oneil" ssh-ed25519 /,
+    /^restrict,from="172\.19\.181\.0\/24",command="sudo -n \/usr\/local\/sbin\/piimage-join-token oneil \\"\$SSH_ORIGINAL_COMMAND\\"" ssh-ed25519 /,
   )
   const listed = run('ssh-keygen', ['-l', '-f', file('authorized_keys', authorized)])
   assert.equal(listed.status, 0, listed.stderr)
