@@ -252,7 +252,7 @@ export const stops: Stop[] = [
         check: () => emptyHead(slow.backing),
       }
     },
-    says: /left unbootable|is complete/,
+    says: /left unbootable|is complete|nothing was written/,
   },
   {
     name: 'flash --all, while it waits for a card',

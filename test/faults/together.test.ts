@@ -295,7 +295,7 @@ test('at once: init and init, the same folder: one key, whole, and no file of tw
     )
     for (const { status, said } of two)
       if (status !== 0)
-        assert.match(said, /exists already and is not overwritten|made by somebody else meanwhile/)
+        assert.match(said, /exists already and is not overwritten|another process has just made/)
     const file = (name: string) => project.file(`cluster-${round}/${name}`)
     parseClusterKey(readFileSync(file('cluster.key'), 'utf8'), 'cluster.key')
     assert.equal((await runVictim(words, { cwd: project.folder })).status, 0)

@@ -124,11 +124,22 @@ export class Rig {
   lay(files: Record<string, string>): void {
     for (const [path, content] of Object.entries(files)) {
       const target = join(this.#folder, 'disk/upper', path)
-      mkdirSync(dirname(target), { recursive: true })
+      this.#makeFolder(dirname(path))
       rmSync(target, { force: true })
       if (content.startsWith('->')) symlinkSync(content.slice(2), target)
       else writeFileSync(target, content, { mode: content.startsWith('#!') ? 0o755 : 0o644 })
     }
+  }
+
+  /** What was taken away of this machine's own is covered by the new folder, not merged with it. */
+  #makeFolder(path: string): void {
+    if (path === '.') return
+    this.#makeFolder(dirname(path))
+    const folder = join(this.#folder, 'disk/upper', path)
+    const wasTakenAway = lstatSync(folder, { throwIfNoEntry: false })?.isCharacterDevice() === true
+    if (wasTakenAway) rmSync(folder)
+    mkdirSync(folder, { recursive: true })
+    if (wasTakenAway) must(run('setfattr', ['-n', 'trusted.overlay.opaque', '-v', 'y', folder]))
   }
 
   remove(paths: readonly string[]): void {

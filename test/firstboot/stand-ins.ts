@@ -20,6 +20,7 @@ case "$*" in
   *LocalNodeState*ControlAvailable*) if [ $state = active ]; then echo active/true; else echo inactive/false; fi ;;
   *LocalNodeState*) echo $state ;;
   *ControlAvailable*) echo true ;;
+  *Swarm.NodeID*) echo o ;;
   'swarm init --help') echo --default-addr-pool ;;
   'swarm init '*) echo active | keep state ;;
   'swarm join-token --rotate '*) echo rotated | keep token ;;

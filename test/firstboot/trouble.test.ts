@@ -72,7 +72,7 @@ async function cleanEnd(rig: Rig, name: string): Promise<Map<string, string>> {
 
 /** Files that a step changes more than once on its way. */
 const between =
-  /^(etc\/(passwd|group|shadow|gshadow|subuid|subgid)|home|var\/lib\/(lab|piimage\/kubeadm\.\w+)|etc\/kubernetes|etc\/piimage\/kubeadm\.yaml)/
+  /^(etc\/(passwd|group|shadow|gshadow|subuid|subgid)|home|var\/lib\/(lab|piimage\/(kubeadm\.\w+|swarm-waited))|etc\/kubernetes|etc\/piimage\/kubeadm\.yaml)/
 const temporary = /(^|\/)\.[^/]+\.piimage-new$/
 
 /** Every file is as it was, or as it will be; accounts may stand between, but whole. */
