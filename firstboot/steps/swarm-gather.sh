@@ -92,6 +92,7 @@ close() {
   rm -f "$root/etc/sudoers.d/90-piimage-join" "$root/usr/local/sbin/piimage-join-token"
   if grep -q '^piimage-join:' "$root/etc/passwd"; then accounts userdel piimage-join; fi
   docker swarm join-token --rotate -q worker >/dev/null
+  rm -f "$state/swarm-waited"
   date -u +%Y-%m-%dT%H:%M:%SZ | put 644 root:root "$closed"
 }
 
