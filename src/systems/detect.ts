@@ -11,9 +11,10 @@ import type { OsFamily } from './family.ts'
 import { hypriotos } from './hypriotos.ts'
 import { raspios } from './raspios.ts'
 import { refuseOthers } from './refused.ts'
+import { ubuntu } from './ubuntu.ts'
 
-/** Special ones first: a ClusterCTRL image is a Raspberry Pi OS, too. */
-export const shippedFamilies: readonly OsFamily[] = [hypriotos, clusterctrl, raspios]
+/** Special ones first: a ClusterCTRL image is a Raspberry Pi OS, too, and Ubuntu has a seed like it. */
+export const shippedFamilies: readonly OsFamily[] = [hypriotos, clusterctrl, ubuntu, raspios]
 
 /** A family and a release of it, as an earlier plan wrote them down. */
 export interface NotedSystem {

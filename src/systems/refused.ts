@@ -13,6 +13,7 @@
 import type { BootFiles } from '../boot/boot-files.ts'
 import { FormatError } from '../errors.ts'
 import { readSigns, type Signs } from './raspios-release.ts'
+import { ubuntuSigns } from './ubuntu.ts'
 
 interface Refused {
   name: string
@@ -89,6 +90,15 @@ const systems: readonly Refused[] = [
     name: 'Ubuntu Core',
     sign: token(/^snapd_recovery_mode=/),
     reason: READ_ONLY,
+    hint: 'Use an image of Ubuntu Server for the Raspberry Pi.',
+  },
+  {
+    name: 'Ubuntu Desktop',
+    async sign(signs) {
+      const found = signs.seed ? undefined : ubuntuSigns(signs)
+      return found === undefined ? undefined : `${found.join('; ')}; no user-data`
+    },
+    reason: 'nothing on its boot partition sets it up: its first user is made at the screen',
     hint: 'Use an image of Ubuntu Server for the Raspberry Pi.',
   },
   {
