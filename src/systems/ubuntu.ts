@@ -29,7 +29,7 @@ import { profilesOf } from './profiles.ts'
 import { readSigns, type Signs } from './raspios-release.ts'
 import { debianRoot } from './root/debian.ts'
 import { hostKeySettings, radioSettings } from './scripted.ts'
-import { joinSettings } from './settings.ts'
+import { joinSettings, type Settings } from './settings.ts'
 import { startByCloudInit } from './start.ts'
 
 interface Layout {
@@ -86,11 +86,13 @@ export const ubuntu: OsFamily = {
     if (medium === 'net') throw notServed(node.name)
     const profiles = profilesOf(facts)
     const network = profiles.length === 0 ? undefined : networkConfigV2(profiles, 'networkd')
+    const login = await stockLogin(state, boot)
     return joinSettings(
       hostKeySettings(facts),
       radioSettings(facts),
       await networkConfig(boot, node.name, network, formatYaml(stockNetwork)),
-      { seed: userData(state, { ...(await stockLogin(state, boot)), ...cloudFacts(state) }, os) },
+      { seed: userData(state, { ...login, ...cloudFacts(state) }, os) },
+      lostLogin(login),
       await replacedUserData(boot, LOGIN),
     )
   },
@@ -107,18 +109,24 @@ const stockNetwork: TreeMap = {
 /** Keys of the image's user-data about its user's password. */
 const LOGIN = ['chpasswd', 'ssh_pwauth']
 
-async function stockLogin({ facts, given }: NodeState, boot: BootFiles): Promise<TreeMap> {
+/** What the image says of its user's password; undefined: somebody else says how one logs in. */
+async function stockLogin({ facts, given }: NodeState, boot: BootFiles): Promise<TreeMap | undefined> {
   const own = given.userData ?? {}
-  // Whoever names accounts says how they log in.
-  if (facts.user !== undefined || own.user !== undefined || own.users !== undefined) return {}
+  if (facts.user !== undefined || ['user', 'users', ...LOGIN].some((key) => own[key] !== undefined))
+    return undefined
   const stock = await stockSeed(boot)
-  return Object.fromEntries(
-    LOGIN.flatMap((key) => {
-      const value = stock[key]
-      return value === undefined || own[key] !== undefined ? [] : [[key, value]]
-    }),
-  )
+  return Object.fromEntries(LOGIN.flatMap((key) => (stock[key] === undefined ? [] : [[key, stock[key]]])))
 }
+
+/** A password is in no receipt: an earlier plan for another user has taken it off the card. */
+const lostLogin = (login: TreeMap | undefined): Partial<Settings> =>
+  login === undefined || login.chpasswd !== undefined
+    ? {}
+    : {
+        warnings: [
+          "the image's own user-data is not on the card any more, so its user ubuntu has no password: name a user:, or write the card anew",
+        ],
+      }
 
 const notServed = (node: string): UsageError =>
   new UsageError(`${node} is to boot by network, and Ubuntu is known only on cards`, {
