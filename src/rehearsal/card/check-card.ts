@@ -230,7 +230,7 @@ async function isEmpty(
   const { kernel } = system
   if (kernel !== undefined && readKernelImage(kernel.bytes).arch !== undefined) return false
   // A line that the board doesn't find names no root, and there may be one all the same.
-  const roots = root === undefined ? partitions.flatMap(({ volume }) => volume ?? []) : [root]
+  const roots = system.cmdline === undefined ? partitions.map(({ volume }) => volume) : [root]
   for (const volume of roots) if (volume instanceof Ext4Volume && (await holdsSystem(volume))) return false
   return true
 }
