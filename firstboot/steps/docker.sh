@@ -17,6 +17,11 @@ set -eu
 #   distribution          docker.io
 #   none REASON
 docker_source() {
+  case $3/$2/$1 in
+    # Nothing of Ubuntu's runs on ARMv6.
+    ubuntu/arm64/* | ubuntu/amd64/* | ubuntu/armhf/*) echo 'docker ubuntu' && return ;;
+    *) ;;
+  esac
   case $4 in
     buster | bullseye | bookworm | trixie) ;;
     wheezy | jessie | stretch) echo "none Docker has no packages for $4" && return ;;
@@ -96,7 +101,11 @@ install_docker() {
     case $source in
       none*) impossible "${source#none }" ;;
       distribution) from_distribution ;;
-      docker) from_archive docker debian "$codename" "$architecture" ;;
+      docker)
+        distribution=debian
+        [ "$(of_release ID)" != ubuntu ] || distribution=ubuntu
+        from_archive docker "$distribution" "$codename" "$architecture"
+        ;;
       *) from_archive "${source% *}" "${source#* }" "$codename" "$architecture" ;;
     esac
   fi

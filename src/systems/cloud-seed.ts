@@ -10,7 +10,14 @@
  * Source: cloud-init documentation, "Module reference".
  */
 import { type BootFiles, bytesOf, readText } from '../boot/boot-files.ts'
-import { formatUserData, formatYaml, mergeTrees, parseUserData, type TreeMap } from '../boot/cloud-init.ts'
+import {
+  formatUserData,
+  formatYaml,
+  mergeTrees,
+  parseUserData,
+  parseYamlMap,
+  type TreeMap,
+} from '../boot/cloud-init.ts'
 import { INSTALL } from '../boot/payload-paths.ts'
 import { runcmdScript, runcmdWith } from '../boot/runcmd.ts'
 import type { User } from '../cluster/node.ts'
@@ -123,9 +130,16 @@ export async function networkConfig(
   return { seed: new Map([['network-config', bytesOf(`# ${comment}\n${text}`)]]) }
 }
 
-/** What the image itself says in its user-data is lost; say so. */
-export async function replacedUserData(boot: BootFiles): Promise<Partial<Settings>> {
-  const lost = Object.keys(await foreignUserData(boot))
+/**
+ * What the image itself says in its user-data is lost; say so.
+ *
+ * @param settled keys that the family has seen to
+ */
+export async function replacedUserData(
+  boot: BootFiles,
+  settled: readonly string[] = [],
+): Promise<Partial<Settings>> {
+  const lost = Object.keys(await foreignUserData(boot)).filter((key) => !settled.includes(key))
   if (lost.length === 0) return {}
   return { warnings: [`the image's own user-data is replaced (${lost.join(', ')})`] }
 }
@@ -140,4 +154,12 @@ export async function foreignUserData(boot: BootFiles): Promise<TreeMap> {
     if (!(error instanceof FormatError)) throw error
     return { 'something that is not cloud-config': true }
   }
+}
+
+/** The user-data of the image, or of an earlier plan that kept what the image's says of accounts. */
+export async function stockSeed(boot: BootFiles): Promise<TreeMap> {
+  const foreign = await foreignUserData(boot)
+  if (Object.keys(foreign).length > 0) return foreign
+  const text = await readText(boot, 'user-data')
+  return text === undefined ? {} : parseYamlMap(text, 'user-data')
 }

@@ -10,9 +10,11 @@ import { clusterctrl } from './clusterctrl.ts'
 import type { OsFamily } from './family.ts'
 import { hypriotos } from './hypriotos.ts'
 import { raspios } from './raspios.ts'
+import { refuseOthers } from './refused.ts'
+import { ubuntu } from './ubuntu.ts'
 
-/** Special ones first: a ClusterCTRL image is a Raspberry Pi OS, too. */
-export const shippedFamilies: readonly OsFamily[] = [hypriotos, clusterctrl, raspios]
+/** Special ones first: a ClusterCTRL image is a Raspberry Pi OS, too, and Ubuntu has a seed like it. */
+export const shippedFamilies: readonly OsFamily[] = [hypriotos, clusterctrl, ubuntu, raspios]
 
 /** A family and a release of it, as an earlier plan wrote them down. */
 export interface NotedSystem {
@@ -32,7 +34,7 @@ export const listOsNames = (families = shippedFamilies): string[] =>
 /**
  * @param override `<family>-<release>` as a person gave it; undefined: look
  * @throws {UsageError} there is no such system
- * @throws {FormatError} no family knows this partition; says what lies on it
+ * @throws {FormatError} a system that is refused by name, or no family knows this partition; says what lies on it
  */
 export async function detectSystem(
   boot: BootFiles,
@@ -45,6 +47,7 @@ export async function detectSystem(
     return os === undefined ? undefined : { family, os }
   }
   if (override !== undefined) return assumeOs(boot, override, families, recognise)
+  await refuseOthers(boot)
   for (const family of families) {
     const found = await recognise(family)
     if (found !== undefined) return found

@@ -25,7 +25,7 @@ import { formatYaml, parseYamlMap, type TreeMap } from '../boot/cloud-init.ts'
 import type { NodeInterface, User } from '../cluster/node.ts'
 import type { NodeState, SystemFacts } from '../node/state.ts'
 import type { DetectedOs } from '../node/system.ts'
-import { cloudLogin, foreignUserData, networkConfig, userData } from './cloud-seed.ts'
+import { cloudLogin, networkConfig, stockSeed, userData } from './cloud-seed.ts'
 import type { OsFamily, SystemImage } from './family.ts'
 import { formatInterfacesD } from './network/interfaces-d.ts'
 import { networkConfigV1 } from './network/network-config.ts'
@@ -139,14 +139,6 @@ async function seedFacts({ facts, given }: NodeState, boot: BootFiles): Promise<
     tree.runcmd = [['systemctl', 'enable', 'ssh']]
   }
   return tree
-}
-
-/** Of the image, or of an earlier plan that kept the image's users. */
-async function stockSeed(boot: BootFiles): Promise<TreeMap> {
-  const foreign = await foreignUserData(boot)
-  if (Object.keys(foreign).length > 0) return foreign
-  const text = await readText(boot, 'user-data')
-  return text === undefined ? {} : parseYamlMap(text, 'user-data')
 }
 
 /** `docker` is a group of the image; `users:` gets none by itself. */

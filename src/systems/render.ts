@@ -177,6 +177,6 @@ function checkGiven({ given }: NodeState, { os }: SystemImage): void {
     given.userData !== undefined ? 'user-data' : given.metaData !== undefined ? 'meta-data' : undefined
   if (name === undefined) return
   throw new UsageError(`${name} is for cloud-init, and this image does not run it`, {
-    hint: 'Raspberry Pi OS Trixie and HypriotOS do; on others, say it with overlays.',
+    hint: 'Raspberry Pi OS Trixie, Ubuntu Server and HypriotOS do; on others, say it with overlays.',
   })
 }

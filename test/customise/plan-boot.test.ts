@@ -77,7 +77,8 @@ const variants: Record<string, Partial<Node>> = {
 const someVariants: { name: string; systems: (system: string) => boolean; node: Partial<Node> }[] = [
   {
     name: 'gadget',
-    systems: (system) => !system.startsWith('clusterctrl'),
+    // Nothing of Ubuntu's runs on a Zero W.
+    systems: (system) => !/^(?:clusterctrl|ubuntu)/.test(system),
     node: {
       model: 'zerow',
       interfaces: [{ name: 'usb0', address: { ip: '172.19.181.1', prefix: 24 }, dns: [] }],

@@ -42,6 +42,41 @@ users:
     lock_passwd: false
 `
 
+const ubuntuConfig = (...layout: string[]) =>
+  [
+    ...layout,
+    '[all]',
+    'arm_64bit=1',
+    'kernel=vmlinuz',
+    'cmdline=cmdline.txt',
+    'initramfs initrd.img followkernel',
+    'dtparam=audio=on',
+    'camera_auto_detect=1',
+    '',
+    '[pi4]',
+    'max_framebuffers=2',
+    '',
+    '[all]',
+    '',
+  ].join('\n')
+const ubuntuCmdline = `console=serial0,115200 multipath=off dwc_otg.lpm_enable=0 console=tty1 root=LABEL=writable rootfstype=ext4 rootwait fixrtc\n`
+const ubuntuSeed = {
+  'user-data': `#cloud-config
+
+# On first boot, set the (default) ubuntu user's password
+chpasswd:
+  expire: true
+  users:
+  - name: ubuntu
+    password: ubuntu
+    type: text
+ssh_pwauth: false
+`,
+  'meta-data': 'dsmode: local\ninstance-id: cloud-image\n',
+  'network-config':
+    'network:\n  version: 2\n  ethernets:\n    eth0:\n      dhcp4: true\n      optional: true\n',
+}
+
 /** By the name of the case. */
 export const stock: Record<string, Files> = {
   trixie: files({
@@ -103,6 +138,23 @@ export const stock: Record<string, Files> = {
     'config.txt': `${config('', '[pi4]', 'dtoverlay=vc4-fkms-v3d', '[all]')}#dtoverlay=dwc2,dr_mode=peripheral\n`,
     'issue.txt': issue('2019-07-10'),
     'start4.elf': 'x',
+  }),
+  'ubuntu-24.04': files({
+    ...ubuntuSeed,
+    'cmdline.txt': ubuntuCmdline,
+    'config.txt': ubuntuConfig(),
+    'bcm2711-rpi-4-b.dtb': 'x',
+    vmlinuz: 'x',
+    'initrd.img': 'x',
+  }),
+  'ubuntu-26.04': files({
+    ...ubuntuSeed,
+    'autoboot.txt': '[all]\ntryboot_a_b=1\n',
+    'config.txt': ubuntuConfig('[all]', 'os_prefix=current/', '', '[tryboot]', 'os_prefix=new/', ''),
+    'current/cmdline.txt': ubuntuCmdline,
+    'current/bcm2711-rpi-4-b.dtb': 'x',
+    'current/vmlinuz': 'x',
+    'current/initrd.img': 'x',
   }),
   'hypriotos-1.12.3': files({
     'cmdline.txt': `dwc_otg.lpm_enable=0 console=tty1 ${root('7ee80804')} cgroup_enable=cpuset cgroup_enable=memory swapaccount=1 elevator=deadline fsck.repair=yes rootwait console=ttyAMA0,115200 ${initResize}\n`,

@@ -75,6 +75,26 @@ const families: Family[] = [
     cmdline: / rootwait resize .* ds=nocloud;i=piimage-oneil-[0-9a-f]{12}\n$/,
   },
   {
+    name: 'ubuntu-24.04',
+    image: 'ubuntu-noble-arm64-server@24.04.4',
+    system: 'ubuntu 22.04',
+    evidence: /cmdline\.txt: root=LABEL=writable; config\.txt: kernel=vmlinuz/,
+    volume: 'FAT32 system-boot',
+    files: [...seeded, 'network-config'],
+    cmdline: / root=LABEL=writable .* fixrtc cfg80211\.ieee80211_regdom=US cgroup_enable=memory.*\n$/,
+  },
+  {
+    name: 'ubuntu-26.04',
+    image: 'ubuntu-resolute-arm64-server@26.04',
+    system: 'ubuntu 25.10',
+    evidence:
+      /cmdline\.txt: root=LABEL=writable; config\.txt: kernel=vmlinuz; config\.txt: os_prefix=current\//,
+    volume: 'FAT32 system-boot',
+    files: [...seeded, 'network-config'],
+    cmdline: / root=LABEL=writable .* fixrtc cfg80211\.ieee80211_regdom=US cgroup_enable=memory\n$/,
+    cmdlinePath: 'current/cmdline.txt',
+  },
+  {
     name: 'hypriotos-1.0',
     image: 'hypriotos-jessie-armhf-rpi@1.0.0',
     system: 'hypriotos 1.0',
@@ -159,7 +179,7 @@ for (const family of families) {
 
     const stock = await project.piimage('inspect', project.file('stock.img'))
     assert.equal(stock.status, 0, stock.stderr)
-    assert.match(stock.stdout, new RegExp(`${family.volume}\n.*ext4 root`))
+    assert.match(stock.stdout, new RegExp(`${family.volume}\n.*ext4 (?:root|writable)`))
     assert.match(stock.stdout, new RegExp(`^system: ${family.system} \\(`, 'm'))
 
     const planned = await project.piimage('plan')
@@ -191,12 +211,9 @@ for (const family of families) {
 
     const image = `${card}@@${boot.start * 512}`
     for (const path of family.files) assert.equal(mtools('mtype', image, path).status, 0, `${path} is there`)
-    assert.match(mtools('mtype', image, 'cmdline.txt').stdout, family.cmdline)
-    assert.equal(
-      mtools('mtype', image, 'cmdline.txt').stdout.split('\n').length,
-      2,
-      'cmdline.txt is one line',
-    )
+    const { cmdlinePath = 'cmdline.txt' } = family
+    assert.match(mtools('mtype', image, cmdlinePath).stdout, family.cmdline)
+    assert.equal(mtools('mtype', image, cmdlinePath).stdout.split('\n').length, 2, 'cmdline.txt is one line')
     for (const [path, text] of stockTexts(project.file('stock.img'), boot.start)) {
       assert.equal(mtools('mtype', image, path).stdout, text, `${path} is as it was`)
     }

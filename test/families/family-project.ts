@@ -26,6 +26,8 @@ export interface Family {
   files: readonly string[]
   /** cmdline.txt of the baked card. */
   cmdline: RegExp
+  /** Where it lies; default: cmdline.txt. */
+  cmdlinePath?: string
   model?: string
   clusterhat?: string
   /** Lines of `piimage plan` that warn. */

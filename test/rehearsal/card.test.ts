@@ -61,7 +61,12 @@ const kinds: CardKind[] = [
 ]
 
 /** Real headers and a root that could start, in place of the fixture's stand-ins. */
-async function fill(t: TestContext, image: string, { machine, mount, family }: CardKind): Promise<void> {
+async function fill(
+  t: TestContext,
+  image: string,
+  { machine, mount, family, files }: CardKind,
+): Promise<void> {
+  const isUbuntu = family.startsWith('ubuntu')
   const reader = await openFileReader(image)
   const { partitions } = await readPartitions(reader)
   const [bootPartition, rootPartition] = partitions
@@ -77,17 +82,23 @@ async function fill(t: TestContext, image: string, { machine, mount, family }: C
       await volume.writeFile(name, name === 'kernel_2712.img' ? gzipSync(bytes) : Buffer.from(bytes), {
         modified,
       })
+  if (isUbuntu) {
+    const { kernel, tree, initramfs = '' } = files
+    await volume.writeFile(kernel, Buffer.from(bootFiles()['kernel8.img'] as Uint8Array), { modified })
+    await volume.writeFile(initramfs, Buffer.from(bootFiles().initramfs8 as Uint8Array), { modified })
+    await volume.writeFile(tree, Buffer.from(trees), { modified })
+  }
   const written = Buffer.from(await changes.read(0, changes.length))
   await reader.close()
   const root: Files = {
     ...rootFiles('raspberrypi'),
     'etc/fstab': `proc /proc proc defaults 0 0\nPARTUUID=x-01 ${mount} vfat defaults 0 2\n`,
-    'etc/os-release': 'ID=debian\n',
+    'etc/os-release': isUbuntu ? 'ID=ubuntu\nVERSION_CODENAME=noble\n' : 'ID=debian\n',
     'usr/lib/systemd/systemd': elf(machine),
     'bin/bash': elf(machine),
     'usr/lib/systemd/system-generators/systemd-run-generator': elf(machine),
     'etc/cloud/cloud.cfg': '',
-    ...(family === 'trixie' ? { 'usr/bin/cloud-init': '#!/usr/bin/python3\n' } : {}),
+    ...(family === 'trixie' || isUbuntu ? { 'usr/bin/cloud-init': '#!/usr/bin/python3\n' } : {}),
     'usr/lib/raspi-config/init_resize.sh': '#!/bin/sh\n',
     'usr/lib/raspberrypi-sys-mods/firstboot': '#!/bin/bash\n',
   }
@@ -104,7 +115,7 @@ async function fill(t: TestContext, image: string, { machine, mount, family }: C
   const volumeFile = join(tempFolder(t), 'root.img')
   writeFileSync(volumeFile, '')
   truncateSync(volumeFile, rootPartition.length)
-  const label = ['-L', 'rootfs', '-O', '^huge_file,^64bit']
+  const label = ['-L', isUbuntu ? 'writable' : 'rootfs', '-O', '^huge_file,^64bit']
   assert.equal(run('mke2fs', ['-q', '-t', 'ext4', ...label, '-d', folder, volumeFile]).status, 0)
   readFileSync(volumeFile).copy(written, rootPartition.offset)
   writeFileSync(image, written)
@@ -210,8 +221,35 @@ for (const kind of kinds)
     }
   })
 
+const ubuntus: CardKind[] = ['', 'current/'].map((folder) => ({
+  ...{ model: 'pi4', family: folder === '' ? 'ubuntu-24.04' : 'ubuntu-26.04', machine: 183 },
+  ...{ image: 'ubuntu-noble-arm64-server@24.04.4', mount: '/boot/firmware', trigger: 'cloud-init' },
+  files: {
+    ...{ kernel: `${folder}vmlinuz`, tree: `${folder}bcm2711-rpi-4-b.dtb` },
+    ...{ initramfs: `${folder}initrd.img`, start: 'start4.elf', fixup: 'fixup4.dat' },
+  },
+}))
+for (const kind of ubuntus)
+  test(`a card of ${kind.family}: nothing is wrong; a root of another system and a missing file are found`, async (t) => {
+    const card = await bakeCard(t, kind)
+    if (card === undefined) return
+    const check = async (image: Changes) =>
+      (await checkCard({ image, model: kind.model })).faults.map(
+        ({ place, problem }) => `${place}: ${problem}`,
+      )
+    assert.deepEqual(await check(new Changes(await openIn(t, card))), [])
+    const fault = { name: '', place: /./, says: /./ }
+    const other = ['rm /etc/os-release', 'write FORKY /etc/os-release']
+    const layout = kind.family === 'ubuntu-24.04' ? '22.04' : '25.10'
+    assert.deepEqual(await check(await plant(t, card, kind, { ...fault, root: other })), [
+      `/etc/os-release: the root is debian forky, and the boot partition was taken for ubuntu ${layout}`,
+    ])
+    const without = await plant(t, card, kind, { ...fault, boot: ({ remove, kernel }) => remove(kernel) })
+    assert.match((await check(without)).join('\n'), /vmlinuz: not found/)
+  })
+
 test('fixtures without a kernel and a system are called so once, whatever the board', async (t) => {
-  for (const family of ['stretch', 'trixie', 'hypriotos-1.12', 'clusterctrl-bookworm']) {
+  for (const family of ['stretch', 'trixie', 'ubuntu-26.04', 'hypriotos-1.12', 'clusterctrl-bookworm']) {
     const image = makeImage(t, family, join(tempFolder(t), 'image.img'))
     if (image === undefined) return
     for (const model of ['zero', 'pi3b', 'pi4', 'pi5'] as const) {

@@ -229,12 +229,18 @@ async function isEmpty(
   const root = findRootVolume(tokens, system, partitions, loading.findings)
   const { kernel } = system
   if (kernel !== undefined && readKernelImage(kernel.bytes).arch !== undefined) return false
-  if (root === undefined) return true
+  // A line that the board doesn't find names no root, and there may be one all the same.
+  const roots = system.cmdline === undefined ? partitions.map(({ volume }) => volume) : [root]
+  for (const volume of roots) if (volume instanceof Ext4Volume && (await holdsSystem(volume))) return false
+  return true
+}
+
+async function holdsSystem(volume: Ext4Volume): Promise<boolean> {
   try {
-    const files = rootFilesOf(root)
-    return (await files.list('/lib')).length === 0 && !(await files.has('/sbin/init'))
+    const files = rootFilesOf(volume)
+    return (await files.list('/lib')).length > 0 || (await files.has('/sbin/init'))
   } catch (error) {
-    if (error instanceof FormatError) return false
+    if (error instanceof FormatError) return true
     throw error
   }
 }

@@ -36,7 +36,11 @@ const SYSTEM_IDS: Record<string, readonly string[]> = {
   raspios: ['debian', 'raspbian'],
   clusterctrl: ['debian', 'raspbian'],
   hypriotos: ['debian', 'raspbian', 'hypriotos'],
+  ubuntu: ['ubuntu'],
 }
+
+/** Families whose releases are named by the layout of the image, not by its code name. */
+const BY_LAYOUT = ['hypriotos', 'ubuntu']
 
 /** What the card was planned for, against what its root says it is. */
 async function checkSystem({ boot, facts, findings }: FirstBoot): Promise<void> {
@@ -49,7 +53,7 @@ async function checkSystem({ boot, facts, findings }: FirstBoot): Promise<void> 
   const known = SYSTEM_IDS[family]
   const isOther = known !== undefined && !known.includes(ID)
   const isOtherRelease =
-    family !== 'hypriotos' && VERSION_CODENAME !== undefined && VERSION_CODENAME !== release
+    !BY_LAYOUT.includes(family) && VERSION_CODENAME !== undefined && VERSION_CODENAME !== release
   if (!isOther && !isOtherRelease) return
   const name = PRETTY_NAME ?? [ID, VERSION_CODENAME].filter((part) => part !== undefined).join(' ')
   findings.fault(

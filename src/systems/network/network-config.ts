@@ -39,8 +39,17 @@ function addresses({ address, dns, domain }: NetworkProfile): TreeMap {
  *
  * The file replaces everything the image would do by itself, so a node that
  * says only something about Wi-Fi gets its DHCP on eth0 restated.
+ *
+ * systemd-networkd holds up a boot for a port without a cable unless the port
+ * is optional; and the images that have it come with a netplan too old for
+ * `regulatory-domain` (before 0.107), which refuses the whole file: the
+ * kernel's command line says the country there.
  */
-export function networkConfigV2(profiles: readonly NetworkProfile[]): TreeMap {
+export function networkConfigV2(
+  profiles: readonly NetworkProfile[],
+  renderer: 'network-manager' | 'networkd' = 'network-manager',
+): TreeMap {
+  const isNetworkd = renderer === 'networkd'
   const ethernets: TreeMap = {}
   const wifis: TreeMap = {}
   for (const profile of profiles) {
@@ -51,7 +60,7 @@ export function networkConfigV2(profiles: readonly NetworkProfile[]): TreeMap {
       })
     }
     if (wifi === undefined) {
-      ethernets[name] = addresses(profile)
+      ethernets[name] = isNetworkd ? { ...addresses(profile), optional: true } : addresses(profile)
       continue
     }
     const access: TreeMap = {}
@@ -62,7 +71,7 @@ export function networkConfigV2(profiles: readonly NetworkProfile[]): TreeMap {
     else if (wifi.psk !== undefined) access.password = (wifi.sae ?? wifi.psk).reveal()
     wifis[name] = {
       ...addresses(profile),
-      'regulatory-domain': wifi.country,
+      ...(isNetworkd ? {} : { 'regulatory-domain': wifi.country }),
       'access-points': { [wifi.ssid]: access },
       optional: true,
     }
