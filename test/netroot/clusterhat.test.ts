@@ -1,13 +1,6 @@
 /** Zeros on a ClusterHAT: an archive as the image, the wire that ClusterCTRL's initramfs makes, its folders. */
 import assert from 'node:assert/strict'
-import {
-  existsSync,
-  mkdirSync,
-  readFileSync,
-  readlinkSync,
-  realpathSync,
-  statSync,
-} from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, readlinkSync, realpathSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { needRoot, needTool, run } from '../support/tools.ts'
