@@ -90,7 +90,7 @@ const rows: Row[] = [
   {
     promise: 'What the threat model says that nobody can, nobody could',
     tested:
-      'the attempts of a stranger’s overlay, of another user of the machine and of the cache, of hostile names and patterns, of bad surroundings',
+      'the attempts of a stranger’s overlay, of another user of the machine and of the cache, of hostile names and patterns, of bad surroundings, of archives, signatures, certificates and spoofed boards, of a stranger at the swarm’s broker',
     figure: '{attempts test/security/*} attempts, {got through test/security/*} got through',
   },
   {

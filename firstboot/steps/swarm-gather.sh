@@ -90,6 +90,7 @@ gather() {
 close() {
   rm -rf "$root/var/lib/piimage-join"
   rm -f "$root/etc/sudoers.d/90-piimage-join" "$root/usr/local/sbin/piimage-join-token"
+  rm -f "$root/etc/ssh/sshd_config.d/20-piimage-join.conf"
   if grep -q '^piimage-join:' "$root/etc/passwd"; then accounts userdel piimage-join; fi
   docker swarm join-token --rotate -q worker >/dev/null
   rm -f "$state/swarm-waited"

@@ -69,6 +69,27 @@ open_broker() {
   own root:root "$home" "$home/.ssh"
   chmod 755 "$home" "$home/.ssh"
   put 644 root:root "$home/.ssh/authorized_keys" <"$payload/material/join-authorized-keys"
+  limit_connections
+}
+
+# Connections that are held without logging in keep others out, by stock settings
+# ten of them. While the broker is open each address may hold a few, all together
+# many, and none for long.
+limit_connections() {
+  folder=$root/etc/ssh/sshd_config.d
+  limits=$folder/20-piimage-join.conf
+  # OpenSSH before 8.2 reads no such folder.
+  [ -d "$folder" ] && [ ! -e "$limits" ] || return 0
+  each='PerSourceMaxStartups 8'
+  # OpenSSH before 8.5 would not start with it.
+  if /usr/sbin/sshd -t -o "$each" 2>&1 | grep -qi 'bad configuration option'; then each=; fi
+  printf '%s\n' 'LoginGraceTime 20' 'MaxStartups 100:30:200' ${each:+"$each"} | put 644 root:root "$limits"
+  is_running || return 0
+  for unit in ssh.service sshd.service; do
+    has_unit "$unit" || continue
+    systemctl --no-block try-reload-or-restart "$unit"
+    break
+  done
 }
 
 lead() {

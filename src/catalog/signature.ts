@@ -5,6 +5,9 @@
  * judges it (bound, not expired, not revoked); the digest that was signed is
  * made here with node:crypto, a MiB at a time, because openpgp's own streams
  * buffer the file. Source: RFC 9580, 5.2.4 "Computing Signatures".
+ *
+ * Key and signature must hold today, whatever day the signature names: whoever
+ * has stolen an expired key can write an old date.
  */
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
@@ -43,20 +46,19 @@ export async function checkSignature(check: SignatureCheck, task: Task): Promise
   if (packet.version !== 4 || hashName === undefined) {
     throw bad(check, `is of version ${packet.version} with hash algorithm ${packet.hashAlgorithm}`)
   }
+  // A certificate, say, is signed over bytes that could be offered as a file.
+  if (packet.signatureType !== openpgp.enums.signature.binary) {
+    throw bad(check, `is of type ${packet.signatureType}, which is not made over a file`)
+  }
   try {
-    const signing = await key.getSigningKey(packet.issuerKeyID, packet.created)
+    const signing = await key.getSigningKey(packet.issuerKeyID)
+    if ((packet.created ?? 0) < signing.keyPacket.created) throw new Error('it is older than its key')
     const hashing = packet as unknown as HashingPacket
     const nothing = (await openpgp.createMessage({ binary: new Uint8Array() }))
       .packets[0] as LiteralDataPacket
     const tail = hashing.toHash(openpgp.enums.signature.binary, nothing, true)
     hashing.hashed = Promise.resolve(await digestWithTail(hashName, check, tail, task))
-    await packet.verify(
-      signing.keyPacket,
-      openpgp.enums.signature.binary,
-      nothing,
-      packet.created ?? undefined,
-      true,
-    )
+    await packet.verify(signing.keyPacket, openpgp.enums.signature.binary, nothing, new Date(), true)
   } catch (error) {
     task.signal.throwIfAborted()
     throw bad(check, `does not hold: ${(error as Error).message}`)

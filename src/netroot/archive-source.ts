@@ -8,11 +8,13 @@ import type { Task } from '../progress.ts'
 import type { SnapshotSource } from '../systems/root/root-snapshot.ts'
 import { ArchiveTree } from '../tree/archive-tree.ts'
 import { readArchive } from '../tree/extract-archive.ts'
-import { KiB } from '../units.ts'
+import { formatBytes, KiB, MiB } from '../units.ts'
 import type { ArchiveSource } from './generation.ts'
 
 /** Texts on boot partitions, and the settings that are looked at, are smaller. */
 const LARGEST_TEXT = 64 * KiB
+/** All of them are kept in memory at once; a root has two or three MiB. */
+const MAX_TEXTS_BYTES = 128 * MiB
 
 export interface LookedThrough {
   source: ArchiveSource
@@ -30,6 +32,7 @@ export async function lookThroughArchive(path: string, task: Task): Promise<Look
   const targets = new Map<string, string>()
   const names = new Set<string>()
   let newest = 0
+  let textBytes = 0
   for await (const found of readArchive(path, task)) {
     const { entry } = tree.place(found)
     names.add(entry.path)
@@ -38,6 +41,11 @@ export async function lookThroughArchive(path: string, task: Task): Promise<Look
     if (isWanted) newest = Math.max(newest, entry.mtime.seconds)
     const chunks: Buffer[] = []
     const isText = isWanted && found.linkTo === undefined && entry.size <= LARGEST_TEXT
+    if (isText) textBytes += entry.size
+    if (textBytes > MAX_TEXTS_BYTES)
+      throw new FormatError(
+        `${path} has more than ${formatBytes(MAX_TEXTS_BYTES)} of small files in boot and etc`,
+      )
     for await (const chunk of found.body) if (isText) chunks.push(Buffer.from(chunk))
     if (isText) contents.set(entry.path, Buffer.concat(chunks))
     else if (isWanted) contents.set(entry.path, new Uint8Array())

@@ -108,7 +108,8 @@ async function addRoot(
     const first = file === undefined ? undefined : written.get(file)
     if (file !== undefined && first === undefined) written.set(file, entry.path)
     if (first !== undefined) await writer.link(entry, first)
-    else if (file !== undefined && entry.type === 'file') await addFile(root, file, writer, entry)
+    else if (file !== undefined && entry.type === 'file')
+      await addFile(root, file, writer, task.signal, entry)
     else await writer.add(entry)
     bytes += first === undefined ? entry.size : 0
     task.report({ phase: 'write', subject: 'archive', bytes, totalBytes: listing.bytes })

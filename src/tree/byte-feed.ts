@@ -33,9 +33,10 @@ export class ByteFeed {
     }
   }
 
-  /** Whether nothing is left. */
-  async ended(): Promise<boolean> {
-    return this.#rest.length === 0 && !(await this.#more())
+  /** Everything up to the end, whatever it is. */
+  async drain(): Promise<void> {
+    do this.#take(this.#rest.length)
+    while (await this.#more())
   }
 
   /** Let go of the source. */

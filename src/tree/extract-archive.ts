@@ -12,8 +12,9 @@ import { createReadStream } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { basename } from 'node:path'
 import { DigestError } from '../digest.ts'
+import { FormatError } from '../errors.ts'
 import type { Task } from '../progress.ts'
-import { MiB } from '../units.ts'
+import { formatBytes, GiB, MiB } from '../units.ts'
 import { type UnpackRequest, unpackStream } from '../unpack/unpack.ts'
 import { ArchiveTree } from './archive-tree.ts'
 import { digested } from './file-digest.ts'
@@ -26,6 +27,13 @@ import { isZeroBlock, readTarHeader, TAR_BLOCK_BYTES } from './tar-header.ts'
 import { type ArchiveEntry, readTar } from './tar-reader.ts'
 import type { TarWriter } from './tar-writer.ts'
 import { unpackInto } from './unpack-tar.ts'
+
+/** Linux opens no longer ones. */
+const MAX_NAME = 4096
+/** Ten times what a root file system has; each takes memory. */
+const MAX_ENTRIES = 2_000_000
+/** Of all files, holes included: as much as any image may have. */
+const MAX_BYTES = 64 * GiB
 
 type Expected = UnpackRequest['expected']
 
@@ -56,7 +64,7 @@ export async function extractArchive(
     async (part) => {
       await unpackInto(part, { owners, signal: task.signal }, async (writer) => {
         for await (const found of readArchive(path, task, options.expected ?? null))
-          await addFound(part, tree, found, writer, owners)
+          await addFound(part, tree, found, writer, owners, task.signal)
         for (const entry of tree.entries()) if (entry.type === 'directory') await writer.add(entry)
       })
       return { entries: tree.entries() }
@@ -67,7 +75,7 @@ export async function extractArchive(
 
 /**
  * The entries of an archive as they stand there, unpacked on the way.
- * @throws {FormatError} damaged, or not the expected one
+ * @throws {FormatError} damaged, not the expected one, or larger than any root
  */
 export async function* readArchive(
   path: string,
@@ -75,7 +83,21 @@ export async function* readArchive(
   expected: Expected = null,
 ): AsyncGenerator<ArchiveEntry> {
   const chunks = (await isPlainTar(path)) ? readPlain(path, expected) : unpacked(path, expected, task)
-  yield* readTar(chunks, basename(path))
+  const name = basename(path)
+  const refuse = (what: string) =>
+    new FormatError(`${name} ${what}`, { hint: 'No root file system is like that.' })
+  let count = 0
+  let bytes = 0
+  for await (const found of readTar(chunks, name)) {
+    const { path: named, target = '', size } = found.entry
+    const longest = Math.max(named.length, target.length, found.linkTo?.length ?? 0)
+    count += 1
+    bytes += size
+    if (longest > MAX_NAME) throw refuse(`has a name of ${longest} characters`)
+    if (count > MAX_ENTRIES) throw refuse(`holds more than ${MAX_ENTRIES} files`)
+    if (bytes > MAX_BYTES) throw refuse(`holds more than ${formatBytes(MAX_BYTES)}`)
+    yield found
+  }
 }
 
 /** unpackStream takes an uncompressed tar for a mistake: it looks for disk images. It says what can't be read. */
@@ -115,6 +137,7 @@ async function addFound(
   found: ArchiveEntry,
   writer: TarWriter,
   owners: boolean,
+  signal: AbortSignal,
 ): Promise<void> {
   const { entry, first, newDirectories } = tree.place(found)
   makeDirectories(part, newDirectories)
@@ -124,7 +147,7 @@ async function addFound(
   const hash = createHash('sha256')
   await writer.add(entry, {
     data: found.data,
-    chunks: digested(copied(found.body), found.data, entry.size, hash),
+    chunks: digested(copied(found.body), found.data, entry.size, hash, signal),
   })
   entry.sha256 = hash.digest('hex')
 }

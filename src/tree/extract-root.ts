@@ -47,7 +47,7 @@ export async function extractRoot(
         let bytes = 0
         for (const file of listing.files) {
           task.signal.throwIfAborted()
-          await addFile(volume, file, writer)
+          await addFile(volume, file, writer, task.signal)
           for (const link of file.links) await writer.link(link, file.entry.path)
           bytes += file.entry.size
           task.report({ phase: 'write', subject: folder, bytes, totalBytes: listing.bytes })

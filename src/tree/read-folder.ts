@@ -79,7 +79,8 @@ export async function readFolder(
         continue
       }
       const hash = createHash('sha256')
-      for await (const chunk of digested(found.body, found.data, entry.size, hash)) bytes += chunk.length
+      for await (const chunk of digested(found.body, found.data, entry.size, hash, task.signal))
+        bytes += chunk.length
       entry.sha256 = hash.digest('hex')
       task.report({ phase: 'verify', subject: folder, bytes, totalBytes: null })
     }

@@ -29,8 +29,9 @@ export interface ArchiveEntry {
   body: AsyncGenerator<Buffer>
 }
 
-/** Names and attributes of one entry. */
+/** Names and attributes of one entry, and of all: they are kept in memory. */
 const MAX_RECORDS_BYTES = 64 * MiB
+const MAX_ALL_RECORDS_BYTES = 256 * MiB
 
 const types: Readonly<Record<string, FileType>> = {
   '0': 'file',
@@ -55,17 +56,25 @@ export async function* readTar(
   const feed = new ByteFeed(chunks, name)
   try {
     let records = new Map<string, Buffer>()
+    let recordsBytes = 0
     for (;;) {
       const at = feed.offset
       // A copy: the map of a file's holes stands in it, and is read on behind it.
       const block = Buffer.from(await feed.read(TAR_BLOCK_BYTES))
       if (isZeroBlock(block)) {
-        await readEnd(feed)
+        // Whoever writes the stream isn't cut off.
+        await feed.drain()
         return
       }
       const header = readTarHeader(block)
       if (header === undefined) throw damaged(name, at, 'no tar header')
-      if (await readRecords(feed, header, records, name, at)) continue
+      if (holdsRecords(header)) {
+        recordsBytes += header.size
+        if (header.size > MAX_RECORDS_BYTES || recordsBytes > MAX_ALL_RECORDS_BYTES)
+          throw damaged(name, at, `${recordsBytes} bytes of names and attributes`)
+        await readRecords(feed, header, records, name, at)
+        continue
+      }
       const size = numberOf(records, 'size') ?? header.size
       const found = await describe(feed, { ...header, block }, records, size, name, at)
       yield found.entry
@@ -80,28 +89,23 @@ export async function* readTar(
   }
 }
 
-/** Zeroes up to the end, so that whoever writes the stream isn't cut off. */
-async function readEnd(feed: ByteFeed): Promise<void> {
-  while (!(await feed.ended())) await feed.read(1)
-}
+/** Whether a header only says something about the next entry. */
+const holdsRecords = ({ type }: TarHeader): boolean => 'xgLK'.includes(type)
 
-/** Takes what a header only says about the next entry. @returns whether it was such a header */
 async function readRecords(
   feed: ByteFeed,
   header: TarHeader,
   records: Map<string, Buffer>,
   name: string,
   at: number,
-): Promise<boolean> {
+): Promise<void> {
   const { type, size } = header
-  if (!'xgLK'.includes(type)) return false
-  if (size > MAX_RECORDS_BYTES) throw damaged(name, at, `${size} bytes of names and attributes`)
   const bytes = await feed.read(size)
   await feed.read(-size & (TAR_BLOCK_BYTES - 1))
   if (type === 'L' || type === 'K') {
     const end = bytes.indexOf(0)
     records.set(type === 'L' ? 'path' : 'linkpath', Buffer.from(end === -1 ? bytes : bytes.subarray(0, end)))
-    return true
+    return
   }
   const map: string[] = []
   for (const [keyword, value] of parsePax(bytes, name, at)) {
@@ -110,7 +114,6 @@ async function readRecords(
     else if (keyword !== 'comment') throw damaged(name, at, `the record '${keyword}' for all entries`)
   }
   if (map.length > 0) records.set(MAP_RECORD, Buffer.from(map.join(',')))
-  return true
 }
 
 function parsePax(bytes: Buffer, name: string, at: number): [string, Buffer][] {

@@ -14,6 +14,7 @@ export async function addFile(
   volume: Ext4Volume,
   file: VolumeFile,
   writer: TarWriter,
+  signal: AbortSignal,
   name: TreeEntry = file.entry,
 ): Promise<void> {
   const inode = await volume.inode(file.ino)
@@ -21,7 +22,7 @@ export async function addFile(
   const data = await dataOf(volume, inode)
   const chunks = data === undefined ? volume.readFile(inode) : dataChunks(volume, inode, data)
   const hash = createHash('sha256')
-  await writer.add(name, { data, chunks: digested(chunks, data, size, hash) })
+  await writer.add(name, { data, chunks: digested(chunks, data, size, hash, signal) })
   const sha256 = hash.digest('hex')
   for (const entry of [file.entry, ...file.links]) entry.sha256 = sha256
 }

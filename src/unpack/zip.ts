@@ -18,6 +18,7 @@ const DEFLATED = 8
 /** An archive with more members is no image archive. */
 const MAX_MEMBERS = 10_000
 const NAMES_SHOWN = 5
+const NAME_CHARACTERS_SHOWN = 100
 
 /**
  * @param member the one to take, folders included; default: the only one that ends in `.img`, those at the top level first
@@ -103,7 +104,9 @@ function imagesIn(entries: readonly yauzl.Entry[]): yauzl.Entry[] {
 
 function describeNames(entries: readonly yauzl.Entry[]): string {
   if (entries.length === 0) return 'no members'
-  const names = entries.slice(0, NAMES_SHOWN).map(({ fileName }) => JSON.stringify(fileName))
+  const names = entries
+    .slice(0, NAMES_SHOWN)
+    .map(({ fileName }) => JSON.stringify(fileName.slice(0, NAME_CHARACTERS_SHOWN)))
   const more = entries.length - names.length
   return names.join(', ') + (more > 0 ? ` and ${more} more` : '')
 }

@@ -197,6 +197,7 @@ test('a head makes the swarm and opens its broker; again the same', (t) => {
   if (pi === undefined) return
   lay(pi.root, {
     'opt/piimage/material/join-authorized-keys': 'restrict ssh-ed25519 AAAA piimage-join:oneil\n',
+    'etc/ssh/sshd_config.d/README': '',
   })
   stub(pi, 'useradd', `${note(pi)}; echo 'piimage-join:x:999:' >>'${pi.root}/etc/passwd'`)
   for (let turn = 0; turn < 2; turn++) {
@@ -211,6 +212,7 @@ test('a head makes the swarm and opens its broker; again the same', (t) => {
   ])
   assert.equal(modeOf(pi, 'var/lib/piimage-join/.ssh/authorized_keys'), '644')
   assert.equal(calls(pi).filter((call) => call.startsWith('useradd')).length, 1)
+  assert.match(readRoot(pi, 'etc/ssh/sshd_config.d/20-piimage-join.conf'), /^LoginGraceTime 20\nMaxStartups /)
 })
 
 test('a head in another state than it should be leaves it to a person', (t) => {
@@ -235,6 +237,7 @@ function gatherPi(t: TestContext, listed: string[], shell: ShellName): FakePi | 
       'hammond manager arch=armv7\noneil worker room=attic\ncarter manager arch=armv6\n',
     'var/lib/piimage-join/.ssh/authorized_keys': 'x\n',
     'etc/sudoers.d/90-piimage-join': 'x\n',
+    'etc/ssh/sshd_config.d/20-piimage-join.conf': 'x\n',
     'usr/local/sbin/piimage-join-token': 'x\n',
     'etc/passwd': 'piimage-join:x:999:\n',
     'opt/piimage/material/join-authorized-keys': 'x\n',
@@ -303,6 +306,7 @@ for (const shell of shells)
     for (const path of [
       'var/lib/piimage-join',
       'etc/sudoers.d/90-piimage-join',
+      'etc/ssh/sshd_config.d/20-piimage-join.conf',
       'usr/local/sbin/piimage-join-token',
     ])
       assert.ok(!existsSync(join(pi.root, path)), path)

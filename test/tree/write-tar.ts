@@ -59,7 +59,7 @@ export async function writeTar(source: TarSource, out: Writable, task: Task): Pr
       const first = written.get(file)
       written.set(file, first ?? entry.path)
       if (first !== undefined) return writer.link(entry, first)
-      if (entry.type === 'file') await addFile(root, file, writer, entry)
+      if (entry.type === 'file') await addFile(root, file, writer, task.signal, entry)
       else await writer.add(entry)
       bytes += entry.size
     }

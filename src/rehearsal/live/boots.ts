@@ -32,7 +32,17 @@ export function foldBoots(events: readonly LogEvent[], nodes: readonly ServedNod
   const played = new Set<string>()
   const playedMacs = new Set<string>()
   const ipOf = (mac: string) => nodes.find((node) => node.mac === mac)?.ip
-  const bootAt = (ip: string): Boot | undefined => [...boots.values()].findLast((boot) => boot.ip === ip)
+  // Whoever makes up addresses makes up thousands: nothing here looks through all of them.
+  const byIp = new Map<string, Boot>()
+  const bootAt = (ip: string): Boot | undefined => {
+    const boot = byIp.get(ip)
+    return boot?.ip === ip ? boot : undefined
+  }
+  const addBoot = (boot: Boot): void => {
+    boots.delete(boot.mac)
+    boots.set(boot.mac, boot)
+    if (boot.ip !== undefined) byIp.set(boot.ip, boot)
+  }
   let last: Boot | undefined
   for (const event of events) {
     if (event.kind === 'discover') {
@@ -49,12 +59,14 @@ export function foldBoots(events: readonly LogEvent[], nodes: readonly ServedNod
       // A ROM repeats itself until it is answered; what it is stays known.
       const identity = { revision: known?.revision, serial: known?.serial }
       last = { mac: event.mac, ip, sent: [], missing: [], ...identity }
-      boots.delete(event.mac)
-      boots.set(event.mac, last)
+      addBoot(last)
     } else if (event.kind === 'offer') {
       if (playedMacs.has(event.mac)) played.add(event.ip)
       const boot = boots.get(event.mac)
-      if (boot !== undefined && !playedMacs.has(event.mac)) boot.ip = event.ip
+      if (boot !== undefined && !playedMacs.has(event.mac)) {
+        boot.ip = event.ip
+        byIp.set(event.ip, boot)
+      }
     } else if (event.kind === 'machine-id') {
       if (last !== undefined) identify(last, event.bytes)
     } else if (event.ip === undefined || !played.has(event.ip)) {
@@ -74,7 +86,7 @@ export function foldBoots(events: readonly LogEvent[], nodes: readonly ServedNod
     const mac = nodes.find((node) => node.ip === ip)?.mac
     if (mac === undefined) return undefined
     const boot: Boot = { mac, ip, sent: [], missing: [] }
-    boots.set(mac, boot)
+    addBoot(boot)
     return boot
   }
 }

@@ -17,13 +17,20 @@ export interface Listener {
   close(): void
 }
 
+/** Whoever makes up addresses can ask under any number: the newest count. */
+const MAX_HEARD = 1000
+
 /** @returns hears nothing where it may not: then the log is all there is */
 export async function listenForBoards(): Promise<Listener> {
   const heard = new Map<string, Boot>()
   const socket = createSocket({ type: 'udp4', reuseAddr: true })
   socket.on('message', (bytes) => {
     const boot = readBoard(bytes)
-    if (boot !== undefined) heard.set(boot.mac, boot)
+    if (boot === undefined) return
+    heard.delete(boot.mac)
+    heard.set(boot.mac, boot)
+    const [oldest] = heard.keys()
+    if (heard.size > MAX_HEARD && oldest !== undefined) heard.delete(oldest)
   })
   await new Promise<void>((resolve) => {
     socket.once('error', () => resolve())

@@ -1,8 +1,9 @@
 /** One look at all that a server knows of its nodes. */
-import { readFile } from 'node:fs/promises'
+import { open } from 'node:fs/promises'
 import { isMissing } from '../../errno.ts'
 import { UsageError } from '../../errors.ts'
 import type { ServedCluster, ServedNode } from '../../netroot/served.ts'
+import { MiB } from '../../units.ts'
 import { runTool } from '../wire/tools.ts'
 import { type Boot, foldBoots } from './boots.ts'
 import { findAnsweringSsh, listMounters } from './connections.ts'
@@ -54,10 +55,24 @@ export async function readBoots(
 
 /** Enough for the last boots of a large cluster. */
 const JOURNAL_LINES = '20000'
+const LOG_BYTES = 4 * MiB
+
+/** What a log says last; a first line that is cut is none. */
+async function readEnd(path: string): Promise<string> {
+  const file = await open(path, 'r')
+  try {
+    const { size } = await file.stat()
+    const bytes = Buffer.alloc(Math.min(size, LOG_BYTES))
+    const { bytesRead } = await file.read(bytes, 0, bytes.length, size - bytes.length)
+    return bytes.toString('utf8', 0, bytesRead)
+  } finally {
+    await file.close()
+  }
+}
 
 async function readLog(log: string | undefined): Promise<string> {
   const path = log ?? SERVER_LOG
-  const text = await readFile(path, 'utf8').catch((cause: NodeJS.ErrnoException) => {
+  const text = await readEnd(path).catch((cause: NodeJS.ErrnoException) => {
     if (isMissing(cause) && log === undefined) return undefined
     throw new UsageError(`dnsmasq's log ${path} can't be read (${cause.code})`, {
       hint: 'Run it on the server, as root; --log names a log that lies elsewhere.',

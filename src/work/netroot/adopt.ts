@@ -48,16 +48,14 @@ export async function adopt(request: AdoptRequest, caller: Caller): Promise<Adop
   const [board = '', name = '', mac] = [request.board, request.node, request.mac].map((word) =>
     word?.toLowerCase(),
   )
-  if (name === '' || !(MAC.test(board) || SERIAL.test(board)))
+  if (name === '' || !(MAC.test(board) || SERIAL.test(board)) || !(mac === undefined || MAC.test(mac)))
     throw new UsageError('adopt which board as which node?', {
       hint: 'piimage netroot adopt SERIAL NODE [MAC]; piimage netroot status lists boards that asked for an address.',
     })
   const { cluster } = await openProject(request, caller)
   const node = findNode(cluster, name)
   const found =
-    mac !== undefined && MAC.test(mac)
-      ? { mac, serial: board.slice(-8) }
-      : await findBoard(board, request.log, caller)
+    mac !== undefined ? { mac, serial: board.slice(-8) } : await findBoard(board, request.log, caller)
   const { serial } = found
   if (serial === undefined)
     throw new UsageError(`${describeBoard(found)}: it has not said its serial number`, {
