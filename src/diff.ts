@@ -70,8 +70,7 @@ function splitLines(text: string): string[] {
   return lines
 }
 
-const signed = (sign: Line['sign'], texts: readonly string[]): Line[] =>
-  texts.map((text) => ({ sign, text }))
+const signed = (sign: Line['sign'], texts: readonly string[]): Line[] => texts.map((text) => ({ sign, text }))
 
 function compareLines(before: readonly string[], after: readonly string[], isSame: SameLine): Line[] {
   const shorter = Math.min(before.length, after.length)
@@ -122,11 +121,7 @@ const isDown = (last: Furthest, k: number, distance: number): boolean =>
 const startOf = (last: Furthest, k: number, distance: number): number =>
   isDown(last, k, distance) ? at(last, k + 1, distance - 1) : at(last, k - 1, distance - 1) + 1
 
-function walkBack(
-  before: readonly string[],
-  after: readonly string[],
-  history: readonly Furthest[],
-): Line[] {
+function walkBack(before: readonly string[], after: readonly string[], history: readonly Furthest[]): Line[] {
   const lines: Line[] = []
   let x = before.length
   let y = after.length

@@ -54,7 +54,10 @@ test('formatDiff: what differs is compared a bounded number of times a line', ()
     'all new': ['', old],
     'all gone': [old, ''],
     'all changed': [old, old.replaceAll('/x ', '/y ')],
-    'every second changed': [old, lines(count, (i) => `/srv/nodes/n${i}/${i % 2 ? 'x' : 'y'} 10.0.0.${i}(rw)`)],
+    'every second changed': [
+      old,
+      lines(count, (i) => `/srv/nodes/n${i}/${i % 2 ? 'x' : 'y'} 10.0.0.${i}(rw)`),
+    ],
     'the other way round': [old, old.trimEnd().split('\n').reverse().join('\n')],
     'one added': [old, `${old}z\n`],
     'one line again and again': [lines(count, () => 'a'), lines(count, (i) => (i % 2 ? 'a' : 'b'))],
