@@ -94,17 +94,14 @@ export function resolveCluster(
   const said = file.netroot?.server ?? head
   const server = typeof said === 'object' ? undefined : said
   const outside = typeof said === 'object' ? resolveServer(said) : undefined
+  const { layout = 'serial', root = 'auto' } = file.netroot ?? {}
+  const netroot = { server, layout, root }
   const network = resolveNetwork(file)
   return {
     name: file.cluster ?? '',
     network,
     join: { kind, head, by: file.join?.by ?? 'pull' },
-    netroot: {
-      server,
-      outside,
-      layout: file.netroot?.layout ?? 'serial',
-      root: file.netroot?.root ?? 'auto',
-    },
+    netroot: outside === undefined ? netroot : { ...netroot, outside },
   }
 }
 
