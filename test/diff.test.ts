@@ -45,6 +45,49 @@ test('formatDiff: as diff -u would', () => {
   )
 })
 
+test('formatDiff: what differs is compared a bounded number of times a line', () => {
+  const lines = (count: number, text: (index: number) => string) =>
+    Array.from({ length: count }, (_, index) => `${text(index)}\n`).join('')
+  const count = 4000
+  const old = lines(count, (index) => `/srv/nodes/n${index}/x 10.0.0.${index}(rw)`)
+  const cases: Record<string, [before: string, after: string]> = {
+    'all new': ['', old],
+    'all gone': [old, ''],
+    'all changed': [old, old.replaceAll('/x ', '/y ')],
+    'every second changed': [
+      old,
+      lines(count, (i) => `/srv/nodes/n${i}/${i % 2 ? 'x' : 'y'} 10.0.0.${i}(rw)`),
+    ],
+    'the other way round': [old, old.trimEnd().split('\n').reverse().join('\n')],
+    'one added': [old, `${old}z\n`],
+    'one line again and again': [lines(count, () => 'a'), lines(count, (i) => (i % 2 ? 'a' : 'b'))],
+  }
+  for (const [what, [before, after]] of Object.entries(cases)) {
+    let compared = 0
+    const diff = formatDiff(before, after, (one, other) => {
+      compared += 1
+      return one === other
+    })
+    assert.ok(compared <= 32 * count, `${what}: ${compared} comparisons`)
+    const [, hunk = ''] = /^@@ (.*) @@$/m.exec(diff) ?? []
+    assert.match(hunk, /^-\d+,\d+ \+\d+,\d+$/, what)
+  }
+})
+
+test('formatDiff: beyond what is compared, old lines are removed and new ones added', (t) => {
+  if (needTool(t, 'patch', 'patch') === undefined) return
+  const file = join(tempFolder(t), 'a')
+  const lines = (text: (index: number) => string) => Array.from({ length: 900 }, (_, index) => text(index))
+  const before = ['head', ...lines((i) => `old ${i}`), 'tail'].join('\n')
+  const after = ['head', ...lines((i) => (i % 2 ? `old ${i}` : `new ${i}`)), 'tail', 'end', ''].join('\n')
+  const diff = formatDiff(`${before}\n`, after)
+  assert.match(diff, /^@@ -1,902 \+1,903 @@\n head\n-old 0\n-old 1\n/)
+  writeFileSync(file, `${before}\n`)
+  const patched = run('patch', ['-s', '-f', '-F0', file], { input: `--- a\n+++ a\n${diff}` })
+  assert.equal(patched.status, 0, patched.stdout)
+  assert.equal(readFileSync(file, 'utf8'), after)
+})
+
 test('redact: the longest first, every line of it, and as JSON writes it', () => {
   assert.equal(redact('x abcdef abcd', ['abcd', 'abcdef']), 'x <secret> <secret>')
   assert.equal(redact('+first\n+second\n', ['first\nsecond\n']), '+<secret>\n+<secret>\n')

@@ -62,6 +62,8 @@ else
   unit=k3s-agent.service
   take_secret k3s-agent-token "$settings/token"
 fi
+# The head believes a node's name only together with the password that came with it first.
+take_secret k3s-node-password "$root/etc/rancher/node/password"
 enable_unit "$unit"
 is_running || exit 0
 
@@ -75,6 +77,9 @@ systemctl --no-block start "$unit"
 waited=0
 while ! joined; do
   if [ "$waited" -ge 300 ]; then
+    if journalctl -q -b -u "$unit" -n 200 2>/dev/null | grep -qi 'node password rejected'; then
+      later "the head knows $PIIMAGE_NODE with another password: on the head, sudo k3s kubectl -n kube-system delete secret $PIIMAGE_NODE.node-password.k3s"
+    fi
     [ "$PIIMAGE_ROLE" = head ] || later "the head ($PIIMAGE_K3S_HEAD_ADDRESS) has not taken this node in yet: journalctl -u k3s-agent says more"
     fail 'k3s does not come up: journalctl -u k3s says why'
   fi

@@ -9,7 +9,8 @@ set -eu
 kubernetes=$root/etc/kubernetes
 settings=$root/etc/piimage/kubeadm.yaml
 # An attempt was begun, the cluster was made: kubeadm itself can't tell a half one from a whole one.
-begun=$state/kubeadm.begun
+# The first mark lies where the cluster's own files are: of a diskless node those outlast its root.
+begun=$kubernetes/piimage.begun
 made=$state/kubeadm.made
 
 # The kubelet does not start on a system that swaps. Since trixie a generator
@@ -129,6 +130,7 @@ start_over() {
   if [ -e "$begun" ]; then
     kubeadm reset --force --cri-socket unix:///run/containerd/containerd.sock || fail 'what is left of the last attempt could not be cleared'
   fi
+  mkdir -p "$kubernetes"
   : >"$begun"
   sync
 }
@@ -170,9 +172,17 @@ put_flannel() {
 
 join_cluster() {
   [ ! -e "$made" ] || return 0
+  # Made again, with its volume: it is in, and the token may have ended long ago.
+  if [ -s "$kubernetes/kubelet.conf" ] && [ ! -e "$begun" ]; then
+    enable_unit kubelet.service
+    systemctl --no-block restart kubelet.service
+    : >"$made"
+    return 0
+  fi
   start_over
   join_settings | put 600 root:root "$settings"
-  kubeadm join --config "$settings" || later "the head ($PIIMAGE_KUBEADM_HEAD_ADDRESS) has not taken this node in yet"
+  kubeadm join --config "$settings" ||
+    later "the head ($PIIMAGE_KUBEADM_HEAD_ADDRESS) has not taken this node in yet; if its token has ended, a day after the cluster was made: sudo kubeadm token create TOKEN there, with the one in /etc/piimage/secrets/kubeadm-token here"
   : >"$made"
   sync
 }

@@ -36,6 +36,22 @@ export function bootFilesOf(files: ReadonlyMap<string, Uint8Array>): BootFiles {
   }
 }
 
+/** The same files, each read once and each folder listed once, for the many nodes of one image. */
+export function rememberedBootFiles(boot: BootFiles): BootFiles {
+  const read = new Map<string, ReturnType<BootFiles['read']>>()
+  const listed = new Map<string, ReturnType<BootFiles['list']>>()
+  const once = <T>(known: Map<string, T>, path: string, ask: (path: string) => T): T => {
+    const key = path.toLowerCase()
+    const there = known.get(key) ?? ask(path)
+    known.set(key, there)
+    return there
+  }
+  return {
+    read: (path) => once(read, path, boot.read),
+    list: (path) => once(listed, path, boot.list),
+  }
+}
+
 const encoder = new TextEncoder()
 export const bytesOf = (text: string): Uint8Array => encoder.encode(text)
 

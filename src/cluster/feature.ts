@@ -67,10 +67,18 @@ export interface ArtifactRow {
   of: (subject: { node: Node; cluster: Cluster }, keys: NodeKeys) => Secret | string
 }
 
+export interface StoredFolder {
+  name: string
+  target: string
+  mode: number
+}
+
 /** What has to lie on a diskless node's own volume, because it can't be on NFS. */
 export interface Storage {
   /** Folder in the volume → where the node has it. */
-  folders: readonly { name: string; target: string; mode: number }[]
+  folders: readonly StoredFolder[]
+  /** The same for nodes with this feature alone; systemd makes them at their first mount. */
+  own?: readonly StoredFolder[]
   /** systemd units that wait for those folders. */
   units: readonly string[]
 }

@@ -98,8 +98,14 @@ export interface JoinSettings {
   by?: 'pull' | 'ssh-push'
 }
 
+/** A netboot server that is no node. */
+export interface ServerSettings {
+  address?: string
+  interface?: string
+}
+
 export interface NetrootSettings {
-  server?: string
+  server?: string | ServerSettings
   layout?: 'serial' | 'mac'
   root?: RootModeWord
 }

@@ -73,6 +73,9 @@ const address: Format = (text) => {
   )
 }
 
+const fixedAddress: Format = (text) =>
+  text === 'dhcp' ? complain('is no address to be found at', 'write it as 10.3.50.2/24') : address(text)
+
 function hostAddress(value: number, prefix: number): Complaint | undefined {
   const first = Math.floor(value / 2 ** 24)
   if (first === 0 || first === 127 || first >= 224)
@@ -217,6 +220,7 @@ export const formats: Record<string, Format> = {
   'host-name': hostName,
   'user-name': userName,
   address,
+  'fixed-address': fixedAddress,
   ip,
   cidr,
   mac,

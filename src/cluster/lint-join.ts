@@ -4,6 +4,8 @@ import { suggest } from '../nearest.ts'
 import { boards } from './boards.ts'
 import { headDraft } from './draft.ts'
 import { type JoinKind, joinKinds } from './feature.ts'
+import type { ServerSettings } from './file-shape.ts'
+import { contains, formatCidr, formatIpv4, lastOf, parseCidr, parseIpv4WithPrefix } from './ipv4.ts'
 import { pick } from './layers.ts'
 import type { LintInput, Rule } from './rule.ts'
 
@@ -98,7 +100,39 @@ export const joinOverlays: Rule = (input) => {
 
 export const serverExists: Rule = ({ file, drafts, judge }) => {
   const server = file.netroot?.server
+  if (typeof server === 'object') return checkOutside(server, file.network?.cidr, drafts, judge)
   const names = drafts.map(({ name }) => name)
   if (server !== undefined && !names.includes(server))
     judge.mistake(['netroot', 'server'], `there is no node ${server}`, suggest(server, names, 'nodes'))
+}
+
+/** A server that is no node has an address that is nobody's, where the nodes are. */
+function checkOutside(
+  { address = '' }: ServerSettings,
+  cidr: string | undefined,
+  drafts: LintInput['drafts'],
+  judge: LintInput['judge'],
+): void {
+  const parsed = parseIpv4WithPrefix(address)
+  const network = parseCidr(cidr ?? '')
+  if (parsed === undefined) return
+  const path = ['netroot', 'server', 'address']
+  const ip = formatIpv4(parsed.address)
+  const same = drafts.find(({ interfaces }) =>
+    interfaces.some((one) => one.address?.value === parsed.address),
+  )
+  if (same !== undefined)
+    judge.mistake(
+      path,
+      `the netboot server has ${ip}, the address of ${same.name}`,
+      `is it that node? Then server: ${same.name}`,
+    )
+  else if (network !== undefined && !contains(network, parsed.address))
+    judge.mistake(
+      path,
+      `the netboot server's ${ip} is outside the network ${formatCidr(network)}`,
+      'name the address that the nodes reach it at',
+    )
+  else if (network !== undefined && (parsed.address === network.base || parsed.address === lastOf(network)))
+    judge.mistake(path, `${ip} is no machine's address in ${formatCidr(network)}`, 'choose one between')
 }

@@ -133,8 +133,10 @@ export interface Network {
 
 /** How diskless nodes are served. */
 export interface Netroot {
-  /** Node name; undefined: the machine piimage runs on. */
+  /** Node name; undefined: the machine piimage runs on, or `outside`. */
   server?: string
+  /** A server that is no node. */
+  outside?: { ip: string; prefix: number; interface?: string }
   layout: 'serial' | 'mac'
   root: RootModeWord
 }

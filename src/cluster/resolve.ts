@@ -1,12 +1,12 @@
 /** Drafts without a mistake as Nodes: defaults filled in, addresses and places written out. */
 import type { Accounts } from './accounts.ts'
 import type { Draft } from './draft.ts'
-import type { ClusterFile } from './file-shape.ts'
-import { formatIpv4 } from './ipv4.ts'
+import type { ClusterFile, ServerSettings } from './file-shape.ts'
+import { formatIpv4, parseIpv4WithPrefix } from './ipv4.ts'
 import type { Judge } from './judge.ts'
 import { canonicalZone } from './known/time-zones.ts'
 import { hasMap, pick, pickField } from './layers.ts'
-import type { Cluster, Locale, Network, Node, NodeInterface } from './node.ts'
+import type { Cluster, Locale, Netroot, Network, Node, NodeInterface } from './node.ts'
 import { placeOverlays } from './overlay-order.ts'
 
 const defaultLease = '12h'
@@ -91,14 +91,24 @@ export function resolveCluster(
   head: string | undefined,
 ): Pick<Cluster, 'name' | 'network' | 'join' | 'netroot'> {
   const kind = file.join?.kind ?? 'none'
-  const server = file.netroot?.server ?? head
+  const said = file.netroot?.server ?? head
+  const server = typeof said === 'object' ? undefined : said
+  const outside = typeof said === 'object' ? resolveServer(said) : undefined
+  const { layout = 'serial', root = 'auto' } = file.netroot ?? {}
+  const netroot = { server, layout, root }
   const network = resolveNetwork(file)
   return {
     name: file.cluster ?? '',
     network,
     join: { kind, head, by: file.join?.by ?? 'pull' },
-    netroot: { server, layout: file.netroot?.layout ?? 'serial', root: file.netroot?.root ?? 'auto' },
+    netroot: outside === undefined ? netroot : { ...netroot, outside },
   }
+}
+
+function resolveServer({ address = '', interface: name }: ServerSettings): Netroot['outside'] {
+  const parsed = parseIpv4WithPrefix(address)
+  if (parsed === undefined) return undefined
+  return { ip: formatIpv4(parsed.address), prefix: parsed.prefix, interface: name }
 }
 
 function resolveNetwork({ network }: ClusterFile): Network | undefined {

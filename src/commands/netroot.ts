@@ -64,10 +64,16 @@ const layOut: Action = async (args, context) => {
     const made = await archiveNode({ ...request, to }, callerOf(args, context))
     if (made.tar === undefined) return { node: made.node }
     output.print(`${made.tar}: the trees of ${made.node}; root/ holds its secrets`)
-    output.note(
-      `Unpack as root: root/ to ${made.rootFolder}, where its command line looks for it, exported to ${made.ip};`,
-    )
+    output.note(`Unpack as root: root/ to ${made.rootFolder}, where its command line looks for it;`)
+    if (made.volumeFolder !== undefined)
+      output.note(
+        `volume/ to ${made.volumeFolder}, the first time only: the node keeps its containers in the file in it;`,
+      )
     output.note(`boot/ to the TFTP server's folder ${made.tftpNames[0] ?? 'for its serial number'}.`)
+    output.note('The server exports each, as exports(5) has it:')
+    for (const folder of [made.rootFolder, made.volumeFolder])
+      if (folder !== undefined)
+        output.note(`  ${folder} ${made.ip}(rw,sync,no_subtree_check,no_root_squash,sec=sys)`)
     return { node: made.node, tar: made.tar }
   }
   if (args['dry-run']) {

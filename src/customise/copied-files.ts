@@ -39,8 +39,7 @@ export async function copiedFiles(
   const files = new Map<string, Uint8Array>()
   if (from === null) return files
   const path = String(from)
-  const pattern = new RegExp(names)
-  const found = await readFiles(path, reach, (name) => pattern.test(name), where)
+  const found = await readFiles(path, reach, new RegExp(names), where)
   if (found instanceof Uint8Array) {
     if (program !== undefined) checkProgram(found, program, arch, `${where}: ${path}`)
     const name = to.slice(to.lastIndexOf('/') + 1)

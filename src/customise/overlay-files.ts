@@ -22,7 +22,12 @@ export interface Reach {
   clusterFolder: string
   /** It is a parameter that the cluster file's owner gave: it is relative to that file, and may lead anywhere. */
   isGiven: boolean
+  /** What was read already; every node that uses the overlay gets the same. */
+  kept?: Kept
 }
+
+/** By where it lies and how it is read. */
+export type Kept = Map<string, Promise<unknown>>
 
 /** Scripts, templates and settings; what is copied unread may be larger. */
 const LONGEST_TEXT = 16 * MiB
@@ -34,34 +39,49 @@ const PLAIN = constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NO
  * @param where for messages: `overlay fan, file readme.txt`
  * @throws {UsageError} the path leads out, to the key, or to nothing that can be read
  */
-export async function readText(path: string, reach: Reach, where: string): Promise<string> {
-  const bytes = await explained(where, path, reach, async () =>
-    readPlain(await follow(path, reach, where), await openKeyGuard(reach), where, LONGEST_TEXT),
-  )
-  return Buffer.from(bytes).toString('utf8')
+export function readText(path: string, reach: Reach, where: string): Promise<string> {
+  return once(reach, ['text', path], async () => {
+    const bytes = await explained(where, path, reach, async () =>
+      readPlain(await follow(path, reach, where), await openKeyGuard(reach), where, LONGEST_TEXT),
+    )
+    return Buffer.from(bytes).toString('utf8')
+  })
+}
+
+function once<T>(
+  { kept, folder, clusterFolder, isGiven }: Reach,
+  what: readonly string[],
+  read: () => Promise<T>,
+): Promise<T> {
+  if (kept === undefined) return read()
+  const key = JSON.stringify([isGiven ? clusterFolder : folder, isGiven, ...what])
+  const there = kept.get(key) ?? read()
+  kept.set(key, there)
+  return there as Promise<T>
 }
 
 /**
  * @param wanted which files of a folder, by name
  * @returns a file's bytes, or those of each wanted file in a folder by name; links in a folder are left out
  */
-export async function readFiles(
+export function readFiles(
   path: string,
   reach: Reach,
-  wanted: (name: string) => boolean,
+  wanted: RegExp,
   where: string,
-): Promise<Uint8Array | Map<string, Uint8Array>> {
-  return explained(where, path, reach, async () => {
+): Promise<Uint8Array | ReadonlyMap<string, Uint8Array>> {
+  const read = async () => {
     const real = await follow(path, reach, where)
     const guard = await openKeyGuard(reach)
     if (!(await stat(real)).isDirectory()) return readPlain(real, guard, where)
     const files = new Map<string, Uint8Array>()
     const names = (await readdir(real, { withFileTypes: true }))
-      .filter((entry) => entry.isFile() && wanted(entry.name))
+      .filter((entry) => entry.isFile() && wanted.test(entry.name))
       .map(({ name }) => name)
     for (const name of names.sort()) files.set(name, await readPlain(join(real, name), guard, where))
     return files
-  })
+  }
+  return once(reach, ['files', path, wanted.source], () => explained(where, path, reach, read))
 }
 
 /** Where a path leads after all links. @throws {UsageError} out of the overlay's folder */
@@ -88,12 +108,17 @@ interface KeyGuard {
   contains: SecretFinder
 }
 
+let lastKey: { key: Uint8Array; contains: SecretFinder } | undefined
+
 async function openKeyGuard({ clusterFolder }: Reach): Promise<KeyGuard> {
   const path = join(clusterFolder, CLUSTER_KEY_FILE)
   try {
     const info = await stat(path, { bigint: true })
-    const key = parseClusterKey(await readFile(path, 'utf8'), path)
-    return { identity: `${info.dev}:${info.ino}`, contains: findAnyOf([key.reveal()]) }
+    const key = parseClusterKey(await readFile(path, 'utf8'), path).reveal()
+    // Working out how a key can be written down takes longer than looking for it.
+    if (lastKey === undefined || Buffer.compare(lastKey.key, key) !== 0)
+      lastKey = { key, contains: findAnyOf([key]) }
+    return { identity: `${info.dev}:${info.ino}`, contains: lastKey.contains }
   } catch {
     // None, or none that we may read: then nothing of it can be passed on either.
     return { identity: undefined, contains: () => false }

@@ -8,8 +8,12 @@ import type { ResolvedOverlay } from '../node/edits.ts'
 import { editKindOf } from './edit-kinds.ts'
 import { checkNeeds } from './needs.ts'
 import { explain, type Overlay } from './overlay.ts'
+import type { Kept } from './overlay-files.ts'
 import { fillTree, type Lookup } from './placeholders.ts'
 import { type LookupUse, lookupIn, type Subject } from './values.ts'
+
+/** Nodes that use the same overlay read its files once. */
+const keptOf = new WeakMap<Overlay, Kept>()
 
 /**
  * @throws {UsageError} a parameter, a need or a value that does not fit this node
@@ -23,7 +27,9 @@ export async function resolveOverlay(
   checkNeeds(overlay.needs, overlay.name, subject)
   const lookupFor = (use: LookupUse) => lookupIn(subject, overlay.name, parameters, use)
   const condition = lookupFor('condition')
-  const reach = { folder: overlay.folder, clusterFolder: subject.cluster.folder }
+  const kept = keptOf.get(overlay) ?? new Map()
+  keptOf.set(overlay, kept)
+  const reach = { folder: overlay.folder, clusterFolder: subject.cluster.folder, kept }
   const resolved: ResolvedOverlay = { name: overlay.name, edits: [], lastTrees: [], environment: {} }
   for (const { when, ...said } of overlay.edits) {
     if (!applies(when, condition)) continue

@@ -52,8 +52,9 @@ function advise(cluster: Cluster, nodes: readonly Node[]): BoardAdvice {
 const comment = (lines: readonly string[]): string[] => lines.map((line) => `# ${line}`)
 
 function bootConf(cluster: Cluster, node: Node): string[] {
-  const { layout, server } = cluster.netroot
-  const serverAddress = cluster.nodes.find(({ name }) => name === server)?.interfaces[0]?.address?.ip
+  const { layout, server, outside } = cluster.netroot
+  const serverAddress =
+    outside?.ip ?? cluster.nodes.find(({ name }) => name === server)?.interfaces[0]?.address?.ip
   const compute = boards[node.model].computeModule
   const lines = [
     ...comment(

@@ -81,7 +81,12 @@ export async function makeVolume(
     : undefined
 }
 
-async function makeVolumeFile(path: string, bytes: number, exported: string): Promise<void> {
+/**
+ * The file itself, empty: an ext4 with the folders that are mounted from it.
+ * @param exported the folder that it is exported in: its UUID follows from that
+ * @throws {NetrootError} mkfs.ext4 failed
+ */
+export async function makeVolumeFile(path: string, bytes: number, exported: string): Promise<void> {
   writeFileSync(path, '', { mode: 0o600 })
   truncateSync(path, bytes)
   const folders = mkdtempSync(join(dirname(path), '.folders-'))
@@ -94,4 +99,9 @@ async function makeVolumeFile(path: string, bytes: number, exported: string): Pr
   const words = ['-q', '-F', '-m', '0', '-U', uuidOf(exported), '-E', extended, '-d', folders]
   await runTool('mkfs.ext4', [...words, path])
   rmSync(folders, { recursive: true })
+  if (process.getuid?.() === 0) return
+  // mkfs took the owner of the folders over.
+  for (const { name } of volumeFolders)
+    for (const field of ['uid', 'gid'])
+      await runTool('debugfs', ['-w', '-R', `set_inode_field /${name} ${field} 0`, path])
 }

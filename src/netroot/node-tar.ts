@@ -1,9 +1,15 @@
 /**
  * A node's trees as one archive, for a server of another kind: `boot/` for its
- * TFTP server, `root/` for its NFS server. Needs no root: owners are words in
- * an archive.
+ * TFTP server, `root/` for its NFS server, and `volume/` with its empty volume
+ * file where it has one. Needs no root: owners are words in an archive.
  */
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import type { Writable } from 'node:stream'
+import { type BlockReader, mergeRanges, type Range } from '../disk/blocks.ts'
+import { Ext4Volume } from '../disk/ext4/volume.ts'
+import { openFileReader } from '../io/file-reader.ts'
 import type { Task } from '../progress.ts'
 import { listBoot, readBootFile } from '../tree/extract-boot.ts'
 import { listVolume, type VolumeFile } from '../tree/list-volume.ts'
@@ -11,7 +17,10 @@ import type { TreeEntry } from '../tree/manifest.ts'
 import type { TarWriter } from '../tree/tar-writer.ts'
 import { addFile } from '../tree/volume-to-tar.ts'
 import { writeArchive } from '../tree/write-archive.ts'
+import { KiB, MiB } from '../units.ts'
 import type { ImageSource } from './generation.ts'
+import { makeVolumeFile } from './make-volume.ts'
+import { VOLUME_FILE } from './paths.ts'
 import type { NodePlan } from './plan.ts'
 
 /**
@@ -20,7 +29,7 @@ import type { NodePlan } from './plan.ts'
  */
 export async function writeNodeTar(
   source: ImageSource,
-  plan: Pick<NodePlan, 'boot' | 'root'>,
+  plan: Pick<NodePlan, 'boot' | 'root' | 'volume'>,
   out: Writable,
   task: Task,
 ): Promise<void> {
@@ -43,7 +52,53 @@ export async function writeNodeTar(
   await writeArchive(out, async (writer) => {
     await addBoot(source, plan, writer, make)
     await addRoot(source, plan, writer, make, task)
+    if (plan.volume !== undefined) await addVolume(plan.volume, writer, make)
   })
+}
+
+async function addVolume(
+  { bytes, folder }: NonNullable<NodePlan['volume']>,
+  writer: TarWriter,
+  make: MakeEntry,
+): Promise<void> {
+  const work = await mkdtemp(join(tmpdir(), 'piimage-volume-'))
+  try {
+    const path = join(work, VOLUME_FILE)
+    await makeVolumeFile(path, bytes, folder)
+    const file = await openFileReader(path)
+    try {
+      const data = await writtenRanges(file)
+      await writer.add(make('volume', 'directory', 0o700))
+      await writer.add(make(`volume/${VOLUME_FILE}`, 'file', 0o600, { size: bytes }), {
+        data,
+        chunks: chunksOf(file, data),
+      })
+    } finally {
+      await file.close()
+    }
+  } finally {
+    await rm(work, { recursive: true, force: true })
+  }
+}
+
+const PIECE = 64 * KiB
+
+/** What is not zero in the file of a file system; where that is in use, so that gigabytes of holes are not read. */
+async function writtenRanges(file: BlockReader): Promise<Range[]> {
+  const pieces: Range[] = []
+  for (const { offset, length } of await (await Ext4Volume.open(file)).usedRanges())
+    for (let done = 0; done < length; done += PIECE) {
+      const size = Math.min(PIECE, length - done)
+      if ((await file.read(offset + done, size)).some((byte) => byte !== 0))
+        pieces.push({ offset: offset + done, length: size })
+    }
+  return mergeRanges(pieces)
+}
+
+async function* chunksOf(file: BlockReader, data: readonly Range[]): AsyncGenerator<Uint8Array> {
+  for (const { offset, length } of data)
+    for (let done = 0; done < length; done += MiB)
+      yield await file.read(offset + done, Math.min(MiB, length - done))
 }
 
 type MakeEntry = (path: string, type: TreeEntry['type'], mode: number, more?: Partial<TreeEntry>) => TreeEntry

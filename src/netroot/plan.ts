@@ -158,13 +158,14 @@ function planOne(input: NodeInput, request: NetrootRequest): { plan: NodePlan; g
   const writable = editionRecord(stateFolder, { ...facts, edition: '' }).stateFolder === undefined
   const config = netbootConfig(system.config)
   const volume = volumeOf(node, stateFolder)
+  const overlays = node.overlays.map(({ name }) => name)
   const edits = (place: Pick<EditionRecord, 'rootFolder' | 'stateFolder'>) => {
     const { rootFolder, stateFolder } = place
     const folders = { rootFolder, stateFolder, writable }
     const texts = { cmdline: netbootCmdline(system.kernel, { ...target, ...folders }), config }
     const root = [
       ...system.image.family.served.root(image.root, identity, { device, ip, prefix, dns, gateway, domain }),
-      ...(volume === undefined ? [] : volumeEdits(wire.serverIp, volume.folder)),
+      ...(volume === undefined ? [] : volumeEdits(wire.serverIp, volume.folder, overlays)),
       ...firstBootEdits(system, texts),
     ]
     return { boot: planBootTree(system, texts, { isUsb: wire.slot !== undefined }), root }

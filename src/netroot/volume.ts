@@ -31,21 +31,26 @@ const VOLUME = '/var/lib/piimage/volume'
 const unitOf = (path: string): string =>
   `${path.slice(1).replaceAll('-', '\\x2d').replaceAll('/', '-')}.mount`
 
-/** @param exported the folder on the server that holds the volume file */
-export function volumeEdits(serverIp: string, exported: string): RootEdit[] {
-  const targets = volumeFolders.map(({ target }) => target)
+/**
+ * @param exported the folder on the server that holds the volume file
+ * @param overlays names of those of the node
+ */
+export function volumeEdits(serverIp: string, exported: string, overlays: readonly string[]): RootEdit[] {
+  const own = features.flatMap(({ name, storage }) => (overlays.includes(name) ? (storage?.own ?? []) : []))
+  const folders = [...volumeFolders, ...own]
+  const targets = folders.map(({ target }) => target)
   const mounts = targets.map(unitOf)
   return [
     folder(STORAGE, 0o700),
     folder(VOLUME, 0o711),
-    ...volumeFolders.map(({ target, mode }) => folder(target, mode)),
+    ...folders.map(({ target, mode }) => folder(target, mode)),
     mountUnit(STORAGE, {
       What: `${serverIp}:${exported}`,
       Type: 'nfs',
       Options: `vers=3,tcp,hard,nolock,addr=${serverIp}`,
     }),
     mountUnit(VOLUME, { What: `${STORAGE}/${VOLUME_FILE}`, Type: 'ext4', Options: 'loop,noatime,_netdev' }),
-    ...volumeFolders.map(({ name, target }) =>
+    ...folders.map(({ name, target }) =>
       mountUnit(target, { What: `${VOLUME}/${name}`, Type: 'none', Options: 'bind,_netdev' }),
     ),
     ...mounts.map((name) => wanted(name, 'remote-fs.target')),

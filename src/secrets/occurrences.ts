@@ -120,20 +120,20 @@ function base32At(secret: Buffer, offset: number): Buffer {
   return Buffer.from(letters)
 }
 
-/** One pass over the bytes however many needles there are: their first three bytes are looked up in a table. */
+/** One pass over the bytes however many needles there are: the second and third byte of each are looked up in a table. */
 function containsAny(needles: readonly Buffer[]): (bytes: Uint8Array) => boolean {
-  const starts = new Uint8Array(1 << 24)
+  const starts = new Uint8Array(1 << 16)
   const byStart = new Map<number, Buffer[]>()
   for (const needle of needles) {
     const start = needle.readUIntBE(0, 3)
-    starts[start] = 1
+    starts[start & 0xffff] = 1
     byStart.set(start, [...(byStart.get(start) ?? []), needle])
   }
   return (bytes) => {
     let start = 0
     for (let at = 0; at < bytes.length; at += 1) {
       start = ((start << 8) | (bytes[at] as number)) & 0xffffff
-      if (at < 2 || starts[start] === 0) continue
+      if (at < 2 || starts[start & 0xffff] === 0) continue
       for (const needle of byStart.get(start) ?? [])
         if (needle.equals(bytes.subarray(at - 2, at - 2 + needle.length))) return true
     }

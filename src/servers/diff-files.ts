@@ -22,8 +22,9 @@ export async function diffServers(
     changes.push(changeOf(path, found?.content.toString(), content))
   }
   const record = await readRecord(recordPath(prefix, stateFolder))
+  const wanted = new Set(files.map(({ path }) => path))
   for (const recorded of record.files) {
-    if (files.some(({ path }) => path === recorded.path)) continue
+    if (wanted.has(recorded.path)) continue
     const found = await findFile(prefix + recorded.path)
     if (found !== undefined && isOurs(found, recorded))
       changes.push(changeOf(recorded.path, found.content.toString(), undefined))

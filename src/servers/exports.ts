@@ -13,6 +13,7 @@
  *
  * Sources: exports(5), nfs.conf(5).
  */
+import { dirname } from 'node:path'
 import { formatCidr, networkOf, parseIpv4 } from '../cluster/ipv4.ts'
 import { NetrootError } from '../errors.ts'
 import type { Export, ServedCluster } from '../netroot/served.ts'
@@ -65,13 +66,17 @@ function withoutRepeats(lines: readonly string[]): string[] {
 function checkIsolated(served: ServedCluster): void {
   const points = new Set(mountPointsOf(served))
   const writable = new Map(imagesOf(served).map((image) => [image.folder, image.writable]))
-  const imageOf = (path: string) => [...writable.keys()].find((folder) => path.startsWith(`${folder}/`))
+  const imageOf = (path: string) => {
+    let folder = dirname(path)
+    while (folder !== '/' && !writable.has(folder)) folder = dirname(folder)
+    return folder
+  }
   const writers = new Map<string, string>()
   for (const node of served.nodes) {
     if (node.exports.length === 0) throw notIsolated(node.name, node.rootFolder)
     for (const one of node.exports) if (!points.has(one.folder)) throw notIsolated(node.name, one.folder)
     for (const { lower, upper, merged } of [...overlaysOf({ ...served, nodes: [node] })])
-      if (writable.get(lower) !== false || writable.get(imageOf(upper) ?? '') !== true)
+      if (writable.get(lower) !== false || writable.get(imageOf(upper)) !== true)
         throw notIsolated(node.name, merged)
     for (const { folder, writable: isWritable } of node.images ?? []) {
       const other = writers.get(folder) ?? node.name

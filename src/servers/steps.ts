@@ -32,16 +32,18 @@ export async function planSteps(
 ): Promise<Steps> {
   const steps: Step[] = []
   const kept: RecordedFile[] = []
+  const recordedAt = new Map(record.files.map((one) => [one.path, one]))
   for (const wanted of files) {
     const { path, content, mode } = wanted
     const found = await findFile(prefix + path)
-    const recorded = record.files.find((one) => one.path === path)
+    const recorded = recordedAt.get(path)
+    recordedAt.delete(path)
     const isSame = found?.content.equals(Buffer.from(content)) ?? false
     if (found !== undefined && !isSame && !isOurs(found, recorded))
       throw recorded === undefined ? foreignFile(prefix + path) : changedFile(prefix + path)
     if (!isSame || found?.mode !== mode) steps.push({ path, found, wanted })
   }
-  for (const recorded of record.files.filter((one) => files.every(({ path }) => path !== one.path))) {
+  for (const recorded of recordedAt.values()) {
     const found = await findFile(prefix + recorded.path)
     if (found === undefined) continue
     if (isOurs(found, recorded)) steps.push({ path: recorded.path, found, wanted: undefined })

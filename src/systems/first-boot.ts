@@ -34,8 +34,7 @@ export async function firstBootFiles(
 ): Promise<Map<string, Uint8Array>> {
   const files = new Map<string, Uint8Array>()
   for (const name of ['install.sh', 'run.sh', 'lib.sh']) files.set(name, await readShipped(name))
-  for (const name of await listShipped('units'))
-    files.set(`units/${name}`, await readShipped(`units/${name}`))
+  for (const name of await listUnits()) files.set(`units/${name}`, await readShipped(`units/${name}`))
   for (const name of new Set(settings.early)) {
     files.set(`early.d/${stepFile(earlyOrder[name], name)}`, await readShipped(`steps/${name}.sh`))
   }
@@ -108,10 +107,18 @@ function nodeVariables({ node, cluster, facts }: NodeState): Record<string, stri
 
 const shippedPath = (path: string): string => join(packageRoot(), 'firstboot', path)
 
-async function readShipped(path: string): Promise<Uint8Array> {
-  return new Uint8Array(await readFile(shippedPath(path)))
+/** Of this release, so the same for every node. */
+const shipped = new Map<string, Promise<Uint8Array>>()
+
+function readShipped(path: string): Promise<Uint8Array> {
+  const there = shipped.get(path) ?? readFile(shippedPath(path)).then((bytes) => new Uint8Array(bytes))
+  shipped.set(path, there)
+  return there
 }
 
-async function listShipped(folder: string): Promise<string[]> {
-  return (await readdir(shippedPath(folder))).sort()
+let units: Promise<string[]> | undefined
+
+function listUnits(): Promise<string[]> {
+  units ??= readdir(shippedPath('units')).then((names) => names.sort())
+  return units
 }

@@ -1,13 +1,15 @@
 /** A base image and a node → that node's image: the base with its changes laid over. */
 import { createHash } from 'node:crypto'
+import { type BootFiles, rememberedBootFiles } from '../boot/boot-files.ts'
 import type { Node } from '../cluster/node.ts'
 import { applyBootPlan, bootFilesOfVolume } from '../customise/apply-boot-plan.ts'
 import { describeBootPlan } from '../customise/describe-boot-plan.ts'
 import { type BootPlan, type FileChange, planBoot } from '../customise/plan-boot.ts'
 import { RECEIPT_FILE } from '../customise/receipt.ts'
-import { mergeRanges, type Range } from '../disk/blocks.ts'
+import { type BlockReader, mergeRanges, type Range } from '../disk/blocks.ts'
 import { newestTime, openBootVolume } from '../disk/boot-volume.ts'
 import { Changes } from '../disk/changes.ts'
+import { rememberedReader } from '../disk/remembered-reader.ts'
 import type { NodePlan } from './events.ts'
 import type { BaseImage } from './image-pipeline.ts'
 import { whyNobodyLogsIn } from './login.ts'
@@ -32,23 +34,46 @@ export async function buildNodeImage(project: Project, node: Node, base: BaseIma
   return { ...image, ranges: mergeRanges([...(await base.used.all()), ...image.changes.ranges()]) }
 }
 
+/** What all nodes of a base read, and is read once. */
+interface Shared {
+  reader: BlockReader
+  boot: () => Promise<BootFiles>
+}
+
+const shared = new WeakMap<BaseImage, Shared>()
+
+function sharedOf(base: BaseImage): Shared {
+  const there = shared.get(base)
+  if (there !== undefined) return there
+  const reader = rememberedReader(base.reader)
+  let files: Promise<BootFiles> | undefined
+  const boot = () => {
+    files ??= openBootVolume(reader).then(({ volume }) => rememberedBootFiles(bootFilesOfVolume(volume)))
+    return files
+  }
+  const made = { reader, boot }
+  shared.set(base, made)
+  return made
+}
+
 /** Reads only the boot partition: a base that is still growing need not have more. */
 export async function planNodeChanges(project: Project, node: Node, base: BaseImage): Promise<NodeChanges> {
-  const changes = new Changes(base.reader)
-  const { volume } = await openBootVolume(changes)
+  const { reader, boot } = sharedOf(base)
+  const changes = new Changes(reader)
   const { cluster, overlays, extras } = project
   const image = project.imageOf(node)
   const plan = await planBoot({
     cluster,
     node,
     image,
-    boot: bootFilesOfVolume(volume),
+    boot: await boot(),
     overlays,
     keys: project.release === true ? undefined : await project.keys(),
     extras,
     written: { key: image.key, extractedSha256: base.sha256, extractedSize: base.length },
   })
   plan.warnings.push(...warningsOf(project, node, plan))
+  const { volume } = await openBootVolume(changes)
   await applyBootPlan(plan, volume, await newestTime(volume))
   return { node, base, plan, changes }
 }

@@ -1,4 +1,5 @@
 /** `status`: asks every node over ssh how far it is: first boot, Docker, cluster. */
+import { mapAtOnce } from '../at-once.ts'
 import type { Caller } from './caller.ts'
 import type { NodeStatus } from './events.ts'
 import { openNodeSsh, type SshOptions } from './node-ssh.ts'
@@ -19,11 +20,7 @@ export async function status(request: StatusRequest, caller: Caller): Promise<No
   const nodes = chooseNodes(project.cluster, request.nodes)
   const ssh = await openNodeSsh(project.cluster, await project.keys(), request, caller)
   try {
-    const statuses: NodeStatus[] = []
-    for (let first = 0; first < nodes.length; first += AT_ONCE) {
-      const some = nodes.slice(first, first + AT_ONCE)
-      statuses.push(...(await Promise.all(some.map(({ name }) => askNode(ssh, name)))))
-    }
+    const statuses = await mapAtOnce(nodes, AT_ONCE, ({ name }) => askNode(ssh, name))
     for (const one of statuses) caller.onEvent({ event: 'node', ...one })
     return statuses
   } finally {

@@ -100,6 +100,14 @@ test("k3s: the authority's key and the server's token are on the head's card alo
   assert.ok(!everything(worker).includes(textOf(head, 'secrets/k3s-token').trim()))
 })
 
+test('k3s: each node shows the same password every time it is made, and no other does', async () => {
+  const [first, again] = [await planBoth('k3s', k3s), await planBoth('k3s', k3s)]
+  const of = (plan: BootPlan) => textOf(plan, 'secrets/k3s-node-password')
+  assert.match(of(first.worker), /^[0-9a-f]{32}\n$/)
+  assert.equal(of(first.worker), of(again.worker))
+  assert.notEqual(of(first.worker), of(first.head))
+})
+
 test("k3s: a worker's token has the digest of the very file that the head serves", async () => {
   const { head, worker } = await planBoth('k3s', k3s)
   const served = createHash('sha256').update(textOf(head, 'material/cluster-ca')).digest('hex')

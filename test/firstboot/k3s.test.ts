@@ -31,6 +31,7 @@ function k3sPi(
     role === 'head'
       ? { 'cluster-ca-key': 'CA-KEY\n', 'k3s-token': 'SERVER\n', 'k3s-agent-password': 'AGENT\n' }
       : { 'k3s-agent-token': 'K10digest::node:AGENT\n' }
+  secrets['k3s-node-password'] = 'PASSWORD\n'
   const made = stepPi(t, 'k3s', {
     ...options,
     files: {
@@ -69,6 +70,7 @@ for (const shell of shells) {
       [`${tls}/server-ca.key`]: 'CA-KEY\n',
       'etc/rancher/k3s/token': 'SERVER\n',
       'etc/rancher/k3s/agent-token': 'AGENT\n',
+      'etc/rancher/node/password': 'PASSWORD\n',
     }
     for (const [path, text] of Object.entries(secret)) {
       assert.equal(readRoot(pi, path), text)
@@ -93,6 +95,8 @@ for (const shell of shells) {
     assert.equal(ended.status, 0, ended.output)
     assert.equal(readRoot(pi, 'etc/rancher/k3s/token'), 'K10digest::node:AGENT\n')
     assert.equal(modeOf(pi, 'etc/rancher/k3s/token'), '600')
+    assert.equal(readRoot(pi, 'etc/rancher/node/password'), 'PASSWORD\n')
+    assert.equal(modeOf(pi, 'etc/rancher/node/password'), '600')
     assert.ok(!existsSync(join(pi.root, 'var/lib/rancher')))
     const before = snapshot(pi.root)
     assert.equal(step().status, 0)
@@ -172,6 +176,24 @@ test('k3s: a secret that is gone is said, and nothing is started', (t) => {
   assert.equal(ended.status, 1)
   assert.match(ended.output, /\/etc\/rancher\/k3s\/token is missing/)
   assert.ok(!calls(made.pi).some((call) => call.endsWith('k3s-agent.service')))
+})
+
+test('k3s: a head that knows the name with another password is told apart from one that is not up', (t) => {
+  const made = k3sPi(t, 'worker')
+  if (made === undefined) return
+  const { pi, step } = made
+  stub(pi, 'systemctl', `${note(pi)}; case $* in *is-active*) exit 3 ;; esac`)
+  stub(
+    pi,
+    'journalctl',
+    'echo "level=info msg=\\"Waiting to retrieve agent configuration; server is not ready: Node password rejected, duplicate hostname or contents of \'/etc/rancher/node/password\' may not match server node-passwd entry\\""',
+  )
+  const ended = step(runningLib(pi))
+  assert.equal(ended.status, 75, ended.output)
+  assert.match(
+    ended.output,
+    /with another password: on the head, sudo k3s kubectl -n kube-system delete secret/,
+  )
 })
 
 test('k3s: a worker waits for its head without limit, a head that stays down has failed', (t) => {

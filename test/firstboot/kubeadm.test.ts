@@ -197,6 +197,23 @@ test('kubeadm: a worker waits for its head, and clears each attempt that failed'
   assert.deepEqual(kubeadmCalls(pi), ['join', 'reset', 'join', 'reset', 'join'])
 })
 
+test('kubeadm: a worker made again with its volume is in already, whatever became of the token', (t) => {
+  const made = kubePi(t, 'worker')
+  if (made === undefined) return
+  const { pi, step } = made
+  lay(pi.root, { 'etc/kubernetes/kubelet.conf': 'kind: Config\n' })
+  kubeadm(pi, 'exit 1')
+  assert.equal(step().status, 0)
+  assert.deepEqual(kubeadmCalls(pi), [])
+  assert.ok(calls(pi).some((call) => call.endsWith('restart kubelet.service')))
+  // What an attempt that was cut off left on the volume is not a node's.
+  const half = kubePi(t, 'worker')
+  if (half === undefined) return
+  lay(half.pi.root, { 'etc/kubernetes/kubelet.conf': 'kind: Config\n', 'etc/kubernetes/piimage.begun': '' })
+  assert.equal(half.step().status, 0)
+  assert.deepEqual(kubeadmCalls(half.pi), ['reset', 'join'])
+})
+
 test('kubeadm: a head that lost power half way starts over with the same authority', (t) => {
   const made = kubePi(t, 'head')
   if (made === undefined) return

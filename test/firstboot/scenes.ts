@@ -161,6 +161,7 @@ export function scenesOf(archive: Archive): Record<string, Record<string, Scene>
           'opt/piimage/material/cluster-ca': 'CA\n',
           'etc/piimage/secrets/cluster-ca-key': 'CA-KEY\n',
           'etc/piimage/secrets/k3s-token': 'SERVER-TOKEN\n',
+          'etc/piimage/secrets/k3s-node-password': 'HEAD-PASSWORD\n',
           'etc/piimage/secrets/k3s-agent-password': 'AGENT-TOKEN\n',
           'etc/piimage/k3s.sha256': `${digestOf(K3S)}  k3s-arm64\n`,
           'etc/systemd/system/k3s.service': '[Service]\n',
@@ -172,6 +173,7 @@ export function scenesOf(archive: Archive): Record<string, Record<string, Scene>
         env: { ...k3s, PIIMAGE_ROLE: 'worker' },
         files: {
           'etc/piimage/secrets/k3s-agent-token': 'K10digest::node:AGENT-TOKEN\n',
+          'etc/piimage/secrets/k3s-node-password': 'NODE-PASSWORD\n',
           'etc/piimage/k3s.sha256': `${digestOf(K3S)}  k3s-arm64\n`,
           'etc/systemd/system/k3s-agent.service': '[Service]\n',
         },

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { existsSync, rmSync } from 'node:fs'
+import { existsSync, rmSync, utimesSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { packageRoot } from '../../src/package-root.ts'
@@ -238,10 +238,32 @@ test('clock: waits for the time, not for ever, and not where a battery keeps it'
   assert.match(runStep(pi, 'clock').output, /is synchronised/)
   assert.equal(waits(), 0)
   lay(pi.bin, { timedatectl: '#!/bin/sh\necho no\n' })
-  const ended = runStep(pi, 'clock')
-  assert.deepEqual([ended.status, waits()], [0, 90])
-  assert.match(ended.output, /not synchronised/)
-  lay(pi.root, { 'sys/class/rtc/rtc0/name': '' })
+  const made = new Date('2025-12-05T00:00:00Z')
+  utimesSync(join(pi.root, 'opt/piimage/node.json'), made, made)
+  const seconds = (days: number) => `${made.getTime() / 1000 + days * 86_400}\n`
+  const clocks: [string, Record<string, string>, isWaited: boolean][] = [
+    ['no clock', {}, true],
+    ['a Pi 5 without a battery', { since_epoch: '14\n' }, true],
+    ['a battery that was put in and never set', { since_epoch: '946684807\n' }, true],
+    ['a battery that was taken from another board', { since_epoch: seconds(-30) }, true],
+    ['a clock with a battery', { since_epoch: seconds(40) }, false],
+    ['a warm start of a board that was on time before', { since_epoch: seconds(1) }, false],
+    ['a clock that can not be read', { since_epoch: 'nonsense\n' }, true],
+    ['a clock that does not say its time, of a system on time', { name: 'ds1307' }, false],
+  ]
+  for (const [what, files, isWaited] of clocks) {
+    const before = waits()
+    for (const [name, text] of Object.entries(files)) lay(pi.root, { [`sys/class/rtc/rtc0/${name}`]: text })
+    const ended = runStep(pi, 'clock')
+    assert.deepEqual([ended.status, waits() - before], [0, isWaited ? 90 : 0], `${what}: ${ended.output}`)
+    assert.match(ended.output, /not synchronised/)
+    rmSync(join(pi.root, 'sys/class/rtc/rtc0'), { recursive: true, force: true })
+  }
+  // The system's time was moved on by timesyncd's own file, minutes past the image.
+  const now = new Date()
+  utimesSync(join(pi.root, 'opt/piimage/node.json'), now, now)
+  const before = waits()
+  lay(pi.root, { 'sys/class/rtc/rtc0/name': 'ds1307' })
   assert.equal(runStep(pi, 'clock').status, 0)
-  assert.equal(waits(), 90)
+  assert.equal(waits() - before, 90)
 })

@@ -15,6 +15,7 @@ import { dirname, join } from 'node:path'
 import { buffer } from 'node:stream/consumers'
 import { extract } from 'tar-stream'
 import { FatVolume } from '../../src/disk/fat/volume.ts'
+import { VOLUME_FILE } from '../../src/netroot/paths.ts'
 import { packageRoot } from '../../src/package-root.ts'
 
 /** Path → what it is: `sha256` on a card, `mode uid:gid sha256` of a node without one. */
@@ -67,6 +68,8 @@ export async function digestTar(archive: Buffer, prefix: string): Promise<Digest
     const content = await buffer(entry)
     const what = type === 'file' ? sha256(content) : type === 'directory' ? type : `${type} ${linkname}`
     const path = name.replace(/^\.\/|\/$/g, '')
+    // mkfs makes no two alike.
+    if (path === `volume/${VOLUME_FILE}`) continue
     digests[`${prefix}/${path}`] = `${mode.toString(8)} ${uid}:${gid} ${what}`
   }
   return digests

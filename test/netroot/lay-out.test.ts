@@ -384,6 +384,35 @@ test('--tar gives both trees of one node, as a copy would be laid out, without r
   const edition = realpathSync(project.server(`${STATE}/nodes/oneil/current`))
   assert.deepEqual(listing(join(out, 'boot')), listing(join(edition, 'boot')))
   assert.deepEqual(listing(join(out, 'root')), listing(join(edition, 'private/root')))
+  const volume = join(out, 'volume/storage.ext4')
+  const { mode, size, blocks } = lstatSync(volume)
+  assert.deepEqual([mode & 0o7777, size], [0o600, 64 * 1024 * 1024])
+  assert.ok(blocks * 512 < size / 4, 'holes stay holes')
+  assert.equal(run('e2fsck', ['-f', '-n', volume]).status, 0)
+  const folders = run('debugfs', ['-R', 'ls -l /', volume]).stdout
+  for (const name of ['docker', 'containerd', 'rancher'])
+    assert.match(folders, new RegExp(`40\\d+ .* ${name}$`, 'm'))
+  for (const folder of [`${STATE}/volumes/oneil/export`, `${STATE}/nodes/oneil/`])
+    assert.match(said.stderr, new RegExp(`${folder}\\S* 192\\.168\\.2\\.11\\(rw,`))
+})
+
+test('--tar of a node without storage has no volume, and one of 200 GB takes what is in it', async (t) => {
+  const project = disklessProject(t)
+  const contents = async (node: string) => {
+    const said = await project.netroot('--node', node, '--tar', project.file(`${node}.tar`))
+    assert.equal(said.status, 0, said.stderr)
+    return run('tar', ['-tvf', project.file(`${node}.tar`)]).stdout
+  }
+  project.edit((text) => text.replace('storage: 64M', 'storage: 200G'))
+  assert.match(await contents('oneil'), / 214748364800 .*volume\/storage\.ext4$/m)
+  assert.ok(lstatSync(project.file('oneil.tar')).size < 200e6)
+  project.edit((text) =>
+    text.replace(
+      'carter: { boot: net,',
+      'carter: { boot: net, overlays: [{ docker: false }, { swarm: false }],',
+    ),
+  )
+  assert.doesNotMatch(await contents('carter'), /volume/)
 })
 
 test('without root it says so, and leaves nothing', async (t) => {

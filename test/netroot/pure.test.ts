@@ -49,8 +49,29 @@ const textOf = (edits: readonly RootEdit[], path: string): string => {
   return new TextDecoder().decode(edit.content)
 }
 
+test('what makes a node one of a kubeadm cluster outlasts its root, and other nodes have none of it', () => {
+  const edits = volumeEdits('10.3.50.1', '/srv/v/n1', ['cgroups', 'kubeadm'])
+  for (const [unit, name, where] of [
+    ['etc-kubernetes', 'kubernetes', '/etc/kubernetes'],
+    ['var-lib-kubelet', 'kubelet', '/var/lib/kubelet'],
+    ['etc-cni', 'cni', '/etc/cni'],
+  ]) {
+    const text = textOf(edits, `/etc/systemd/system/${unit}.mount`)
+    assert.match(text, new RegExp(`What=/var/lib/piimage/volume/${name}\nWhere=${where}\n`))
+  }
+  const waits = textOf(edits, '/etc/systemd/system/kubelet.service.d/50-piimage.conf')
+  assert.match(waits, /RequiresMountsFor=.* \/etc\/kubernetes \/var\/lib\/kubelet \/etc\/cni\n/)
+  for (const overlay of ['docker', 'k3s'])
+    assert.ok(
+      !paths(volumeEdits('10.3.50.1', '/srv/v/n1', [overlay]))
+        .join()
+        .includes('kubernetes'),
+      overlay,
+    )
+})
+
 test('containers find the volume mounted, whoever starts first', () => {
-  const edits = volumeEdits('10.3.50.1', '/srv/v/n1')
+  const edits = volumeEdits('10.3.50.1', '/srv/v/n1', ['ssh', 'docker'])
   const at = (name: string) => textOf(edits, `/etc/systemd/system/${name}`)
   assert.match(
     at('var-lib-piimage-storage.mount'),

@@ -20,6 +20,7 @@ export const k3s: Feature = {
     ...authorityPurposes,
     'k3s-token': 'cluster: server token',
     'k3s-agent-token': 'cluster: agent token',
+    'k3s-node-password': 'node: what it shows the head to be the node that had its name before',
   },
   artifacts: [
     ...authorityArtifacts,
@@ -41,6 +42,12 @@ export const k3s: Feature = {
         new Secret(
           `K10${clusterAuthority(keys).certificateDigest}::node:${k3sToken(keys, 'k3s-agent-token').reveal()}\n`,
         ),
+    },
+    {
+      name: 'k3s-node-password',
+      meaning: "secret: this node's password, which the head keeps from its first join on",
+      of: ({ node }, keys) =>
+        new Secret(`${keys.derive('k3s-node-password', node.name, 16).toString('hex')}\n`),
     },
   ],
   storage: {

@@ -39,7 +39,16 @@ export const kubeadm: Feature = {
       of: (_, keys) => new Secret(`${kubeadmToken(keys).reveal()}\n`),
     },
   ],
-  storage: { folders: [], units: ['kubelet.service'] },
+  storage: {
+    folders: [],
+    // What makes it a node of the cluster: the token it joined with is not good for a second time.
+    own: [
+      { name: 'kubernetes', target: '/etc/kubernetes', mode: 0o755 },
+      { name: 'kubelet', target: '/var/lib/kubelet', mode: 0o750 },
+      { name: 'cni', target: '/etc/cni', mode: 0o755 },
+    ],
+    units: ['kubelet.service'],
+  },
   secretForms: [{ name: 'a kubeadm token', form: /\btoken["']?\s*[:=]\s*["']?[a-z0-9]{6}\.[a-z0-9]{16}\b/ }],
   probe: `if [ -e /etc/kubernetes/kubelet.conf ]; then echo 'kubeadm joined'; fi`,
   join: {

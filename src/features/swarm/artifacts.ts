@@ -46,9 +46,16 @@ export const swarmArtifacts: readonly ArtifactRow[] = [
   {
     name: 'swarm-nodes',
     meaning: 'a line for each node of the swarm: name, `manager` or `worker`, labels as `key=value`',
-    of: ({ cluster }) => cluster.nodes.map((node) => `${formatNode(node, cluster)}\n`).join(''),
+    of: ({ cluster }) =>
+      membersOf(cluster)
+        .map((node) => `${formatNode(node, cluster)}\n`)
+        .join(''),
   },
 ]
+
+/** A node that the overlay was taken from is not waited for. */
+const membersOf = ({ nodes }: Cluster): Node[] =>
+  nodes.filter(({ overlays }) => overlays.some(({ name }) => name === 'swarm'))
 
 function formatAuthorizedKeys(cluster: Cluster, keys: NodeKeys): string {
   const { node: head, ip } = headOf(cluster)
@@ -57,7 +64,7 @@ function formatAuthorizedKeys(cluster: Cluster, keys: NodeKeys): string {
   // Only where the head itself is on that network is it sure how a worker's address looks from there.
   const isLocal = cidr !== undefined && address !== undefined && contains(cidr, address)
   const from = isLocal ? `from="${formatCidr(cidr)}",` : ''
-  return cluster.nodes
+  return membersOf(cluster)
     .filter(({ name }) => name !== head.name)
     .map(({ name }) => {
       const { publicLine } = joinKey(keys, name)

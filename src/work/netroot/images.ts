@@ -1,6 +1,6 @@
 /** Base images as netroot needs them: both file systems opened, and what the plan asks of the root. */
 
-import type { BootFiles } from '../../boot/boot-files.ts'
+import { type BootFiles, rememberedBootFiles } from '../../boot/boot-files.ts'
 import type { LockedImage } from '../../catalog/locked-image.ts'
 import { bootFilesOfVolume } from '../../customise/apply-boot-plan.ts'
 import { subReader } from '../../disk/blocks.ts'
@@ -82,7 +82,7 @@ async function openImage(bases: BaseImages, image: LockedImage): Promise<Netroot
   const root = await openRoot(base)
   return {
     input: { key: base.key, sha256: base.sha256, root: await snapshotOf(rootFilesOf(root)) },
-    boot: bootFilesOfVolume(boot),
+    boot: rememberedBootFiles(bootFilesOfVolume(boot)),
     source: { boot, root, modified: await newestTime(boot) },
     verified: (task) => base.verified(task),
   }

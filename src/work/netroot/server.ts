@@ -19,7 +19,8 @@ export function findServer(cluster: Cluster): Server {
     return network !== undefined && address !== undefined && contains(network, address)
   }
   const node = cluster.nodes.find(({ name }) => name === cluster.netroot.server)
-  const named = node === undefined ? undefined : ofNode(node, isInside)
+  const { outside } = cluster.netroot
+  const named = outside === undefined ? node && ofNode(node, isInside) : ofOutside(outside)
   const local = localAddresses().find(({ ip }) => (named === undefined ? isInside(ip) : ip === named.ip))
   const found = local ?? named
   if (found !== undefined) return found
@@ -29,9 +30,20 @@ export function findServer(cluster: Cluster): Server {
       hint: 'Give it one: address: 10.3.50.1/24',
     })
   throw new UsageError(`this machine has no address in ${where}`, {
-    hint: 'Run it on the server, or name the node that serves: netroot: { server: NAME }',
+    hint: 'Run it on the server, or name the node that serves: netroot: { server: NAME }, or one that is no node by its address',
   })
 }
+
+/** Of one that is not asked itself, the usual name. */
+const ofOutside = ({
+  ip,
+  prefix,
+  interface: name = 'eth0',
+}: NonNullable<Cluster['netroot']['outside']>): Server => ({
+  ip,
+  prefix,
+  interface: name,
+})
 
 function ofNode({ interfaces }: Node, isInside: (ip: string) => boolean): Server | undefined {
   for (const { name, address } of interfaces)

@@ -17,6 +17,8 @@ export interface NodeArchive {
   /** Where root/ belongs on the server, and whom it is exported to. */
   rootFolder: string
   ip: string
+  /** Where volume/ belongs, exported to the same; undefined: the node has none. */
+  volumeFolder?: string
   /** Names of boot/ in the TFTP server's folder. */
   tftpNames: string[]
 }
@@ -39,8 +41,8 @@ export async function writeTarFile(
     throw new UsageError(`${node.record.image} is an archive already`, {
       hint: 'Lay it out: piimage netroot',
     })
-  const { name, ip, rootFolder, tftpNames } = node.served
-  const made = { node: name, rootFolder, ip, tftpNames }
+  const { name, ip, rootFolder, tftpNames, volumeFolder } = node.served
+  const made = { node: name, rootFolder, ip, tftpNames, volumeFolder }
   const task = taskOf(caller)
   if (typeof to !== 'string') {
     await writeNodeTar(source, node, to, task)
