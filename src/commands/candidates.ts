@@ -130,14 +130,17 @@ async function listNodes(words: readonly string[], world: World): Promise<Candid
   return nodes.items.flatMap(({ key, value }) => {
     const model = isMap(value) ? value.get('model') : undefined
     const about = typeof model === 'string' ? model : undefined
-    return isScalar(key) ? { text: String(key.value), about } : []
+    // Only what a shell takes as it stands; a name with anything else in it is a mistake anyway.
+    return isScalar(key) && /^[A-Za-z0-9-]+$/.test(String(key.value))
+      ? { text: String(key.value), about }
+      : []
   })
 }
 
 async function listImages(words: readonly string[], world: World): Promise<Candidate[]> {
   const { readLocks } = await import('../work/project.ts')
   const { images } = await readLocks(requestOf(words), world)
-  return [...images.keys()].map((text) => ({ text }))
+  return [...images.keys()].filter((text) => /^[A-Za-z0-9@.+-]+$/.test(text)).map((text) => ({ text }))
 }
 
 async function listWritableDrives(): Promise<Candidate[]> {

@@ -35,6 +35,9 @@ export function formatKubeconfig(text: string, from: string, cluster: Cluster, s
       hint: 'Look at it on the head: sudo kubectl --kubeconfig FILE config view',
     })
   const { name } = cluster
+  // What a head keeps is not to run a program here, nor to lead kubectl elsewhere.
+  allowOnly(from, endpoint, ['server', 'certificate-authority-data', 'tls-server-name'])
+  allowOnly(from, user, ['client-certificate-data', 'client-key-data'])
   const reached = {
     ...endpoint,
     server: `https://${server.host}:${port}`,
@@ -49,6 +52,20 @@ export function formatKubeconfig(text: string, from: string, cluster: Cluster, s
     'current-context': name,
   }
   return `${formatHeading('kubeconfig', cluster, 'export kubeconfig')}\n${stringify(made, { lineWidth: 0 })}`
+}
+
+/** @throws {FormatError} a setting besides those, or one that is no text */
+function allowOnly(from: string, settings: Fields, names: readonly string[]): void {
+  const other = Object.entries(settings).find(
+    ([name, value]) => !names.includes(name) || typeof value !== 'string',
+  )
+  if (other === undefined) return
+  throw new FormatError(
+    `${from} has the setting ${JSON.stringify(other[0])}, which an administrator's own kubeconfig has not`,
+    {
+      hint: 'Was the head tampered with? Look at it there: sudo kubectl --kubeconfig FILE config view',
+    },
+  )
 }
 
 type Fields = Record<string, unknown>

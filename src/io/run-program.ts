@@ -21,12 +21,16 @@ export type RunProgram = (
 /** Where Debian keeps daemons, which people who are not root often lack. */
 const SYSTEM_PATH = '/usr/sbin:/sbin:/usr/bin:/bin'
 
+/** An empty entry would be the current folder. */
+const searchPath = (path = ''): string =>
+  [...path.split(':').filter((folder) => folder !== ''), SYSTEM_PATH].join(':')
+
 /** @throws the signal's reason, after the program has been stopped */
 export const runProgram: RunProgram = async (program, args, { env = {}, signal } = {}) => {
   signal?.throwIfAborted()
   const child = spawn(program, args, {
     stdio: ['ignore', 'pipe', 'pipe'],
-    env: { ...process.env, PATH: `${process.env.PATH ?? ''}:${SYSTEM_PATH}`, LC_ALL: 'C', ...env },
+    env: { ...process.env, PATH: searchPath(process.env.PATH), LC_ALL: 'C', ...env },
   })
   const output = { stdout: '', stderr: '' }
   for (const stream of ['stdout', 'stderr'] as const)

@@ -5,7 +5,7 @@
  * before anything is written, so the first `plan` finds nothing wrong in it.
  */
 import { randomBytes } from 'node:crypto'
-import { existsSync, statSync } from 'node:fs'
+import { existsSync, lstatSync, statSync } from 'node:fs'
 import { open, readFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { parseCluster, readLocalFile } from '../cluster/cluster-file.ts'
@@ -97,6 +97,10 @@ function ignoredFiles({ start, makeLoginKey }: InitRequest): string[] {
     KUBECONFIG_FILE,
     '*.img',
     '*.img.*',
+    '*.part',
+    '*.tar',
+    '*.password',
+    '*.psk',
     ...(start?.template.fetchedFiles ?? []),
   ]
 }
@@ -148,6 +152,10 @@ async function judge(text: string, request: InitRequest, loginKey: string | unde
 
 /** @returns whether any of them was not there yet */
 async function addLines(path: string, lines: readonly string[]): Promise<boolean> {
+  if (lstatSync(path, { throwIfNoEntry: false })?.isFile() === false)
+    throw new UsageError(`${path} is not a plain file`, {
+      hint: 'A link there could lead anywhere: remove it.',
+    })
   const text = existsSync(path) ? await readFile(path, 'utf8') : ''
   const missing = lines.filter((line) => !text.split(/\r?\n/).includes(line))
   if (missing.length === 0) return false

@@ -7,7 +7,7 @@
  * asked and nobody else is believed. With `--ssh-config FILE` that file is used.
  */
 import { spawn } from 'node:child_process'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { lstat, mkdtemp, rm, rmdir, unlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import type { Cluster } from '../cluster/node.ts'
@@ -96,9 +96,15 @@ const FOLDER = 'piimage-ssh-'
 
 /** What killed processes left. */
 async function clearDeadFolders(): Promise<void> {
-  // Somebody else's may not be removed, and need not be.
-  for (const name of await listDead(tmpdir(), FOLDER))
-    await rm(join(tmpdir(), name), { recursive: true, force: true }).catch(() => {})
+  for (const name of await listDead(tmpdir(), FOLDER)) {
+    const folder = join(tmpdir(), name)
+    const found = await lstat(folder).catch(() => undefined)
+    // Anybody can give a folder such a name: what is not one's own alone is left, and nothing else in it is followed.
+    if (found?.isDirectory() !== true || found.uid !== process.geteuid?.() || (found.mode & 0o077) !== 0)
+      continue
+    for (const file of ['config', 'known_hosts']) await unlink(join(folder, file)).catch(() => {})
+    await rmdir(folder).catch(() => {})
+  }
 }
 
 /** A node that goes silent in the middle is given up after a minute. */

@@ -302,7 +302,8 @@ test('what is there stays: cluster file, key, and lines of .gitignore', async (t
   const before = {
     'cluster.yaml': 'cluster: mine\n',
     'cluster.key': 'secret\n',
-    '.gitignore': 'build\r\ncluster.key\n.piimage-batch.json\nkubeconfig\n*.img\n*.img.*\n',
+    '.gitignore':
+      'build\r\ncluster.key\n.piimage-batch.json\nkubeconfig\n*.img\n*.img.*\n*.part\n*.tar\n*.password\n*.psk\n',
   }
   for (const [name, text] of Object.entries(before)) writeFileSync(join(folder, name), text)
   const said = await runPiimage(cwd, ['init', 'old', '--template', 'clusterhat', '--yes'])

@@ -48,7 +48,11 @@ test('what a killed status left in the temporary folder is cleared by the next',
   if (needTool(t, 'ssh', 'openssh-client') === undefined) return
   const project = demoProject(t)
   mkdirSync(project.file('tmp'))
-  mkdirSync(project.file(`tmp/${nameOf('piimage-ssh-', 2 ** 22 + 1)}-dead`))
+  mkdirSync(project.file(`tmp/${nameOf('piimage-ssh-', 2 ** 22 + 1)}-dead`), { mode: 0o700 })
+  // Anybody may give a folder such a name: others may write to this one, so it is left as it is.
+  const open = `${nameOf('piimage-ssh-', 2 ** 22 + 2)}-open`
+  mkdirSync(project.file(`tmp/${open}`))
+  writeFileSync(project.file(`tmp/${open}/config`), '')
   const alive = `${nameOf('piimage-ssh-', process.pid)}-alive`
   mkdirSync(project.file(`tmp/${alive}`))
   writeFileSync(project.file('ssh_config'), 'Host *\n  HostName 127.0.0.1\n  Port 1\n')
@@ -58,5 +62,6 @@ test('what a killed status left in the temporary folder is cleared by the next',
   }).ended
   // None of the nodes is there.
   assert.equal(status, 8, said)
-  assert.deepEqual(readdirSync(project.file('tmp')), [alive])
+  assert.deepEqual(readdirSync(project.file('tmp')).sort(), [alive, open].sort())
+  assert.deepEqual(readdirSync(project.file(`tmp/${open}`)), ['config'])
 })
