@@ -52,6 +52,14 @@ function prepareImage(fixture: string, folder: string, trigger: Trigger): string
   must('mcopy', ['-o', '-i', volume, '-', '::issue.txt'], 'Raspberry Pi reference 2024-11-19\n')
   const { stdout } = run('mtype', ['-i', volume, '::cmdline.txt'], { env: { MTOOLS_SKIP_CHECK: '1' } })
   must('mcopy', ['-o', '-i', volume, '-', '::cmdline.txt'], `${stdout.trim()} cloud-init=disabled\n`)
+  // Its root says so, too.
+  const release = join(folder, 'os-release')
+  writeFileSync(
+    release,
+    'PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\nID=debian\nVERSION_ID="12"\nVERSION_CODENAME=bookworm\n',
+  )
+  const root = `${image}?offset=${BOOT.offset + BOOT.length}`
+  must('debugfs', ['-w', '-f', '-', root], `rm /usr/lib/os-release\nwrite ${release} /usr/lib/os-release\n`)
   return image
 }
 

@@ -97,6 +97,9 @@ export function makeHypriotCard(fixture: string, folder: string): string {
     must('mcopy', ['-o', '-i', from, `::${name}`, at(name)])
     must('mcopy', ['-i', fat, at(name), '::'])
   }
+  // The tree of the board, under the name that Hypriot's kernel has for it.
+  must('mcopy', ['-o', '-i', from, '::bcm2837-rpi-3-b.dtb', at('tree.dtb')])
+  must('mcopy', ['-i', fat, at('tree.dtb'), '::bcm2710-rpi-3-b.dtb'])
   for (const [name, text] of Object.entries(bootFiles)) must('mcopy', ['-i', fat, '-', `::${name}`], text)
 
   const card = at('stock.img')
