@@ -93,6 +93,10 @@ close() {
   rm -f "$root/etc/ssh/sshd_config.d/20-piimage-join.conf"
   if grep -q '^piimage-join:' "$root/etc/passwd"; then accounts userdel piimage-join; fi
   docker swarm join-token --rotate -q worker >/dev/null
+  # A node that lost power while it joined has left a record without a name.
+  docker node ls --format '{{.ID}} {{.Hostname}} {{.Status}}' | awk 'NF == 2 { print $1 }' | while read -r nameless; do
+    docker node rm --force "$nameless" >/dev/null
+  done
   rm -f "$state/swarm-waited"
   date -u +%Y-%m-%dT%H:%M:%SZ | put 644 root:root "$closed"
 }

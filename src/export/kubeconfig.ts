@@ -37,7 +37,7 @@ export function formatKubeconfig(text: string, from: string, cluster: Cluster, s
   const { name } = cluster
   // What a head keeps is not to run a program here, nor to lead kubectl elsewhere.
   allowOnly(from, endpoint, ['server', 'certificate-authority-data', 'tls-server-name'])
-  allowOnly(from, user, ['client-certificate-data', 'client-key-data'])
+  allowOnly(from, user, ['client-certificate-data', 'client-key-data', 'token'])
   const reached = {
     ...endpoint,
     server: `https://${server.host}:${port}`,
