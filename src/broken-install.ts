@@ -1,4 +1,4 @@
-/** Code that can't be loaded is no fault of what it was to work on. */
+/** Code that can't be loaded says nothing about the image it was to read. */
 import { InstallError } from './errors.ts'
 
 /** @returns undefined: nothing is missing */
