@@ -7,7 +7,7 @@
 import { resolve } from 'node:path'
 import { Secret } from '../secret.ts'
 import { parseAuthorizedKeys, sshKeyTypes } from '../secrets/authorized-keys.ts'
-import { ClusterKey } from '../secrets/cluster-key.ts'
+import { ClusterKey, isClusterKeyFile } from '../secrets/cluster-key.ts'
 import { derive } from '../secrets/derive.ts'
 import { cryptAlphabet, sha512crypt } from '../secrets/sha512crypt.ts'
 import { deriveWpaPsk } from '../secrets/wpa-psk.ts'
@@ -58,6 +58,13 @@ export function openAccounts(judge: Judge): Accounts {
     return files.get(full)
   }
 
+  /** Whether a file holds this cluster's key, or is the key of any. */
+  const isKey = (full: string, text: string): boolean => {
+    const { key } = judge.options
+    const hex = key instanceof ClusterKey ? Buffer.from(key.reveal()).toString('hex') : undefined
+    return isClusterKeyFile(full, text) || (hex !== undefined && text.toLowerCase().includes(hex))
+  }
+
   /** The first line of a file that only its owner may read. */
   const readSecretLine = (name: string, path: Path): string | undefined => {
     const file = read(name, path)
@@ -68,6 +75,14 @@ export function openAccounts(judge: Judge): Accounts {
         path,
         `${show(name)} holds a secret and can be read by others (mode ${mode})`,
         `chmod 600 ${name}`,
+      )
+      return undefined
+    }
+    if (isKey(expandPath(name, judge.options), file.text)) {
+      judge.mistake(
+        path,
+        `${show(name)} is a cluster's key, which is never put on a card`,
+        'name the file that holds this secret',
       )
       return undefined
     }

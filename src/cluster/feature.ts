@@ -63,6 +63,8 @@ export interface AddressRange {
 export interface ArtifactRow {
   name: string
   meaning: string
+  /** Whoever has it has the cluster: only the head may hold it. */
+  headOnly?: true
   /** A Secret, or a text that everybody may read; with its line ends. */
   of: (subject: { node: Node; cluster: Cluster }, keys: NodeKeys) => Secret | string
 }

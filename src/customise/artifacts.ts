@@ -9,7 +9,7 @@
 import type { ArtifactRow } from '../cluster/feature.ts'
 import { UsageError } from '../errors.ts'
 import { features } from '../features/index.ts'
-import type { Secret } from '../secret.ts'
+import { Secret } from '../secret.ts'
 import type { NodeKeys } from '../secrets/node-keys.ts'
 import type { Subject } from './values.ts'
 
@@ -33,7 +33,24 @@ export function makeArtifact(
     throw new UsageError(`overlay ${overlay} asks for the material ${name}, which does not exist`, {
       hint: `There are ${artifactRows.map((candidate) => candidate.name).join(', ')}.`,
     })
-  return row.of(subject, keys ?? noKeys(overlay))
+  const { node } = subject
+  if (row.headOnly && node.role !== 'head')
+    throw new UsageError(
+      `overlay ${overlay} asks for the material ${name} on ${node.name}, which is not the head`,
+      {
+        hint: 'Whoever has it has the cluster. Find out who wrote this overlay.',
+      },
+    )
+  const made = row.of(subject, keys ?? noKeys(overlay))
+  const owners = features.filter(({ artifacts }) => artifacts?.includes(row)).map((feature) => feature.name)
+  if (made instanceof Secret && !owners.includes(overlay))
+    throw new UsageError(
+      `overlay ${overlay} asks for the secret ${name}, which belongs to ${owners.join(' and ')}`,
+      {
+        hint: `Only the overlay of that name gets it.`,
+      },
+    )
+  return made
 }
 
 function noKeys(overlay: string): NodeKeys {

@@ -10,7 +10,7 @@ import { constants } from 'node:fs'
 import { open, readdir, readFile, realpath, stat } from 'node:fs/promises'
 import { join, resolve, sep } from 'node:path'
 import { PiimageError, UsageError } from '../errors.ts'
-import { CLUSTER_KEY_FILE, parseClusterKey } from '../secrets/cluster-key.ts'
+import { CLUSTER_KEY_FILE, isClusterKeyFile, parseClusterKey } from '../secrets/cluster-key.ts'
 import { findAnyOf, type SecretFinder } from '../secrets/occurrences.ts'
 import { formatBytes, MiB } from '../units.ts'
 
@@ -140,8 +140,12 @@ async function readPlain(
         `${where}: ${path} has ${formatBytes(Number(info.size))}, more than any text needs`,
       )
     const bytes = new Uint8Array(await handle.readFile())
-    if (`${info.dev}:${info.ino}` === guard.identity || guard.contains(bytes))
-      throw new UsageError(`${where}: ${path} holds the cluster's key, which is never put on a card`, {
+    const isKey =
+      `${info.dev}:${info.ino}` === guard.identity ||
+      guard.contains(bytes) ||
+      isClusterKeyFile(path, Buffer.from(bytes.subarray(0, 4096)).toString('latin1'))
+    if (isKey)
+      throw new UsageError(`${where}: ${path} holds a cluster's key, which is never put on a card`, {
         hint: 'Whoever has it has every node. Find out who wrote this overlay.',
       })
     return bytes

@@ -12,8 +12,9 @@
  * name is whole, whoever made it.
  */
 import { randomUUID } from 'node:crypto'
-import { readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs'
+import { lstatSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { UsageError } from '../errors.ts'
 import { isRunning, processPlace, startOfProcess } from './processes.ts'
 
 interface Holder {
@@ -49,6 +50,7 @@ export function tryLockEntry(path: string): EntryLock | { heldBy: number } {
     place: processPlace(),
   }
   if (create(path, mine)) return hold(path, mine)
+  requirePlainFile(path)
   const found = look(path)
   if (found !== undefined && !isGone(found)) return { heldBy: found.holder?.pid ?? 0 }
   if (found !== undefined) remove(path, found)
@@ -151,10 +153,19 @@ interface Found {
   renewedMs: number
 }
 
+/** @throws {UsageError} what lies there was not made by piimage: a pipe would be waited for without end */
+function requirePlainFile(path: string): void {
+  if (lstatSync(path, { throwIfNoEntry: false })?.isFile() === false)
+    throw new UsageError(`the lock ${path} is not a plain file`, {
+      hint: 'Somebody else may have put it there. Remove it, or use another folder.',
+    })
+}
+
 function look(path: string): Found | undefined {
   try {
-    const renewedMs = statSync(path).mtimeMs
-    return { holder: parseHolder(readFileSync(path, 'utf8')), renewedMs }
+    const info = lstatSync(path)
+    if (!info.isFile()) return undefined
+    return { holder: parseHolder(readFileSync(path, 'utf8')), renewedMs: info.mtimeMs }
   } catch {
     return undefined
   }

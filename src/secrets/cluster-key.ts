@@ -7,6 +7,7 @@
  */
 import { randomBytes } from 'node:crypto'
 import { open } from 'node:fs/promises'
+import { basename } from 'node:path'
 import { isMissing } from '../errno.ts'
 import { UsageError } from '../errors.ts'
 import { createFileAtomically } from '../io/atomic-file.ts'
@@ -43,9 +44,15 @@ export class ClusterKey {
   }
 }
 
+/** Whether a file is a cluster's key, of whichever cluster, by its name or by what piimage writes into it. */
+export const isClusterKeyFile = (path: string, text: string): boolean =>
+  basename(path) === CLUSTER_KEY_FILE || text.includes(HEADING)
+
+const HEADING = '# piimage cluster key.'
+
 export function formatClusterKey(key: ClusterKey): string {
   return [
-    '# piimage cluster key. Every key, token and id of this cluster is derived from it.',
+    `${HEADING} Every key, token and id of this cluster is derived from it.`,
     '# Keep it out of git and keep a copy: whoever has it has every node.',
     Buffer.from(key.reveal()).toString('hex'),
     '',

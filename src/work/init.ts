@@ -157,7 +157,10 @@ async function addLines(path: string, lines: readonly string[]): Promise<boolean
       hint: 'A link there could lead anywhere: remove it.',
     })
   const text = existsSync(path) ? await readFile(path, 'utf8') : ''
-  const missing = lines.filter((line) => !text.split(/\r?\n/).includes(line))
+  const there = text.split(/\r?\n/)
+  // The last word counts: a rule that takes others back is answered behind it.
+  const takenBack = there.findLastIndex((line) => line.startsWith('!'))
+  const missing = lines.filter((line) => there.lastIndexOf(line) <= takenBack)
   if (missing.length === 0) return false
   const isNew = !existsSync(path)
   const handle = await open(path, 'a')

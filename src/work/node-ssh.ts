@@ -18,6 +18,7 @@ import type { KnownAddresses } from '../export/reach.ts'
 import { formatSshConfig } from '../export/ssh-config.ts'
 import { listDead, ownName } from '../io/parts.ts'
 import type { NodeKeys } from '../secrets/node-keys.ts'
+import { formatBytes, MiB } from '../units.ts'
 import type { Caller } from './caller.ts'
 import { findNode } from './project.ts'
 
@@ -91,6 +92,9 @@ export async function openNodeSsh(
   }
 }
 
+/** A kubeconfig has about 6 kB, a journal's tail less. */
+const LONGEST_ANSWER = 4 * MiB
+
 /** Configurations lie in folders whose names begin so. */
 const FOLDER = 'piimage-ssh-'
 
@@ -115,8 +119,22 @@ function runSsh(args: readonly string[], { input, signal }: { input?: string; si
     const child = spawn('ssh', args, { stdio: ['pipe', 'pipe', 'pipe'], signal })
     let stdout = ''
     let stderr = ''
-    child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text))
-    child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text))
+    child.stdout.setEncoding('utf8').on('data', (text: string) => {
+      stdout += text
+      stopWhenLong(stdout)
+    })
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      stderr += text
+      stopWhenLong(stderr)
+    })
+    // A node answers in a few lines; one that goes on is cut off, and counts as not reached.
+    const stopWhenLong = (text: string) => {
+      if (text.length <= LONGEST_ANSWER || child.killed) return
+      stdout = ''
+      stderr = `its answer is longer than ${formatBytes(LONGEST_ANSWER)}`
+      child.kill('SIGKILL')
+      done({ status: 255, stdout, stderr })
+    }
     child.on('error', (error: NodeJS.ErrnoException) => {
       if (signal.aborted) return failed(signal.reason)
       return failed(

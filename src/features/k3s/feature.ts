@@ -27,11 +27,13 @@ export const k3s: Feature = {
     {
       name: 'k3s-token',
       meaning: 'secret: the server token of k3s, for the head only',
+      headOnly: true,
       of: (_, keys) => new Secret(`${k3sToken(keys, 'k3s-token').reveal()}\n`),
     },
     {
       name: 'k3s-agent-password',
       meaning: 'secret: the agent token of k3s, as the head takes it',
+      headOnly: true,
       of: (_, keys) => new Secret(`${k3sToken(keys, 'k3s-agent-token').reveal()}\n`),
     },
     {

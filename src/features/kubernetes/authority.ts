@@ -24,6 +24,7 @@ export const authorityArtifacts: readonly ArtifactRow[] = [
   {
     name: 'cluster-ca-key',
     meaning: 'secret: its private key, PEM; for the head only',
+    headOnly: true,
     of: (_, keys) => clusterAuthority(keys).privateKey,
   },
 ]

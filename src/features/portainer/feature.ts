@@ -25,6 +25,7 @@ export const portainer: Feature = {
     {
       name: 'portainer-password',
       meaning: "secret: first password of Portainer's user admin",
+      headOnly: true,
       // Portainer takes the file as it is: a line end would belong to the password.
       of: (_, keys) => portainerPassword(keys),
     },

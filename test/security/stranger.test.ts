@@ -1,0 +1,145 @@
+/** A cluster file, an overlay or a repository of somebody else's takes no secret out of where it belongs. */
+import assert from 'node:assert/strict'
+import { chmodSync, copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { held } from '../support/attack.ts'
+import { demoProject, type Project, runPiimage } from '../support/project.ts'
+import { tempFolder } from '../support/temp.ts'
+import { needTool, run } from '../support/tools.ts'
+
+const edit = (project: Project, change: (text: string) => string): void => {
+  const file = project.file('cluster.yaml')
+  writeFileSync(file, change(readFileSync(file, 'utf8')))
+}
+
+test('a cluster’s key is no Wi-Fi key and no password, under whatever name', async (t) => {
+  const tricks: [name: string, content: (key: string) => string][] = [
+    ['cluster.key', (key) => key],
+    ['wifi.psk', (key) => key],
+    ['wifi.psk', (key) => key.toUpperCase()],
+    ['wifi.psk', (key) => `# piimage cluster key. Every key\n${key}`],
+  ]
+  let tried = 0
+  for (const setting of [
+    'wifi: { ssid: a, country: DE, pskFile: FILE }',
+    'user: { name: ops, passwordFile: FILE }',
+  ])
+    for (const [name, content] of tricks) {
+      const project = demoProject(t)
+      const key = readFileSync(project.file('cluster.key'), 'utf8').trim()
+      writeFileSync(project.file(name), `${content(key)}\n`, { mode: 0o600 })
+      edit(project, (text) =>
+        setting.startsWith('user')
+          ? text.replace(/^user:\n(?: .*\n)+/m, `${setting.replace('FILE', name)}\n`)
+          : `${text}\n${setting.replace('FILE', name)}\n`,
+      )
+      const said = await project.piimage('plan', '--node', 'oneil')
+      assert.equal(said.status, 2, `${setting} ${name}: ${said.stdout}`)
+      assert.match(said.stderr, /is a cluster's key, which is never put on a card/)
+      assert.ok(!said.stderr.toLowerCase().includes(key.toLowerCase()))
+      tried++
+    }
+  held(t, tried)
+})
+
+test('another cluster’s key does not travel by an overlay’s parameter', async (t) => {
+  const project = demoProject(t)
+  const other = demoProject(t)
+  mkdirSync(project.file('overlays/fan'), { recursive: true })
+  writeFileSync(
+    project.file('overlays/fan/overlay.yaml'),
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: a placeholder of overlay.yaml
+    "name: fan\nsummary: A fan\nparameters: { p: { type: string, description: A file. } }\nedits:\n  - copy: { from: '${param.p}', to: x }\n",
+  )
+  copyFileSync(other.file('cluster.key'), project.file('notes.txt'))
+  writeFileSync(
+    project.file('notes.txt'),
+    `# piimage cluster key. Of another\n${readFileSync(project.file('notes.txt'), 'utf8')}`,
+  )
+  for (const path of [other.file('cluster.key'), 'notes.txt']) {
+    const before = readFileSync(project.file('cluster.yaml'), 'utf8')
+    edit(project, (text) => text.replace(/^overlays:$/m, `overlays:\n  - { fan: { p: '${path}' } }`))
+    const said = await project.piimage('plan', '--node', 'oneil')
+    assert.equal(said.status, 2, said.stdout)
+    assert.match(said.stderr, /holds a cluster's key/)
+    writeFileSync(project.file('cluster.yaml'), before)
+  }
+  held(t, 2)
+})
+
+test('an overlay gets no secret of another feature, and nobody but the head what the head alone may hold', async (t) => {
+  const secrets = [
+    'cluster-ca-key',
+    'k3s-token',
+    'k3s-agent-password',
+    'k3s-agent-token',
+    'kubeadm-token',
+    'portainer-password',
+    'join-key',
+  ]
+  for (const secret of secrets)
+    for (const name of ['fan', 'k3s']) {
+      const project = demoProject(t)
+      mkdirSync(project.file(`overlays/${name}`), { recursive: true })
+      writeFileSync(
+        project.file(`overlays/${name}/overlay.yaml`),
+        `name: ${name}\nsummary: A fan\nedits:\n  - materials: [${secret}]\n`,
+      )
+      const join = name === 'k3s' ? 'join: { kind: k3s, head: hammond }\n' : ''
+      edit(project, (text) => `${join}${text.replace(/^overlays:$/m, `overlays:\n  - ${name}`)}`)
+      const said = await project.piimage('plan', '--node', 'oneil')
+      // What an agent of k3s has is the overlay k3s' own.
+      if (name === 'k3s' && secret === 'k3s-agent-token') continue
+      assert.equal(said.status, 2, `${name} ${secret}: ${said.stdout}`)
+      assert.match(said.stderr, /which belongs to|which is not the head/)
+    }
+  held(t, secrets.length * 2 - 1)
+})
+
+test('rules of a cloned .gitignore that are taken back are answered behind', async (t) => {
+  const git = needTool(t, 'git', 'git')
+  if (git === undefined) return
+  const cwd = tempFolder(t)
+  const folder = join(cwd, 'clone')
+  mkdirSync(folder)
+  run(git, ['init', '-q', folder])
+  const made = await runPiimage(cwd, ['init', 'clone', '--template', 'demo'])
+  assert.equal(made.status, 0, made.stderr)
+  for (const text of [
+    'cluster.key\n!cluster.key\n',
+    '!*\n',
+    `${readFileSync(join(folder, '.gitignore'), 'utf8')}!cluster.key\n`,
+  ]) {
+    writeFileSync(join(folder, '.gitignore'), text)
+    assert.equal((await runPiimage(cwd, ['init', 'clone', '--template', 'demo'])).status, 0)
+    assert.equal(run(git, ['-C', folder, 'check-ignore', 'cluster.key']).status, 0, text)
+  }
+  held(t, 3)
+})
+
+test('a node that answers without end is cut off, and the others are shown', async (t) => {
+  const project = demoProject(t)
+  mkdirSync(project.file('bin'))
+  writeFileSync(project.file('bin/ssh'), '#!/bin/sh\nexec cat /dev/zero\n')
+  chmodSync(project.file('bin/ssh'), 0o755)
+  const path = process.env.PATH
+  process.env.PATH = `${project.file('bin')}:${path}`
+  try {
+    const said = await project.piimage('status')
+    assert.equal(said.status, 8, said.stderr)
+    assert.match(said.stdout, /oneil .*not reached: its answer is longer than/)
+  } finally {
+    process.env.PATH = path
+  }
+  held(t, 1)
+})
+
+test('a pipe in the place of a lock is said, not waited for', async (t) => {
+  const project = demoProject(t)
+  assert.equal(run('mkfifo', [project.file('.card.img.lock')]).status, 0)
+  const said = await project.piimage('flash', '--node', `oneil=${project.file('card.img')}`)
+  assert.equal(said.status, 2, said.stdout)
+  assert.match(said.stderr, /the lock .*\.card\.img\.lock is not a plain file/)
+  held(t, 1)
+})
