@@ -243,9 +243,11 @@ apt_get() {
   # of a package that was half unpacked (a disk that was full), apt believes that it is there.
   {
     apt_again=
-    if dpkg-query -W -f '${db:Status-Status}\n' 2>/dev/null | grep -qx half-installed; then apt_again='-o APT::Get::ReInstall=true'; fi
+    if dpkg-query -W -f '${db:Status-Status} ${db:Status-Eflag}\n' 2>/dev/null | grep -Eq '^half-installed |reinstreq$'; then
+      apt_again='-o APT::Get::ReInstall=true'
+    fi
     # shellcheck disable=SC2086 # two words, or none
-    DEBIAN_FRONTEND=noninteractive dpkg --force-confold --configure -a &&
+    { DEBIAN_FRONTEND=noninteractive dpkg --force-confold --configure -a || [ -n "$apt_again" ]; } &&
       DEBIAN_FRONTEND=noninteractive apt-get -q -y $apt_again -o DPkg::Lock::Timeout=600 -o Acquire::Retries=3 \
         -o APT::Update::Error-Mode=any -o Dpkg::Options::=--force-confold "$@"
   } >"$apt_output" 2>&1 </dev/null || apt_status=$?

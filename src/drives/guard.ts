@@ -9,6 +9,7 @@
 import { execFile } from 'node:child_process'
 import { realpathSync, type Stats, statSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { DriveError, type PiimageError, UsageError } from '../errors.ts'
 import { readSignatures } from './contents.ts'
@@ -36,6 +37,10 @@ export interface GuardOptions {
   confirmed?: DriveIdentity
 }
 
+/** Programs that look for drives open each for a moment (losetup, a partition editor that starts). */
+const WRITER_TRIES = 5
+const WRITER_PAUSE_MS = 200
+
 const LIST_HINT = '`piimage drives` lists the drives of this machine.'
 
 /** What every command thinks of a drive. @returns why it must not be written; undefined: it may */
@@ -59,11 +64,15 @@ export async function guardDrive(path: string, imageLength: number, options: Gua
   if (platform !== 'linux' && platform !== 'darwin') throw noDrivesHere(platform)
   const real = checkIsDevice(path, platform)
   const check = async (options: GuardOptions): Promise<Drive> => {
-    const drive = await (platform === 'linux' ? findLinuxDrive(path, real) : findMacDrive(path, real))
-    if (options.confirmed !== undefined) requireSameDrive(options.confirmed, drive)
-    const refusal = judgeDrive(drive, imageLength, options)
-    if (refusal !== undefined) throw new DriveError(refusal.message, { hint: refusal.hint })
-    return drive
+    for (let tries = 1; ; tries += 1) {
+      const drive = await (platform === 'linux' ? findLinuxDrive(path, real) : findMacDrive(path, real))
+      if (options.confirmed !== undefined) requireSameDrive(options.confirmed, drive)
+      const refusal = judgeDrive(drive, imageLength, options)
+      if (refusal === undefined) return drive
+      if (drive.writers.length === 0 || tries === WRITER_TRIES)
+        throw new DriveError(refusal.message, { hint: refusal.hint })
+      await sleep(WRITER_PAUSE_MS)
+    }
   }
   const drive = await check(options)
   await requireWriteAccess(drive.path)

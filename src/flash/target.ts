@@ -43,9 +43,13 @@ export interface Target {
   close(): Promise<void>
 }
 
-/** Something on a Mac holds a card for a moment after it was put in: so often, and so long apart, it is asked for. */
+/**
+ * Something may hold a card for a moment: on a Mac after it was put in (Spotlight, fsck), elsewhere whoever
+ * looks for a free loop device. So often, and so long apart, it is asked for.
+ */
 const OPEN_TRIES = 5
-const OPEN_PAUSE_MS = 1000
+const MAC_PAUSE_MS = 1000
+const PAUSE_MS = 200
 
 /**
  * Open a drive that passed `guardDrive`, for this process alone. Every write asks
@@ -88,10 +92,10 @@ async function openDrive(path: string, platform: NodeJS.Platform): Promise<Direc
       return await openDirectFile(raw, { kind: 'drive', platform })
     } catch (error) {
       const isBusy = refusalOf(error) === 'busy'
-      if (!isMac || !isBusy || tries === OPEN_TRIES) throw openFailure(path, error, isMac)
+      if (!isBusy || tries === OPEN_TRIES) throw openFailure(path, error, isMac)
     }
-    await sleep(OPEN_PAUSE_MS)
-    await unmountDisk(path)
+    await sleep(isMac ? MAC_PAUSE_MS : PAUSE_MS)
+    if (isMac) await unmountDisk(path)
   }
 }
 

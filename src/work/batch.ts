@@ -124,7 +124,7 @@ class Batch {
     try {
       while (this.#failure === undefined && (this.#waiting.length > 0 || this.#busy.size > 0)) {
         for (const card of await this.#slots.look()) await this.#take(card)
-        if (this.#waiting.length === 0) await Promise.race(this.#busy.values())
+        if (this.#waiting.length === 0) await this.#oneIsWritten()
         else if (this.#failure === undefined) {
           this.#await()
           await this.#slots.wait()
@@ -137,6 +137,11 @@ class Batch {
     await Promise.all(this.#busy.values())
     if (this.#failure !== undefined) throw this.#explain(this.#failure.error)
     return summarise(this.#outcomes)
+  }
+
+  /** The last one may have ended while the readers were looked at: nothing is left to wait for then. */
+  async #oneIsWritten(): Promise<void> {
+    if (this.#busy.size > 0) await Promise.race(this.#busy.values())
   }
 
   /** Cards that would get something else now: the cluster file, an overlay or the key changed since. */

@@ -5,6 +5,8 @@ import { dirname, join } from 'node:path'
 import { test } from 'node:test'
 import { parseKey } from '../../src/catalog/names.ts'
 import { parse } from '../../src/cli.ts'
+import { readCluster } from '../../src/cluster/cluster-file.ts'
+import { features } from '../../src/features/index.ts'
 import { packageRoot } from '../../src/package-root.ts'
 import { makeEd25519Key } from '../../src/secrets/ed25519-key.ts'
 import { goldenProject, lockEntry, makeStandIn, writeLock } from '../golden/project.ts'
@@ -69,6 +71,21 @@ test('every message that troubleshooting explains is one that the program says',
   for (const row of rows)
     for (const piece of row.split('…').map((text) => text.trim()))
       assert.ok(piece === '' || source.includes(piece), `${row}: nothing says ${JSON.stringify(piece)}`)
+})
+
+test('the cluster file of the README has no mistake in it', async (t) => {
+  const { file } = goldenProject(t, 'readme')
+  mkdirSync(file('.ssh'), { recursive: true })
+  writeFileSync(file('.ssh/id_ed25519.pub'), `${makeEd25519Key(Buffer.alloc(32, 1), 'me').publicLine}\n`)
+  const blocks = ['README.md', 'docs/cluster-file.md'].flatMap((page) =>
+    [...read(page).matchAll(/```yaml\n(.*?)```/gs)].map(([, text = '']) => text),
+  )
+  assert.equal(blocks.length, 2)
+  for (const text of blocks) {
+    writeFileSync(file('cluster.yaml'), text)
+    const { warnings } = await readCluster(file('cluster.yaml'), { features, home: file('.') })
+    assert.deepEqual(warnings, [])
+  }
 })
 
 /** What stands in a sentence, whole: with a verb, and nothing left out of it. */

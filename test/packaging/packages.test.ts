@@ -125,8 +125,8 @@ function installDeb(into: string, deb: string): (folder: string, ...args: string
   cpSync(deb, join(into, 'tmp/piimage.deb'))
   const installed = run('chroot', [into, 'dpkg', '-i', '/tmp/piimage.deb'], { env: { PATH } })
   assert.equal(installed.status, 0, installed.stderr)
-  // With /proc, as on a machine; the mount goes with its namespace.
-  const script = `mount -t proc proc "$1/proc" && root=$1 && shift &&
+  // With /proc and /dev, as on a machine; the mounts go with their namespace.
+  const script = `mount -t proc proc "$1/proc" && mount --rbind /dev "$1/dev" && root=$1 && shift &&
     exec chroot "$root" sh -c 'cd "$1" && shift && exec piimage "$@"' sh "$@"`
   return (folder, ...args) =>
     run('unshare', ['--mount', 'bash', '-c', script, 'bash', into, folder.slice(into.length), ...args], {
