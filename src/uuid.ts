@@ -17,3 +17,6 @@ export function uuidFrom(bytes: Uint8Array, version: 4 | 8): string {
 
 /** A version 8 UUID of a text. */
 export const uuidOf = (text: string): string => uuidFrom(createHash('sha256').update(text).digest(), 8)
+
+/** The digest of a text as it is, without those bits: UUIDs of file systems, and what exports are told apart by. */
+export const bareUuidOf = (text: string): string => formatUuid(createHash('sha256').update(text).digest())

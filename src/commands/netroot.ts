@@ -1,7 +1,7 @@
 /** `piimage netroot`: nodes without cards; their trees, who serves them, and whether they would boot. */
 import { Writable } from 'node:stream'
 import { type Model, modelNames } from '../cluster/boards.ts'
-import { type RootModeWord, rootModeWords } from '../cluster/root-modes.ts'
+import { archiveMode, type RootModeWord, rootModeWords } from '../cluster/root-modes.ts'
 import { UsageError } from '../errors.ts'
 import type { UnknownBoard } from '../rehearsal/live/node-state.ts'
 import { formatTable } from '../report/table.ts'
@@ -78,7 +78,7 @@ const layOut: Action = async (args, context) => {
   }
   if (args['dry-run']) {
     const { formatFirewallHints } = await import('../servers/firewall.ts')
-    const asTar = tar === undefined ? request : { ...request, rootMode: 'copy' as const }
+    const asTar = tar === undefined ? request : { ...request, rootMode: archiveMode }
     const planned = await planLayOut(
       asTar,
       callerOf(args, context, {

@@ -2,7 +2,7 @@
 import { quoteLine } from '../terminal-text.ts'
 import { formatBytes } from '../units.ts'
 import type { NetrootPlan, NodePlan } from './plan.ts'
-import type { RootModeChoice } from './root-mode.ts'
+import type { RootModeChoice } from './root-modes/choose.ts'
 
 /** @param isThere whether one of the server's paths is there already */
 export function describeNetroot(

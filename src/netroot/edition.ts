@@ -7,9 +7,9 @@
 import { createHash } from 'node:crypto'
 import type { RootMode } from '../cluster/root-modes.ts'
 import type { RootEdit } from '../systems/root/root-edit.ts'
-import { formatUuid } from '../uuid.ts'
 import type { BootTree } from './boot-tree.ts'
 import { baseImage, editionFolder } from './paths.ts'
+import { rootWays } from './root-modes/ways.ts'
 import type { ImageMount, OverlayMount } from './served.ts'
 
 /** `edition.json`. */
@@ -48,30 +48,8 @@ export function editionRecord(
   facts: Pick<IsolatedEdition, 'node' | 'edition' | 'generation' | 'image' | 'rootMode' | 'ip'>,
 ): IsolatedEdition {
   const own = editionFolder(state, facts.node, facts.edition)
-  const inner = `${own}/private`
-  const base = baseImage(state, facts.generation)
-  const imageOf = (name: string, writable: boolean): ImageMount => ({
-    image: `${inner}/${name}.ext4`,
-    folder: `${inner}/${name}`,
-    writable,
-  })
-  const record = { ...facts, bootFolder: `${own}/boot` }
-  switch (facts.rootMode) {
-    case 'shared': {
-      const mine = imageOf('state', false)
-      return { ...record, rootFolder: base.folder, stateFolder: mine.folder, images: [base, mine] }
-    }
-    case 'overlay': {
-      const mine = imageOf('own', true)
-      const [upper, work] = [`${mine.folder}/upper`, `${mine.folder}/work`]
-      const overlay = { lower: base.folder, upper, work, merged: `${inner}/merged` }
-      return { ...record, rootFolder: overlay.merged, overlay, images: [base, mine] }
-    }
-    default: {
-      const mine = imageOf('root', true)
-      return { ...record, rootFolder: mine.folder, images: [mine] }
-    }
-  }
+  const places = rootWays[facts.rootMode].place(baseImage(state, facts.generation), `${own}/private`)
+  return { ...facts, bootFolder: `${own}/boot`, ...places }
 }
 
 /** Changes whenever anything does that the node would see. */
@@ -88,6 +66,3 @@ export function digestOfEdits(rootMode: RootMode, boot: BootTree, root: readonly
   }
   return digest.digest('hex').slice(0, 8)
 }
-
-/** A UUID that follows from a text. */
-export const uuidOf = (text: string): string => formatUuid(createHash('sha256').update(text).digest())

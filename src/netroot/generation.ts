@@ -17,7 +17,7 @@ import { extractBoot } from '../tree/extract-boot.ts'
 import { extractRoot } from '../tree/extract-root.ts'
 import type { TreeEntry, TreeManifest } from '../tree/manifest.ts'
 import { formatManifest } from '../tree/manifest-text.ts'
-import { uuidOf } from './edition.ts'
+import { bareUuidOf } from '../uuid.ts'
 import { fillImage, makeImage, ROOT_BYTES } from './fs-image.ts'
 import { at, makeFolder, OPEN, type Place, PRIVATE, removeTree } from './place.ts'
 import type { GenerationPlan } from './plan.ts'
@@ -77,7 +77,7 @@ export async function makeGeneration(
     report: (progress) => task.report({ ...progress, subject: `generation ${plan.id}` }),
   }
   const image = join(part, 'root.ext4')
-  await makeImage(image, ROOT_BYTES + sizeOf(source), { uuid: uuidOf(plan.folder) })
+  await makeImage(image, ROOT_BYTES + sizeOf(source), { uuid: bareUuidOf(plan.folder) })
   const { boot, root } = await fillImage(image, join(part, 'root'), () => extract(source, part, named))
   await writeFileAtomically(join(part, 'boot.manifest'), formatManifest(boot), 0o600)
   await writeFileAtomically(join(part, 'root.manifest'), formatManifest(root), 0o600)

@@ -8,13 +8,14 @@
 import { chmodSync, linkSync, readdirSync, renameSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { formatState } from '../io/state-file.ts'
+import { bareUuidOf } from '../uuid.ts'
 import type { BootTree } from './boot-tree.ts'
 import type { GenerationRecord } from './generation.ts'
-import { makeRoot } from './make-root.ts'
 import { writeOwnFiles } from './own-files.ts'
 import { baseImage, generationFolder } from './paths.ts'
 import { at, CLOSED, makeFolder, OPEN, type Place, PRIVATE, removeTree } from './place.ts'
 import type { NodePlan } from './plan.ts'
+import { rootWays } from './root-modes/ways.ts'
 import { type Scanned, scanTftpTree } from './scan-tftp.ts'
 import { sharedBoot } from './shared/boot.ts'
 import { editionFormat } from './state-formats.ts'
@@ -51,11 +52,10 @@ export async function makeEdition(
   const own = join(part, 'private')
   makeFolder(own, PRIVATE)
   const { image } = baseImage(state.folder, record.generation)
-  await makeRoot(
-    record.rootMode,
+  await rootWays[record.rootMode].make(
     { image: at(place, image), lower, edits: root, modified, signal },
     own,
-    dirname(record.bootFolder),
+    bareUuidOf(dirname(record.bootFolder)),
   )
   writeOwnFiles(part, root)
   writeFileSync(join(part, 'edition.json'), formatState(editionFormat, record), { mode: 0o600 })

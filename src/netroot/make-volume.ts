@@ -18,7 +18,7 @@ import {
 import { dirname, join } from 'node:path'
 import { runProgram } from '../io/run-program.ts'
 import { formatBytes, MiB } from '../units.ts'
-import { uuidOf } from './edition.ts'
+import { bareUuidOf } from '../uuid.ts'
 import { fillImage, makeImage } from './fs-image.ts'
 import { VOLUME_FILE } from './paths.ts'
 import { at, makeFolder, type Place, PRIVATE, removeTree } from './place.ts'
@@ -66,7 +66,7 @@ export async function makeVolume(
   const part = `${path}.part`
   const point = join(home, '.filling')
   await removeTree(point)
-  await makeImage(part, aroundBytes(size), { uuid: uuidOf(image) })
+  await makeImage(part, aroundBytes(size), { uuid: bareUuidOf(image) })
   await fillImage(part, point, async () => {
     const file = join(point, VOLUME_FILE)
     if (isMove) await runTool('cp', ['--sparse=always', old, file], signal)
@@ -96,7 +96,7 @@ export async function makeVolumeFile(path: string, bytes: number, exported: stri
   }
   chmodSync(folders, 0o711)
   const extended = 'root_owner=0:0,lazy_itable_init=1,lazy_journal_init=1,nodiscard'
-  const words = ['-q', '-F', '-m', '0', '-U', uuidOf(exported), '-E', extended, '-d', folders]
+  const words = ['-q', '-F', '-m', '0', '-U', bareUuidOf(exported), '-E', extended, '-d', folders]
   await runTool('mkfs.ext4', [...words, path])
   rmSync(folders, { recursive: true })
   if (process.getuid?.() === 0) return

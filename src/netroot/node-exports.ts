@@ -1,5 +1,6 @@
 /** What a node may mount, and which images must be mounted for it: of the edition it gets next, and of those before. */
-import { type EditionRecord, isIsolated, uuidOf } from './edition.ts'
+import { bareUuidOf } from '../uuid.ts'
+import { type EditionRecord, isIsolated } from './edition.ts'
 import { volumeImageAt } from './paths.ts'
 import type { Export, ImageMount, ServedNode } from './served.ts'
 
@@ -8,7 +9,7 @@ const exportOf = (folder: string, client: string, writable: boolean): Export => 
   folder,
   client,
   writable,
-  fsid: uuidOf(folder),
+  fsid: bareUuidOf(folder),
 })
 
 /**

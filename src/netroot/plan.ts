@@ -7,7 +7,7 @@
 import { boards } from '../cluster/boards.ts'
 import { netmaskOf } from '../cluster/ipv4.ts'
 import type { Cluster, Node } from '../cluster/node.ts'
-import type { RootMode } from '../cluster/root-modes.ts'
+import { isReadOnly, type RootMode } from '../cluster/root-modes.ts'
 import type { ServedPlan } from '../customise/plan-served.ts'
 import { UsageError } from '../errors.ts'
 import { features } from '../features/index.ts'
@@ -155,7 +155,7 @@ function planOne(input: NodeInput, request: NetrootRequest): { plan: NodePlan; g
     cloudInit: image.root.has('/etc/cloud'),
   }
   const facts = { node: node.name, generation: generation.id, image: image.key, rootMode, ip }
-  const writable = editionRecord(stateFolder, { ...facts, edition: '' }).stateFolder === undefined
+  const writable = !isReadOnly(rootMode)
   const config = netbootConfig(system.config)
   const volume = volumeOf(node, stateFolder)
   const overlays = node.overlays.map(({ name }) => name)
@@ -166,7 +166,14 @@ function planOne(input: NodeInput, request: NetrootRequest): { plan: NodePlan; g
     const root = [
       ...system.image.family.served.root(image.root, identity, { device, ip, prefix, dns, gateway, domain }),
       ...(volume === undefined ? [] : volumeEdits(wire.serverIp, volume.folder, overlays)),
-      ...firstBootEdits(system, texts),
+      ...firstBootEdits(
+        system.image.os.bootMount,
+        system.firstBoot,
+        new Map([
+          [system.line, texts.cmdline],
+          ['config.txt', config],
+        ]),
+      ),
     ]
     return { boot: planBootTree(system, texts, { isUsb: wire.slot !== undefined }), root }
   }

@@ -5,7 +5,7 @@ import { NetrootError } from '../errors.ts'
 import { listMountsUnder } from '../io/mountinfo.ts'
 import { clearLooks, isLook } from './fs-image.ts'
 import { at, type Place, removeTree } from './place.ts'
-import { isProbe } from './root-mode.ts'
+import { isProbe } from './root-modes/choose.ts'
 import { removeSlots } from './usb-links.ts'
 
 /** All that piimage ever puts there; a first run that failed leaves some of it. */

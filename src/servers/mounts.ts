@@ -11,7 +11,7 @@
  * Sources: systemd.mount(5), the kernel's filesystems/overlayfs.rst.
  */
 import { imageOptions } from '../netroot/fs-image.ts'
-import { overlayOptions } from '../netroot/root-mode.ts'
+import { overlayOptions } from '../netroot/root-modes/overlay.ts'
 import type { ImageMount, OverlayMount, ServedCluster } from '../netroot/served.ts'
 import { fileText, type ServerFile, UNIT_FOLDER } from './server-file.ts'
 import { mountUnitName, overlayPath, plainPath, unitText, unitWord } from './written-value.ts'

@@ -11,10 +11,7 @@
 import type { BootFiles } from '../boot/boot-files.ts'
 import type { NodeState } from '../node/state.ts'
 import type { DetectedOs } from '../node/system.ts'
-import type { Identity } from './root/identity.ts'
-import type { RootNetwork } from './root/network.ts'
-import type { RootEdit } from './root/root-edit.ts'
-import type { RootLook, RootSnapshot } from './root/root-snapshot.ts'
+import type { ServedImage } from './root/served-image.ts'
 import type { Settings } from './settings.ts'
 import type { Start } from './start.ts'
 
@@ -49,16 +46,4 @@ export interface OsFamily {
   /** How its first boot is started. */
   start(os: DetectedOs, state: NodeState): Start
   served: ServedImage
-}
-
-/** What an image of the family brings along for a card, and a root on a server must not have. */
-export interface ServedImage {
-  /** Files of the boot partition for the running system: the firmware reads none of them, and TFTP asks nobody who they are. */
-  systemFiles: readonly string[]
-  /** Its kernel parameters without those about a card. */
-  kernel(tokens: readonly string[]): string[]
-  /** What must be known of its root. */
-  look: RootLook
-  /** What changes in its root. */
-  root(snapshot: RootSnapshot, identity: Identity, network: RootNetwork): RootEdit[]
 }

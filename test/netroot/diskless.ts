@@ -4,7 +4,7 @@ import { lstatSync, readdirSync, readFileSync, readlinkSync, writeFileSync } fro
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { imageOptions } from '../../src/netroot/fs-image.ts'
-import { overlayOptions } from '../../src/netroot/root-mode.ts'
+import { overlayOptions } from '../../src/netroot/root-modes/overlay.ts'
 import type { ServedCluster } from '../../src/netroot/served.ts'
 import { imagesOf, overlaysOf } from '../../src/servers/mounts.ts'
 import { demoProject, type Project, type ProjectOptions } from '../support/project.ts'

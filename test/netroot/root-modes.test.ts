@@ -12,7 +12,7 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { chooseRootMode } from '../../src/netroot/root-mode.ts'
+import { chooseRootMode } from '../../src/netroot/root-modes/choose.ts'
 import { attachLoopDevice, detachLoopDevice, makeSparseFile } from '../support/loop.ts'
 import { nameOf } from '../support/names-of-processes.ts'
 import { needRoot, needTool, run } from '../support/tools.ts'

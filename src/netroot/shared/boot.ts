@@ -2,7 +2,6 @@
 import { existsSync, readdirSync, readFileSync, renameSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { NetrootError } from '../../errors.ts'
-import type { GenerationRecord } from '../generation.ts'
 import { makeFolder, OPEN, removeTree } from '../place.ts'
 import { padded } from './cpio.ts'
 import { sharedSegment } from './segment.ts'
@@ -18,12 +17,13 @@ const scriptFolders = ['usr/share/initramfs-tools', 'etc/initramfs-tools']
 /**
  * @param folder the generation, as it lies here
  * @param root where its root is mounted
+ * @param generation.modified its own date
  * @throws {NetrootError} the image boots without an initramfs
  */
 export async function makeSharedBoot(
   folder: string,
   root: string,
-  { image, modified }: GenerationRecord,
+  { image, modified }: { image: string; modified: string },
 ): Promise<void> {
   const target = sharedBoot(folder)
   if (existsSync(target)) return

@@ -2,6 +2,8 @@
  * Asks the running NFS server, from the node's own address, for what the node
  * will ask: mount the root, find init, read what only root may read.
  */
+
+import { isReadOnly } from '../../cluster/root-modes.ts'
 import { FormatError } from '../../errors.ts'
 import type { ServedCluster, ServedNode } from '../../netroot/served.ts'
 import { readElfMachine } from '../../root/elf.ts'
@@ -114,7 +116,7 @@ async function judgeRootExport(
   const granted = await nfs.access(root, wanted)
   const mayWrite = Math.floor(granted / ACCESS.modify) % 2 === 1
   const writable =
-    node.exports.find(({ folder }) => folder === node.rootFolder)?.writable ?? node.rootMode !== 'shared'
+    node.exports.find(({ folder }) => folder === node.rootFolder)?.writable ?? !isReadOnly(node.rootMode)
   const secret = await nfs.find(root, ROOTS_OWN)
   const squashed = secret !== undefined && (await nfs.access(secret, ACCESS.read)) === 0
   if (squashed)

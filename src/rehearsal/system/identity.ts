@@ -1,4 +1,5 @@
 /** What makes a node itself: its names and keys, read from its root, and compared with those of all others. */
+import { isReadOnly } from '../../cluster/root-modes.ts'
 import type { ServedNode } from '../../netroot/served.ts'
 import { type Fault, Findings } from '../fault.ts'
 import { openNodeRoot, type ServerFiles } from './root-tree.ts'
@@ -18,7 +19,7 @@ export async function judgeIdentity(
   findings: Findings,
 ): Promise<Identity> {
   const own: Record<string, string> = {}
-  if (node.rootMode === 'shared') return { node: node.name, own }
+  if (isReadOnly(node.rootMode)) return { node: node.name, own }
   const root = await openNodeRoot(node, disk)
   const place = (path: string) => root.folder + path
   const read = async (path: string) => (await root.read(path))?.toString('utf8').trim()

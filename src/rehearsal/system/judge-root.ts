@@ -4,6 +4,7 @@
  */
 import { open, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
+import { isReadOnly } from '../../cluster/root-modes.ts'
 import type { ServedNode } from '../../netroot/served.ts'
 import { readElfMachine } from '../../root/elf.ts'
 import type { Findings } from '../fault.ts'
@@ -38,7 +39,7 @@ export async function judgeRoot(
   }
   await judgeInit(root, kernel, init ?? '/sbin/init', findings)
   // A shared root is edited by what comes with the initial RAM disk.
-  if (node.rootMode !== 'shared') {
+  if (!isReadOnly(node.rootMode)) {
     await judgeFstab(root, findings)
     await judgeFirstBoot(root, findings)
   }

@@ -4,10 +4,10 @@
  *
  * Source: pi-gen; raspberrypi-sys-mods; userconf-pi; cloud-init, NoCloud.
  */
-import type { ServedImage } from '../family.ts'
 import { adjustLook, adjustRoot } from './adjust.ts'
 import { identityEdits, identityLook } from './identity.ts'
 import { networkEdits, networkLook } from './network.ts'
+import type { ServedImage } from './served-image.ts'
 
 /** Kernel parameters about the card: where the root is on it, and that it is checked, grown and waited for. */
 const cardParameters = new Set([

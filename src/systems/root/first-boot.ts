@@ -8,20 +8,22 @@
  * starter, its seed lies there too and it may come first.
  */
 import { PAYLOAD } from '../../boot/payload-paths.ts'
-import type { ServedSystem } from '../render.ts'
 import { file, folder, link, type RootEdit } from './root-edit.ts'
 
 const UNIT = 'piimage-firstboot.service'
 
-/** @param texts cmdline.txt and config.txt as TFTP gives them, for programs that look */
+/**
+ * @param boot where the image mounts its boot partition
+ * @param firstBoot what lies there for the first boot, by path
+ * @param texts cmdline.txt and config.txt as TFTP gives them, for programs that look, by path
+ */
 export function firstBootEdits(
-  { image, firstBoot, line }: ServedSystem,
-  texts: { cmdline: string; config: string },
+  boot: string,
+  firstBoot: ReadonlyMap<string, Uint8Array>,
+  texts: ReadonlyMap<string, string>,
 ): RootEdit[] {
-  const boot = image.os.bootMount
   const edits: RootEdit[] = [
-    file(`${boot}/${line}`, texts.cmdline),
-    file(`${boot}/config.txt`, texts.config),
+    ...[...texts].map(([path, text]) => file(`${boot}/${path}`, text)),
     folder(`${boot}/${PAYLOAD}`, 0o700),
     folder('/opt/piimage', 0o700),
   ]

@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs'
 import type { Writable } from 'node:stream'
 import type { LockedImage } from '../../catalog/locked-image.ts'
-import type { RootModeWord } from '../../cluster/root-modes.ts'
+import { archiveMode, type RootModeWord } from '../../cluster/root-modes.ts'
 import { UsageError } from '../../errors.ts'
 import { fetchImage } from '../../fetch/fetch-image.ts'
 import { openHttp } from '../../fetch/http.ts'
@@ -11,7 +11,7 @@ import { listEditions } from '../../netroot/editions.ts'
 import { layOut } from '../../netroot/lay-out.ts'
 import { at } from '../../netroot/place.ts'
 import { type NetrootPlan, planNetroot } from '../../netroot/plan.ts'
-import { chooseRootMode, type RootModeChoice } from '../../netroot/root-mode.ts'
+import { chooseRootMode, type RootModeChoice } from '../../netroot/root-modes/choose.ts'
 import type { ServedCluster, ServedNode } from '../../netroot/served.ts'
 import { readServed } from '../../netroot/state.ts'
 import { type Caller, taskOf } from '../caller.ts'
@@ -72,7 +72,7 @@ export const archiveNode = (
   request: LayOutRequest & { to: string | Writable },
   caller: Caller,
 ): Promise<NodeArchive> =>
-  withPlanner({ ...request, rootMode: 'copy' }, caller, async ({ make, images }) =>
+  withPlanner({ ...request, rootMode: archiveMode }, caller, async ({ make, images }) =>
     writeTarFile(request.to, await make(), images, caller),
   )
 
