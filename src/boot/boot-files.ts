@@ -14,6 +14,8 @@ export interface BootFiles {
   read(path: string): Promise<Uint8Array | undefined>
   /** Entries of a folder, [] when there is none; '' is the root. */
   list(path: string): Promise<BootEntry[]>
+  /** Number of the partition they lie on; undefined: the first. */
+  partition?: number
 }
 
 /** Files from a map of path → content. */
@@ -47,6 +49,7 @@ export function rememberedBootFiles(boot: BootFiles): BootFiles {
     return there
   }
   return {
+    partition: boot.partition,
     read: (path) => once(read, path, boot.read),
     list: (path) => once(listed, path, boot.list),
   }

@@ -20,9 +20,10 @@ export interface Room {
   clusterBytes: number
 }
 
-/** A volume's files, for `planBoot`. */
-export function bootFilesOfVolume(volume: FatVolume): BootFiles {
+/** A volume's files, for `planBoot`. @param partition the one it lies on */
+export function bootFilesOfVolume(volume: FatVolume, partition?: { index: number }): BootFiles {
   return {
+    partition: partition?.index,
     read: async (path) => {
       const entry = await volume.stat(path)
       return entry === undefined || entry.isDirectory ? undefined : volume.readFile(path)

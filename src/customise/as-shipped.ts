@@ -25,6 +25,7 @@ export async function asShipped(boot: BootFiles, earlier: Earlier, line: string)
   }
   if (!files.has(line.toLowerCase())) put(line, await ownCmdline(boot, earlier, line))
   return {
+    partition: boot.partition,
     read: async (path) => {
       const key = path.toLowerCase()
       const file = files.get(key)

@@ -1,5 +1,6 @@
 /** The FAT file system that a Raspberry Pi boots from, in the image of a whole card. */
 import { FormatError } from '../errors.ts'
+import { AUTOBOOT, readAutoboot } from './autoboot.ts'
 import type { BlockReader } from './blocks.ts'
 import type { BlockEditor } from './changes.ts'
 import { FatVolume } from './fat/volume.ts'
@@ -7,20 +8,39 @@ import type { Partition } from './mbr.ts'
 import { readPartitions } from './partitions.ts'
 
 /**
- * The boot partition: the first partition with a FAT file system.
+ * The boot partition: the first with a FAT file system, or the one that its autoboot.txt names.
  * @throws {FormatError} there is none
  */
 export async function openBootVolume(
   image: BlockReader | BlockEditor,
 ): Promise<{ volume: FatVolume; partition: Partition }> {
   const { partitions } = await readPartitions(image)
-  const partition = partitions.find((candidate) => isFat(candidate.type)) ?? partitions[0]
-  if (partition === undefined) {
+  const first = partitions.find((candidate) => isFat(candidate.type)) ?? partitions[0]
+  if (first === undefined) {
     throw new FormatError('the image has no partitions', {
       hint: 'A Raspberry Pi image starts with a FAT boot partition',
     })
   }
-  return { volume: await FatVolume.open(editorOf(image, partition)), partition }
+  const volume = await FatVolume.open(editorOf(image, first))
+  const named = await readNamed(volume)
+  if (named === undefined || named === first.index) return { volume, partition: first }
+  const partition = partitions.find(({ index }) => index === named)
+  const problem = `autoboot.txt on partition ${first.index} says boot_partition=${named}`
+  const hint = 'Correct boot_partition= in autoboot.txt: no board would start this card.'
+  if (partition === undefined) throw new FormatError(`${problem}, and there is no such partition`, { hint })
+  try {
+    return { volume: await FatVolume.open(editorOf(image, partition)), partition }
+  } catch (error) {
+    if (!(error instanceof FormatError)) throw error
+    throw new FormatError(`${problem}, and no FAT can be read there: ${error.message}`, { hint })
+  }
+}
+
+/** The partition that autoboot.txt names for an ordinary boot. */
+async function readNamed(volume: FatVolume): Promise<number | undefined> {
+  const entry = await volume.stat(AUTOBOOT)
+  if (entry === undefined || entry.isDirectory) return undefined
+  return readAutoboot(await volume.readFile(AUTOBOOT)).partition
 }
 
 /** MBR type bytes of FAT: 0x01 FAT12, 0x04/0x06/0x0e FAT16, 0x0b/0x0c FAT32. */

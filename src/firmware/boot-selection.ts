@@ -16,6 +16,8 @@ export interface BootFolder {
   read(path: string): Promise<Uint8Array | undefined>
   /** Entries of a folder, [] when there is none; '' is the root. */
   list(path: string): Promise<{ name: string; directory: boolean }[]>
+  /** Number of the partition; undefined: the first. */
+  partition?: number
 }
 
 export interface BootSelection extends SystemFiles {
@@ -33,7 +35,12 @@ export async function selectBoot(
     const bytes = await boot.read(path)
     return bytes === undefined ? undefined : Buffer.from(bytes).toString('latin1')
   }
-  const settings = await readSettings((await text('config.txt')) ?? '', boards[model], situation, text)
+  const settings = await readSettings(
+    (await text('config.txt')) ?? '',
+    boards[model],
+    { partition: boot.partition, ...situation },
+    text,
+  )
   const has = listingOf(boot)
   const system = await chooseSystemFiles(settings, model, { has, try: has })
   return { ...system, settings, start: startFilesOf(settings, boards[model]) }
@@ -41,6 +48,7 @@ export async function selectBoot(
 
 /** The same partition with other contents for some files. */
 export const withFiles = (boot: BootFolder, files: ReadonlyMap<string, Uint8Array>): BootFolder => ({
+  partition: boot.partition,
   read: async (path) => files.get(path) ?? boot.read(path),
   async list(path) {
     const entries = await boot.list(path)
@@ -73,6 +81,7 @@ export async function findCmdline(
 
 /** The partition as a reader that knows one name only: its cmdline.txt is the file that counts. */
 export const withCmdlineAt = (boot: BootFolder, cmdline: string): BootFolder => ({
+  partition: boot.partition,
   read: (path) => boot.read(path.toLowerCase() === 'cmdline.txt' ? cmdline : path),
   list: (path) => boot.list(path),
 })

@@ -3,7 +3,7 @@
  * built on it. Told from files and their contents, never from names of images.
  *
  * Source: RPi-Distro/pi-gen, `stage1/00-boot-files`, `stage2` and
- * `export-image` of each release's branch.
+ * `export-image` of each release's branch; raspberrypi/rpi-image-gen, `image/mbr/simple_dual`.
  */
 import { type BootFiles, readText } from '../boot/boot-files.ts'
 import { parseCmdline } from '../boot/cmdline-txt.ts'
@@ -56,7 +56,10 @@ export async function readSigns(boot: BootFiles): Promise<Signs> {
   }
 }
 
-/** Whether anything says that the image was made by pi-gen or in its layout. */
+/** How rpi-image-gen's images with one root name it, by a udev rule of their own. */
+const BY_SLOT = 'root=/dev/disk/by-slot/system'
+
+/** Whether anything says that the image was made by pi-gen or rpi-image-gen, or in their layout. */
 export function looksLikeRaspios({ seed, tokens, config, date }: Signs): boolean {
   const ownInit = [
     'init=/usr/lib/raspberrypi-sys-mods/firstboot',
@@ -67,7 +70,7 @@ export function looksLikeRaspios({ seed, tokens, config, date }: Signs): boolean
     (seed ||
       date !== undefined ||
       config.includes('auto_initramfs=1') ||
-      tokens.some((token) => token === 'resize' || ownInit.includes(token)))
+      tokens.some((token) => token === 'resize' || token === BY_SLOT || ownInit.includes(token)))
   )
 }
 
@@ -83,6 +86,8 @@ export function concludeRelease({ seed, tokens, config, names, date }: Signs): {
   })
   if (seed) return found('trixie', 'user-data and meta-data: cloud-init reads this partition')
   if (tokens.includes('resize')) return found('trixie', 'cmdline.txt: resize')
+  // Both of the releases that it builds are laid out and started alike; Trixie is what it takes by itself.
+  if (tokens.includes(BY_SLOT)) return found('trixie', `cmdline.txt: ${BY_SLOT}`)
   if (config.includes('auto_initramfs=1')) return found('bookworm', 'config.txt: auto_initramfs=1')
   const firstboot = tokens.find((token) => token === 'init=/usr/lib/raspberrypi-sys-mods/firstboot')
   if (firstboot !== undefined) return found('bullseye', `cmdline.txt: ${firstboot}`)

@@ -8,7 +8,8 @@
  * NOOBS and PINN (`recovery.cmdline`), Batocera (`batocera-boot.conf`), OpenWrt
  * (bcm27xx `cmdline.txt`), Kali ("Raspberry Pi", cmdline.txt), Armbian
  * (`armbian_first_run.txt`, `root=LABEL=armbi_root`), snapd (piboot), Debian's
- * image-specs (`sysconf.txt`).
+ * image-specs (`sysconf.txt`), rpi-image-gen (`image/gpt/ab_userdata`),
+ * Raspberry Pi documentation ("boot_ramdisk").
  */
 import type { BootFiles } from '../boot/boot-files.ts'
 import { FormatError } from '../errors.ts'
@@ -100,6 +101,23 @@ const systems: readonly Refused[] = [
     },
     reason: 'nothing on its boot partition sets it up: its first user is made at the screen',
     hint: 'Use an image of Ubuntu Server for the Raspberry Pi.',
+  },
+  {
+    name: 'an image of rpi-image-gen with two slots',
+    sign: token(/^root=\/dev\/disk\/by-slot\/active\/system$/),
+    reason: `${READ_ONLY}, and each update replaces it with the boot partition`,
+    hint: "Build it with rpi-image-gen's layout of one root (image-rpios), or add to the image itself there.",
+  },
+  {
+    name: 'a boot partition inside boot.img',
+    async sign({ config }, has) {
+      const line = 'boot_ramdisk=1'
+      if (!(await has('boot.img'))) return undefined
+      if (config.includes(line)) return `boot.img; config.txt: ${line}`
+      return (await has('boot.sig')) ? 'boot.img; boot.sig' : undefined
+    },
+    reason: 'the firmware reads config.txt and cmdline.txt in there, where a signature may cover them',
+    hint: 'Set the node up where boot.img is built, or use an image without it.',
   },
   {
     name: 'Kali Linux',

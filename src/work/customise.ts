@@ -172,8 +172,8 @@ async function planCard(
   project: Omit<Project, 'imageOf'>,
 ): Promise<{ plan: BootPlan; changes: Changes; earlier: Receipt | undefined }> {
   const changes = new Changes(card)
-  const { volume } = await openBootVolume(changes)
-  const boot = bootFilesOfVolume(volume)
+  const { volume, partition } = await openBootVolume(changes)
+  const boot = bootFilesOfVolume(volume, partition)
   const earlier = await readReceipt(boot)
   if (earlier?.image !== undefined && earlier.image.key !== image.key) {
     throw new UsageError(`${name} holds ${earlier.image.key}; ${node.name} is for ${image.key}`, {

@@ -9,6 +9,7 @@ import { boards, type Model } from '../cluster/boards.ts'
 import { bootFilesOfVolume } from '../customise/apply-boot-plan.ts'
 import { RECEIPT_FILE, readEarlier, readReceipt } from '../customise/receipt.ts'
 import { type BlockReader, subReader } from '../disk/blocks.ts'
+import { openBootVolume } from '../disk/boot-volume.ts'
 import type { Ext4Volume } from '../disk/ext4/volume.ts'
 import { FatVolume } from '../disk/fat/volume.ts'
 import type { Partition } from '../disk/mbr.ts'
@@ -89,6 +90,7 @@ export async function inspect(request: InspectRequest, caller: Caller): Promise<
 async function look(card: BlockReader, name: string, os: string | undefined): Promise<CardContent> {
   const { partitions } = await readPartitions(card)
   const found: CardContent = { length: card.length, partitions: [] }
+  const booted = await bootPartitionOf(card, found)
   for (const partition of partitions) {
     const { index, offset, length } = partition
     const volume = await tryOpen(card, partition)
@@ -99,8 +101,8 @@ async function look(card: BlockReader, name: string, os: string | undefined): Pr
       volume: typeof volume === 'string' ? volume : nameOf(volume),
       doubts: typeof volume === 'string' ? [] : await doubtsOf(volume),
     })
-    if (volume instanceof FatVolume && found.os === undefined) {
-      const files = bootFilesOfVolume(volume)
+    if (volume instanceof FatVolume && index === booted) {
+      const files = bootFilesOfVolume(volume, partition)
       try {
         const { system } = await readEarlier(files)
         const { family, release, evidence } = (
@@ -118,6 +120,17 @@ async function look(card: BlockReader, name: string, os: string | undefined): Pr
   }
   if (partitions.length === 0) throw new FormatError(`${name} has a partition table without partitions`)
   return found
+}
+
+/** Number of the partition that boards start from; undefined: none, and `unknown` says why. */
+async function bootPartitionOf(card: BlockReader, found: CardContent): Promise<number | undefined> {
+  try {
+    return (await openBootVolume(card)).partition.index
+  } catch (error) {
+    if (!(error instanceof FormatError)) throw error
+    found.unknown = error.message
+    return undefined
+  }
 }
 
 /** The volume, or in words why there is none. */

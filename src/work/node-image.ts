@@ -48,7 +48,9 @@ function sharedOf(base: BaseImage): Shared {
   const reader = rememberedReader(base.reader)
   let files: Promise<BootFiles> | undefined
   const boot = () => {
-    files ??= openBootVolume(reader).then(({ volume }) => rememberedBootFiles(bootFilesOfVolume(volume)))
+    files ??= openBootVolume(reader).then(({ volume, partition }) =>
+      rememberedBootFiles(bootFilesOfVolume(volume, partition)),
+    )
     return files
   }
   const made = { reader, boot }

@@ -75,6 +75,15 @@ const families: Family[] = [
     cmdline: / rootwait resize .* ds=nocloud;i=piimage-oneil-[0-9a-f]{12}\n$/,
   },
   {
+    name: 'image-gen',
+    image: 'raspios-trixie-arm64-slim@2026-08-13',
+    system: 'raspios trixie',
+    evidence: /cmdline\.txt: root=\/dev\/disk\/by-slot\/system/,
+    volume: 'FAT32 BOOT',
+    files: scripted,
+    cmdline: new RegExp(` root=/dev/disk/by-slot/system .* ${runs('/boot/firmware')}\n$`),
+  },
+  {
     name: 'ubuntu-24.04',
     image: 'ubuntu-noble-arm64-server@24.04.4',
     system: 'ubuntu 22.04',
@@ -179,7 +188,7 @@ for (const family of families) {
 
     const stock = await project.piimage('inspect', project.file('stock.img'))
     assert.equal(stock.status, 0, stock.stderr)
-    assert.match(stock.stdout, new RegExp(`${family.volume}\n.*ext4 (?:root|writable)`))
+    assert.match(stock.stdout, new RegExp(`${family.volume}\n.*ext4 (?:root|writable)`, 'i'))
     assert.match(stock.stdout, new RegExp(`^system: ${family.system} \\(`, 'm'))
 
     const planned = await project.piimage('plan')

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { bootFilesOf } from '../../src/boot/boot-files.ts'
 import type { Model } from '../../src/cluster/node.ts'
-import { readAutoboot } from '../../src/firmware/autoboot.ts'
+import { readAutoboot } from '../../src/disk/autoboot.ts'
 import { selectBoot } from '../../src/firmware/boot-selection.ts'
 import type { Situation } from '../../src/firmware/config-txt.ts'
 

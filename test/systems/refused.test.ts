@@ -84,6 +84,24 @@ const layouts: { name: string; files: Record<string, string>; says: RegExp }[] =
     says: /^this is Alpine Linux \(boot\/vmlinuz-rpi\)/,
   },
   {
+    name: 'image-rota of rpi-image-gen',
+    files: {
+      'cmdline.txt': 'console=serial0,115200 root=/dev/disk/by-slot/active/system rootwait ro\n',
+      'config.txt': 'auto_initramfs=1\narm_64bit=1\n',
+    },
+    says: /^this is an image of rpi-image-gen with two slots \(cmdline\.txt: root=.*active\/system\): its root is a read-only image/,
+  },
+  {
+    name: 'a boot partition in one signed file',
+    files: { 'config.txt': 'uart_2ndstage=1\n', 'boot.img': 'x', 'boot.sig': 'x' },
+    says: /^this is a boot partition inside boot\.img \(boot\.img; boot\.sig\): the firmware reads config\.txt/,
+  },
+  {
+    name: 'a boot partition in one file that config.txt asks for',
+    files: { 'config.txt': 'boot_ramdisk=1\n', 'boot.img': 'x' },
+    says: /^this is a boot partition inside boot\.img \(boot\.img; config\.txt: boot_ramdisk=1\)/,
+  },
+  {
     name: 'OpenWrt',
     files: {
       'cmdline.txt':

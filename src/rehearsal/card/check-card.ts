@@ -6,11 +6,11 @@
 import { parseCmdline } from '../../boot/cmdline-txt.ts'
 import { boards } from '../../cluster/boards.ts'
 import type { Model } from '../../cluster/node.ts'
+import { AUTOBOOT, readAutoboot } from '../../disk/autoboot.ts'
 import type { BlockReader } from '../../disk/blocks.ts'
 import { Ext4Volume } from '../../disk/ext4/volume.ts'
 import { FatVolume } from '../../disk/fat/volume.ts'
 import { FormatError } from '../../errors.ts'
-import { readAutoboot } from '../../firmware/autoboot.ts'
 import { type BootFolder, listingOf } from '../../firmware/boot-selection.ts'
 import { openRootFacts } from '../../root/root-facts.ts'
 import { rootFilesOf } from '../../root/root-files.ts'
@@ -47,6 +47,8 @@ export interface CardToCheck {
 
 export type { SharedFiles } from './card.ts'
 
+const ROM_FILE = 'bootcode.bin'
+
 const AGAIN = 'Write the card again from a whole image.'
 
 /** @throws {FormatError} no partition table */
@@ -69,11 +71,14 @@ export async function checkCard({ image, model, serial, shared }: CardToCheck): 
   const chosen = await followAutoboot(first, partitions, findings)
   if (chosen === undefined) return done()
   const boot = bootFolderOf(chosen.volume as FatVolume, shared)
-  const source = sourceOf(boot)
+  const source = sourceOf(boot, bootFolderOf(first.volume as FatVolume, shared))
   const board = boards[model]
   const loadingInto = (into: Findings): Loading => {
     const requests = openRequests(source, into, false, AGAIN)
-    return { board, serial: serial?.slice(-8) ?? '', requests, findings: into, card: true }
+    return {
+      ...{ board, serial: serial?.slice(-8) ?? '', requests, findings: into },
+      ...{ card: true, partition: chosen.index },
+    }
   }
   if (await isEmpty(loadingInto(new Findings()), model, partitions)) {
     findings.note('the card', 'not bootable: it has no kernel and no system, as a demonstration has none')
@@ -107,26 +112,29 @@ async function followAutoboot(
   partitions: readonly CardPartition[],
   findings: Findings,
 ): Promise<CardPartition | undefined> {
-  const text = await bootFolderOf(first.volume as FatVolume).read('autoboot.txt')
+  const text = await bootFolderOf(first.volume as FatVolume).read(AUTOBOOT)
   const { partition } = text === undefined ? {} : readAutoboot(text)
   if (partition === undefined || partition === first.index) return first
   const there = partitions.find(({ index }) => index === partition)
   if (there?.volume instanceof FatVolume) return there
   findings.fault(
     'firmware',
-    'autoboot.txt',
+    AUTOBOOT,
     `boot_partition=${partition}, and ${there === undefined ? 'there is no such partition' : `partition ${partition} has no FAT`}`,
     'Correct boot_partition= in autoboot.txt.',
   )
   return undefined
 }
 
-function sourceOf(boot: BootFolder): BootSource {
-  const has = listingOf(boot)
+/** @param first the partition that the boot ROM knows: it loads bootcode.bin from there, whatever autoboot.txt says */
+function sourceOf(boot: BootFolder, first: BootFolder): BootSource {
+  const inBoot = listingOf(boot)
+  const inFirst = listingOf(first)
+  const has = (path: string) => (path === ROM_FILE ? inFirst : inBoot)(path)
   const plain = (path: string) => path.replaceAll(/\/+/g, '/').replace(/^\//, '')
   const read = new Map<string, Promise<Uint8Array | undefined>>()
   const once = (path: string) => {
-    const bytes = read.get(path) ?? boot.read(path)
+    const bytes = read.get(path) ?? (path === ROM_FILE ? first : boot).read(path)
     read.set(path, bytes)
     return bytes
   }

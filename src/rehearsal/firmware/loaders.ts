@@ -21,6 +21,8 @@ export interface Loading {
   findings: Findings
   /** Whether it boots from a card: then nothing lies below a serial number, and old boards have their loader on it, too. */
   card?: boolean
+  /** Number of the partition that it boots from; undefined: the first. */
+  partition?: number
 }
 
 /** @returns the settings of config.txt; undefined: the board stops before it has them */
@@ -31,7 +33,7 @@ export async function loadFirmware(loading: Loading): Promise<Settings | undefin
 }
 
 async function loadByBootcode(loading: Loading): Promise<Settings | undefined> {
-  const { board, serial, requests } = loading
+  const { board, requests } = loading
   // By network, boards that don't ask below their serial number have bootcode.bin on a card.
   if (board.asksBySerial || loading.card === true) {
     const stage = await requests.must('bootcode.bin', 'the boot ROM loads it first and stops without it')
@@ -40,15 +42,15 @@ async function loadByBootcode(loading: Loading): Promise<Settings | undefined> {
     await choosePrefix(loading, ['start.elf'])
   }
   await requests.may('autoboot.txt')
-  const settings = await readConfig(requests, board, serial)
+  const settings = await readConfig(loading)
   await requests.may('recovery.elf')
   return loadStart(loading, settings)
 }
 
 async function loadByEeprom4(loading: Loading): Promise<Settings | undefined> {
-  const { board, serial, requests } = loading
+  const { requests } = loading
   await choosePrefix(loading, ['start4.elf', 'start.elf'])
-  const settings = await readConfig(requests, board, serial)
+  const settings = await readConfig(loading)
   for (const name of ['vl805.sig', 'pieeprom.sig', 'recover4.elf', 'recovery.elf']) await requests.may(name)
   return loadStart(loading, settings)
 }
@@ -68,15 +70,15 @@ async function loadStart(
 
 /** It has its firmware in flash; all it wants is config.txt, and it acts on the one with two slashes. */
 async function loadByEeprom5(loading: Loading): Promise<Settings | undefined> {
-  const { board, serial, requests, findings } = loading
+  const { serial, requests, findings } = loading
   await choosePrefix(loading, ['config.txt'])
   if (requests.prefix === '') {
-    const settings = await readConfig(requests, board, serial)
+    const settings = await readConfig(loading)
     noteNoConfig(requests, settings, findings)
     return settings
   }
   requests.prefix = `${serial}//`
-  const settings = await readConfig(requests, board, serial)
+  const settings = await readConfig(loading)
   requests.prefix = `${serial}/`
   if (settings === undefined)
     findings.fault(
@@ -107,11 +109,11 @@ function noteNoConfig(requests: Requests, settings: Settings | undefined, findin
     )
 }
 
-async function readConfig(requests: Requests, board: Board, serial: string): Promise<Settings | undefined> {
+async function readConfig({ requests, board, serial, partition }: Loading): Promise<Settings | undefined> {
   const text = async (name: string) => {
     const file = await requests.may(name)
     return file === undefined ? undefined : Buffer.from(file).toString('latin1')
   }
   const config = await text('config.txt')
-  return config === undefined ? undefined : readSettings(config, board, { serial }, text)
+  return config === undefined ? undefined : readSettings(config, board, { serial, partition }, text)
 }

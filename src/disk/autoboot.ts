@@ -6,6 +6,8 @@
  * Source: Raspberry Pi documentation, "autoboot.txt".
  */
 
+export const AUTOBOOT = 'autoboot.txt'
+
 export interface Autoboot {
   /** From 1; undefined: the file names none, and the board stays where it is. */
   partition?: number
