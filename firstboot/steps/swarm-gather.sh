@@ -41,9 +41,10 @@ settle() {
 }
 
 # The node lost power after it had joined and before it knew: it is in twice,
-# and the one that is down is nobody.
+# and the one that is down is nobody. A manager has to be demoted first.
 forget_twins() {
   printf '%s\n' "$seen" | awk -v name="$1" '$2 == name && $3 == "Down" { print $1 }' | while read -r twin; do
+    docker node demote "$twin" >/dev/null 2>&1 || :
     docker node rm --force "$twin" >/dev/null
   done
 }

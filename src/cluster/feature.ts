@@ -44,7 +44,8 @@ export interface Feature {
   secretForms?: readonly SecretForm[]
   /**
    * Shell commands that print `<name of the feature> <value>` on a node, or
-   * nothing. They run as the user, after those of the features before it.
+   * nothing, and lines `<name>-<what> <value>` of their own. They run as the user,
+   * after those of the features before it.
    */
   probe?: string
   /** It makes one cluster of the nodes. */
@@ -96,6 +97,11 @@ export interface JoinKind {
   managers?: true
   /** How nodes are brought in from outside; undefined: they only join by themselves. */
   push?: PushJoin
+  /**
+   * Why a node that is in a cluster is not in its head's; undefined: it is, or
+   * nobody can tell. Given what the probe said on the node, and on the head.
+   */
+  whyStray?: (its: Said, heads: Said, head: string) => string | undefined
   /** Where the head keeps the administrator's kubeconfig. */
   kubeconfig?: string
   /** Why a board with such an image can't take part; undefined: it can. */
@@ -115,16 +121,33 @@ export type RunOnNode = (
   reason: string
 }>
 
+/** What the probes of a node printed: first word of a line → the rest. */
+export type Said = ReadonlyMap<string, string>
+
+export const readSaid = (text: string): Said =>
+  new Map(
+    text.split('\n').map((line) => {
+      const blank = line.indexOf(' ')
+      return [line.slice(0, blank), line.slice(blank + 1).trim()] as const
+    }),
+  )
+
 export interface PushJoin {
+  /** Nodes that are in another cluster of the kind, and why it is not the head's. */
+  findStrays: (run: RunOnNode, nodes: readonly Node[], head: Node) => Promise<Map<Node, string>>
   /** @returns what a node shows to come in; secret @throws {UsageError} the head has none */
   askToken: (run: RunOnNode, head: Node) => Promise<string>
-  /** @returns why the node is not in, or undefined */
+  /**
+   * @param mayLeave whether it may leave the other cluster that it is in
+   * @returns why the node is not in, or undefined
+   */
   bringIn: (
     run: RunOnNode,
     cluster: Cluster,
     node: Node,
     head: Node,
     token: string,
+    mayLeave: boolean,
   ) => Promise<string | undefined>
   /** What was shown to a node is good for nobody after this. */
   forgetToken: (run: RunOnNode, head: Node) => Promise<void>

@@ -46,6 +46,8 @@ async function wordsOf(question: Question): Promise<string> {
       return `${question.files.join(', ')} will be replaced. Go on?`
     case 'diskless':
       return `${question.nodes.join(', ')} boot${question.nodes.length === 1 ? 's' : ''} from the network and need${question.nodes.length === 1 ? 's' : ''} no card. Make one all the same?`
+    case 'leave':
+      return `${question.nodes.join(', ')} leave${question.nodes.length === 1 ? 's' : ''} the other cluster and join${question.nodes.length === 1 ? 's' : ''} that of ${question.head}. Go on?`
     case 'remove':
       return `Remove ${question.folder}, with every root and every volume in it?`
   }

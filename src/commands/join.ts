@@ -14,7 +14,8 @@ export const joinCommand = defineCommand<JoinArgs>({
   builder: (cli) =>
     sshFlags(cli)
       .option('node', { type: 'string', array: true, nargs: 1, describe: 'Nodes to bring in (default: all)' })
-      .example('$0 join --node oneil', 'A card that was made again'),
+      .example('$0 join --node oneil', 'A card that was made again')
+      .example('$0 join --yes', 'The head’s card was: its nodes leave the old swarm'),
   run: (args, context) =>
     joinNodes(
       { ...common(args), ...sshOptions(args), nodes: args.node },

@@ -26,6 +26,8 @@ export type Question =
   | { about: 'replace'; files: string[] }
   /** Cards for nodes that boot from the network. */
   | { about: 'diskless'; nodes: string[] }
+  /** Nodes that leave another cluster for that of their head. */
+  | { about: 'leave'; nodes: string[]; head: string }
   /** The state folder of a netboot server, with every root and volume in it. */
   | { about: 'remove'; folder: string }
 

@@ -65,6 +65,8 @@ export interface NodeStatus {
   docker?: string
   /** What the feature that joins says: `active`, `pending`, `joined` … */
   join?: string
+  /** Why it is not in the cluster of the cluster file's head, though it is in one. */
+  stray?: string
 }
 
 /** What is on a card or in an image file. */

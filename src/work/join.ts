@@ -27,11 +27,17 @@ export async function joinNodes(request: JoinRequest, caller: Caller): Promise<{
       const answer = await ssh.run(node, command, input)
       return { ...answer, reason: lastWords(answer) }
     }
+    const strays = await push.findStrays(run, nodes, head)
+    if (strays.size > 0 && !(await leaveIsAgreed(strays, head, caller)))
+      throw new UsageError(
+        `not agreed to: ${[...strays.keys()].map(({ name }) => name).join(', ')} would leave the ${cluster.join.kind} that they are in`,
+        { hint: 'Name the nodes to bring in with --node, or say yes with --yes.' },
+      )
     const token = await push.askToken(run, head)
     const joined: string[] = []
     const failed: string[] = []
     for (const node of nodes) {
-      const problem = (await push.bringIn(run, cluster, node, head, token)) ?? null
+      const problem = (await push.bringIn(run, cluster, node, head, token, strays.has(node))) ?? null
       caller.onEvent({
         event: 'join',
         node: node.name,
@@ -51,6 +57,16 @@ export async function joinNodes(request: JoinRequest, caller: Caller): Promise<{
   } finally {
     await ssh.close()
   }
+}
+
+/** A manager of the other one takes its part of that one's records along: told, and asked. */
+function leaveIsAgreed(
+  strays: ReadonlyMap<Node, string>,
+  head: Node,
+  { onEvent, confirm }: Caller,
+): Promise<boolean> {
+  for (const [{ name }, why] of strays) onEvent({ event: 'warning', node: name, message: why })
+  return confirm({ about: 'leave', nodes: [...strays.keys()].map(({ name }) => name), head: head.name })
 }
 
 /** @throws {UsageError} the nodes of this cluster join by themselves, or form none */

@@ -37,7 +37,7 @@ export async function fetchKubeconfig(
       : { host: readServer(options.server), certifiedAs: address }
   const ssh = await openNodeSsh(cluster, await keys(), options, caller)
   try {
-    const status = await askNode(ssh, head.name)
+    const { status } = await askNode(ssh, head.name)
     if (!status.reached)
       throw new UsageError(`the head ${head.name} was not reached: ${status.problem}`, {
         hint: `Is it on? If it has another address: --address ${head.name}=ADDRESS`,

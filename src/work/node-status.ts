@@ -1,5 +1,5 @@
 /** What a node says of itself over ssh: how far its first boot is, Docker, the cluster. */
-import { joinKinds } from '../cluster/feature.ts'
+import { joinKinds, readSaid, type Said } from '../cluster/feature.ts'
 import { features } from '../features/index.ts'
 import type { NodeStatus } from './events.ts'
 import { lastWords, type NodeSsh } from './node-ssh.ts'
@@ -11,20 +11,22 @@ const QUESTION = [
   'exit 0',
 ].join('\n')
 
-export async function askNode(ssh: NodeSsh, node: string): Promise<NodeStatus> {
+export interface Asked {
+  status: NodeStatus
+  /** Nothing where it was not reached. */
+  said: Said
+}
+
+export async function askNode(ssh: NodeSsh, node: string): Promise<Asked> {
   const answer = await ssh.run(node, QUESTION)
-  if (answer.status !== 0) return { node, reached: false, problem: lastWords(answer) }
-  return { node, reached: true, ...parseAnswer(answer.stdout) }
+  if (answer.status !== 0)
+    return { status: { node, reached: false, problem: lastWords(answer) }, said: new Map() }
+  const said = readSaid(answer.stdout)
+  return { status: { node, reached: true, ...describeSaid(said) }, said }
 }
 
 /** What QUESTION prints; a value that is empty is not there. */
-export function parseAnswer(text: string): Pick<NodeStatus, 'firstBoot' | 'docker' | 'join'> {
-  const values = new Map(
-    text.split('\n').map((line) => {
-      const blank = line.indexOf(' ')
-      return [line.slice(0, blank), line.slice(blank + 1).trim()] as const
-    }),
-  )
+export function describeSaid(values: Said): Pick<NodeStatus, 'firstBoot' | 'docker' | 'join'> {
   // A node in two clusters is in the one that the feature further down makes.
   const join = joinKinds(features)
     .map((kind) => values.get(kind))

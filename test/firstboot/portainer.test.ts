@@ -114,18 +114,55 @@ function portainerPi(t: TestContext, shell: ShellName = 'dash', state = 'active/
   return pi
 }
 
-const docker = (pi: FakePi, state: string, deploy = ':') =>
+const docker = (pi: FakePi, state: string, deploy = ':', leastApi = '1.24') =>
   stub(
     pi,
     'docker',
     `${note(pi)}
 case "$1 $2" in
   'info -f') echo ${state} ;;
+  'version -f') echo ${leastApi} ;;
   'secret inspect') [ -e '${pi.folder}/secret' ] ;;
   'secret create') cat >'${pi.folder}/secret' ;;
   'stack deploy') ${deploy} ;;
 esac`,
   )
+/** Whether the step says that this Portainer can't talk to a Docker whose API begins there. */
+const warns = (t: TestContext, tag: string, leastApi: string): boolean | undefined => {
+  const pi = portainerPi(t)
+  if (pi === undefined) return undefined
+  docker(pi, 'active/true', ':', leastApi)
+  const ended = runStep(pi, 'portainer', { PIIMAGE_PORTAINER_TAG: tag })
+  assert.equal(ended.status, 0, ended.output)
+  assert.equal(made(pi).length, 2, 'the stack is deployed in any case')
+  return ended.output.includes(`Portainer ${tag} can't load this swarm`)
+}
+
+test('portainer: the default tag, and every other, beside the API that Docker still answers to', (t) => {
+  const tag = overlays.get('portainer')?.parameters.tag?.default
+  if (warns(t, String(tag), '1.44') === undefined) return
+  for (const [older, api] of [
+    ['2.27.3', '1.44'],
+    ['2.33.4', '1.44'],
+    ['2.33.4-alpine', '1.44'],
+    ['2.35.0', '1.44'],
+    ['1.24.2', '1.52'],
+  ] as const)
+    assert.ok(warns(t, older, api), `${older} ${api}`)
+  for (const [fine, api] of [
+    [String(tag), '1.44'],
+    ['2.33.5', '1.44'],
+    ['2.36.0-alpine', '1.44'],
+    ['2.45.0', '1.100'],
+    ['3.0.0', '1.44'],
+    ['lts', '1.44'],
+    ['2.27.3', '1.24'],
+    ['2.27.3', '1.43'],
+    ['2.27.3', "''"],
+  ] as const)
+    assert.ok(!warns(t, fine, api), `${fine} ${api}`)
+})
+
 const made = (pi: FakePi) => calls(pi).filter((call) => / (create|deploy) /.test(call))
 
 for (const shell of shells)

@@ -252,6 +252,9 @@ function gatherPi(t: TestContext, listed: string[], shell: ShellName): FakePi | 
     `${note(pi)}
 case "$*" in
   'node ls '*) cat '${pi.folder}/nodes' ;;
+  'node demote '*) : >'${pi.folder}/demoted' ;;
+  # The dead one was a manager: Docker removes only workers.
+  'node rm '*) [ -e '${pi.folder}/demoted' ] || exit 1 ;;
   *NodeID*) echo h ;;
   *Platform*) echo aarch64 ;;
   *Spec.Role*) case $5 in h) echo manager ;; *) echo worker ;; esac ;;
@@ -291,12 +294,13 @@ for (const shell of shells)
     lay(pi.folder, { nodes: `${all.join('\n')}\n` })
     const ended = runStep(pi, 'swarm-gather', head)
     assert.equal(ended.status, 0, ended.output)
-    const changes = calls(pi).filter((call) => /^docker (node (update|promote|rm)|swarm)/.test(call))
+    const changes = calls(pi).filter((call) => /^docker (node (update|promote|demote|rm)|swarm)/.test(call))
     assert.deepEqual(
       [...new Set(changes)],
       [
         'docker node update --label-add room=attic o',
         'docker node update --label-add arch=arm64 o',
+        'docker node demote x',
         'docker node rm --force x',
         'docker node update --label-add arch=armv6 c',
         'docker node promote c',

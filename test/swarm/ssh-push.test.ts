@@ -1,6 +1,6 @@
 /** `piimage join` and `piimage status` from a machine beside the cluster, through real ssh. */
 import assert from 'node:assert/strict'
-import { copyFileSync, writeFileSync } from 'node:fs'
+import { copyFileSync, cpSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { readCluster } from '../../src/cluster/cluster-file.ts'
@@ -96,4 +96,75 @@ test('joined from outside: status before and after, a node that is off, and once
     "docker node inspect -f '{{.Spec.Role}} {{.Spec.Labels}}' oneil carter",
   )
   assert.match(labels.stdout, /^worker map\[arch:amd64 room:attic\]\nmanager /)
+})
+
+/** Power off, and a new card from the same cluster file. */
+function makeAgain(lab: Lab, name: string, card: string): void {
+  lab.powerOff(name)
+  const { folder } = lab.node(name)
+  for (const part of ['upper', 'work', 'docker', 'fat', 'console.log'])
+    rmSync(join(folder, part), { recursive: true, force: true })
+  cpSync(card, join(folder, 'fat'), { recursive: true })
+  lab.powerOn(name)
+}
+
+test('cards made again: a dead twin is forgotten, and who is in the old head’s swarm is said and led over', async (t) => {
+  const laptop = await openLaptop(t)
+  if (laptop === undefined) return
+  const { lab, piimage } = laptop
+  const cards = tempFolder(t)
+  for (const name of ['hammond', 'carter'])
+    cpSync(join(lab.node(name).folder, 'fat'), join(cards, name), { recursive: true })
+  for (const name of lab.nodes.keys()) lab.powerOn(name)
+  for (const name of ['oneil', 'carter', 'tealc'])
+    await until(`${name} has booted`, 120, () => lab.hasFinished(name))
+  const waits = () => /swarm-gather waiting/.test(lab.console('hammond'))
+  await until('the head has its swarm', 60, waits)
+  assert.equal(piimage('join').status, 0)
+  await until('the head has gathered all', 60, () => lab.hasFinished('hammond'))
+  assert.equal(piimage('status').status, 0)
+
+  // Left and joined within a heartbeat: the record before still looks alive.
+  lab.inside('oneil', 'docker swarm leave --force')
+  makeAgain(lab, 'carter', join(cards, 'carter'))
+  await until('carter has booted', 120, () => lab.hasFinished('carter'))
+  const names = () => lab.inside('hammond', "docker node ls --format '{{.Hostname}} {{.Status}}'").stdout
+  const isDown = () => names().split('\n').includes('oneil Down')
+  await until(`the head misses oneil: ${names()}`, 60, isDown)
+  const again = piimage('join')
+  assert.equal(again.status, 0, again.stdout + again.stderr)
+  assert.deepEqual(names().trim().split('\n').sort(), [
+    'carter Ready',
+    'hammond Ready',
+    'oneil Ready',
+    'tealc Ready',
+  ])
+
+  // Removed on the head, which the node does not hear of at once.
+  const idOf = 'docker node ls -q -f name=tealc'
+  lab.inside('hammond', `docker node rm --force $(${idOf})`)
+
+  makeAgain(lab, 'hammond', join(cards, 'hammond'))
+  await until('the new head has its swarm', 120, waits)
+  const shown = piimage('status', '--json')
+  assert.equal(shown.status, 6, shown.stdout + shown.stderr)
+  const strays = Object.fromEntries(
+    eventsOf(shown)
+      .filter(({ event, stray }) => event === 'node' && stray !== undefined)
+      .map(({ node, stray }) => [node, stray]),
+  )
+  assert.equal(strays.oneil, 'it is in another swarm than hammond')
+  assert.match(String(strays.carter), /^it is in another swarm than hammond \([a-z0-9]+, not [a-z0-9]+\)$/)
+  assert.match(piimage('status').stdout, /^oneil .* it is in another swarm than hammond$/m)
+
+  // Nobody is there to agree.
+  const asked = piimage('join')
+  assert.equal(asked.status, 2, asked.stdout + asked.stderr)
+  assert.match(asked.stderr, /not agreed to: oneil, carter/)
+  assert.equal(names().trim(), 'hammond Ready')
+  const led = piimage('join', '--yes')
+  assert.equal(led.status, 0, led.stdout + led.stderr)
+  assert.equal(names().trim().split('\n').length, 4)
+  const after = piimage('status')
+  assert.equal(after.status, 0, after.stdout + after.stderr)
 })

@@ -1,6 +1,9 @@
 /** Docker and its containerd. */
 import type { Feature } from '../../cluster/feature.ts'
 
+/** A shell function: docker with the user's rights, or root's where they may have them without a password. */
+export const DOCKER = 'd() { sudo -n docker "$@" 2>/dev/null || docker "$@" 2>/dev/null; }'
+
 export const docker: Feature = {
   name: 'docker',
   needs: ['cgroups'],
@@ -12,6 +15,6 @@ export const docker: Feature = {
     ],
     units: ['docker.service', 'containerd.service'],
   },
-  probe: `d() { sudo -n docker "$@" 2>/dev/null || docker "$@" 2>/dev/null; }
+  probe: `${DOCKER}
 if command -v docker >/dev/null; then echo "docker $(d version -f '{{.Server.Version}}')"; fi`,
 }

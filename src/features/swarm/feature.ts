@@ -1,6 +1,7 @@
 /** One Docker Swarm, formed by the nodes themselves. */
 import type { Feature } from '../../cluster/feature.ts'
 import { joinKeyPurpose, swarmArtifacts } from './artifacts.ts'
+import { MEMBERSHIP, readMembership, whyStray } from './membership.ts'
 import { pushJoin } from './push-join.ts'
 
 export const swarm: Feature = {
@@ -13,7 +14,10 @@ export const swarm: Feature = {
   },
   artifacts: swarmArtifacts,
   secretForms: [{ name: "a swarm's join token", form: /SWMTKN-\d-[0-9a-z]{20}/ }],
-  // With the function that asks Docker, of the feature that brings Docker.
-  probe: `if command -v docker >/dev/null; then echo "swarm $(d info -f '{{.Swarm.LocalNodeState}}')"; fi`,
-  join: { managers: true, push: pushJoin },
+  probe: MEMBERSHIP,
+  join: {
+    managers: true,
+    push: pushJoin,
+    whyStray: (its, heads, head) => whyStray(readMembership(its), readMembership(heads), head),
+  },
 }

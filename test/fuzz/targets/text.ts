@@ -9,15 +9,17 @@ import { parseLock } from '../../../src/catalog/lock.ts'
 import { parseImageName, parseKey } from '../../../src/catalog/names.ts'
 import { findOsListEntry } from '../../../src/catalog/os-list.ts'
 import { parseSidecar } from '../../../src/catalog/sidecar.ts'
+import { readSaid } from '../../../src/cluster/feature.ts'
 import { compileOverlaySchema, parseOverlay } from '../../../src/customise/overlay.ts'
 import { parseReceipt } from '../../../src/customise/receipt.ts'
 import { parsePlist } from '../../../src/drives/plist.ts'
 import { MistakesError } from '../../../src/errors.ts'
+import { readMembership, whyStray } from '../../../src/features/swarm/membership.ts'
 import { parseMountinfo, parseSwaps } from '../../../src/io/mountinfo.ts'
 import { packageRoot } from '../../../src/package-root.ts'
 import { parseAuthorizedKeys } from '../../../src/secrets/authorized-keys.ts'
 import { parseClusterKey } from '../../../src/secrets/cluster-key.ts'
-import { parseAnswer } from '../../../src/work/node-status.ts'
+import { describeSaid } from '../../../src/work/node-status.ts'
 import { parse, publicLine } from '../../cluster/support.ts'
 import type { FuzzTarget } from '../target.ts'
 
@@ -385,7 +387,9 @@ export const cardTextTarget: FuzzTarget = {
     ),
   async run(input) {
     parseReceipt(input)
-    parseAnswer(textOf(input))
+    const said = readSaid(textOf(input))
+    describeSaid(said)
+    whyStray(readMembership(said), readMembership(said), 'hammond')
   },
 }
 
