@@ -8,18 +8,14 @@
  *
  * Not here: how a publisher is asked (./adapters/), and how bytes are fetched.
  */
-import { readFile, stat } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { isDeepStrictEqual } from 'node:util'
-import { UsageError } from '../errors.ts'
+import { PiimageError, UsageError } from '../errors.ts'
+import { readInputText } from '../io/input-file.ts'
 import { nearestNames } from '../nearest.ts'
-import { MiB } from '../units.ts'
 import { checkLockText, LOCKFILE_VERSION } from './lock-check.ts'
 import type { Lock, LockedImage, Part } from './locked-image.ts'
-
-/** A lock of a thousand images has about 1 MB. */
-const LOCK_LIMIT = 16 * MiB
 
 /**
  * @throws {UsageError} there is no such file, or a newer piimage made it
@@ -28,12 +24,9 @@ const LOCK_LIMIT = 16 * MiB
 export async function readLock(path: string): Promise<Lock> {
   let text: string
   try {
-    const { size } = await stat(path)
-    if (size > LOCK_LIMIT)
-      throw new UsageError(`${path} has ${size} bytes; a lock file has at most ${LOCK_LIMIT}`)
-    text = await readFile(path, 'utf8')
+    text = readInputText(path)
   } catch (error) {
-    if (error instanceof UsageError) throw error
+    if (error instanceof PiimageError) throw error
     throw new UsageError(`the lock file ${path} can't be read: ${(error as NodeJS.ErrnoException).code}`, {
       hint: 'Name another with --lock FILE, or start one: piimage images lock URL',
       cause: error,

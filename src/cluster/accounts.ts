@@ -330,6 +330,8 @@ function unreadable(name: string, full: string, code: string): [message: string,
       return [`${show(name)} is a folder`, 'name the file in it']
     case 'EFBIG':
       return [`${show(name)} is far too big for what it should hold`, 'name a file of a few lines']
+    case 'EINVAL':
+      return [`${show(name)} is a pipe, a socket or a device`, 'name a plain file of a few lines']
     default:
       return [`${show(name)} can't be read (${code})`, `looked for ${full}`]
   }

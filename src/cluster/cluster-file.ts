@@ -7,12 +7,11 @@
  * Only readCluster touches the disk. The shape is published as
  * schema/cluster.v1.json.
  */
-import { readFileSync, statSync } from 'node:fs'
-import { readFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { isMissing } from '../errno.ts'
 import { type Mistake, MistakesError, PiimageError, UsageError } from '../errors.ts'
+import { readInput } from '../io/input-file.ts'
 import { readClusterKey } from '../secrets/cluster-key.ts'
 import { openAccounts } from './accounts.ts'
 import { draftNodes, headDraft } from './draft.ts'
@@ -58,8 +57,18 @@ export interface ParsedCluster {
  */
 export async function readCluster(path: string, options: ReadOptions): Promise<Cluster> {
   const file = resolve(options.cwd ?? '', path)
-  const text = decode(await readFile(file).catch((error) => refuse(path, error)), path)
-  return readClusterText(text, path, options)
+  return readClusterText(readClusterFile(file, path), path, options)
+}
+
+/** @param shownAs as the person gave it @throws {UsageError} missing, unreadable or no UTF-8 text */
+export function readClusterFile(file: string, shownAs: string): string {
+  let bytes: Uint8Array
+  try {
+    ;({ bytes } = readInput(file))
+  } catch (error) {
+    throw explained(shownAs, error as NodeJS.ErrnoException)
+  }
+  return decode(bytes, shownAs)
 }
 
 /** The same of a text that may not be in its file yet. @throws {MistakesError} every mistake in it */
@@ -150,13 +159,14 @@ function decode(bytes: Uint8Array, path: string): string {
   }
 }
 
-function refuse(path: string, error: NodeJS.ErrnoException): never {
+function explained(path: string, error: NodeJS.ErrnoException): PiimageError {
+  if (error instanceof PiimageError) return error
   if (isMissing(error))
-    throw new UsageError(`there is no cluster file ${path}`, {
+    return new UsageError(`there is no cluster file ${path}`, {
       hint: 'Make one with piimage init, or name yours with --cluster FILE.',
       cause: error,
     })
-  throw new UsageError(`${path} can't be read: ${error.message}`, {
+  return new UsageError(`${path} can't be read: ${error.message}`, {
     hint: 'Name a cluster file with --cluster FILE.',
     cause: error,
   })
@@ -167,12 +177,7 @@ const longestLocalFile = 256 * 1024
 
 /** A file the cluster file names, from the disk. @throws with `code` as node:fs does */
 export function readLocalFile(path: string): LocalFile {
-  const stat = statSync(path)
-  const { size, mode } = stat
-  // A pipe or a device would be waited for.
-  if (!stat.isFile() && !stat.isDirectory())
-    throw Object.assign(new Error(`${path} is not a file`), { code: 'EINVAL' })
-  if (size > longestLocalFile) throw Object.assign(new Error(`${path} has ${size} bytes`), { code: 'EFBIG' })
-  const text = readFileSync(path, 'utf8')
-  return process.platform === 'win32' ? { text } : { text, mode: mode % 0o10000 }
+  const { bytes, info } = readInput(path, longestLocalFile)
+  const text = bytes.toString('utf8')
+  return process.platform === 'win32' ? { text } : { text, mode: info.mode % 0o10000 }
 }

@@ -121,11 +121,11 @@ const requestOf = (words: readonly string[]) => ({
 
 /** The nodes of a cluster file that is right, or at least readable. */
 async function listNodes(words: readonly string[], world: World): Promise<Candidate[]> {
-  const { readFile } = await import('node:fs/promises')
   const { resolve } = await import('node:path')
   const { isMap, isScalar, parseDocument } = await import('yaml')
+  const { readInputText } = await import('../io/input-file.ts')
   const file = resolve(world.cwd, requestOf(words).cluster ?? 'cluster.yaml')
-  const nodes = parseDocument(await readFile(file, 'utf8'), { logLevel: 'silent' }).get('nodes')
+  const nodes = parseDocument(readInputText(file), { logLevel: 'silent' }).get('nodes')
   if (!isMap(nodes)) return []
   return nodes.items.flatMap(({ key, value }) => {
     const model = isMap(value) ? value.get('model') : undefined

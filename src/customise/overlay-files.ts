@@ -7,9 +7,10 @@
  * A message names the path and never holds what was read.
  */
 import { constants } from 'node:fs'
-import { open, readdir, readFile, realpath, stat } from 'node:fs/promises'
+import { open, readdir, realpath, stat } from 'node:fs/promises'
 import { join, resolve, sep } from 'node:path'
 import { PiimageError, UsageError } from '../errors.ts'
+import { readInput } from '../io/input-file.ts'
 import { CLUSTER_KEY_FILE, isClusterKeyFile, parseClusterKey } from '../secrets/cluster-key.ts'
 import { findAnyOf, type SecretFinder } from '../secrets/occurrences.ts'
 import { formatBytes, MiB } from '../units.ts'
@@ -113,8 +114,8 @@ let lastKey: { key: Uint8Array; contains: SecretFinder } | undefined
 async function openKeyGuard({ clusterFolder }: Reach): Promise<KeyGuard> {
   const path = join(clusterFolder, CLUSTER_KEY_FILE)
   try {
-    const info = await stat(path, { bigint: true })
-    const key = parseClusterKey(await readFile(path, 'utf8'), path).reveal()
+    const { bytes, info } = readInput(path)
+    const key = parseClusterKey(bytes.toString('utf8'), path).reveal()
     // Working out how a key can be written down takes longer than looking for it.
     if (lastKey === undefined || Buffer.compare(lastKey.key, key) !== 0)
       lastKey = { key, contains: findAnyOf([key]) }

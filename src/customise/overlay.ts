@@ -12,7 +12,8 @@ import { join } from 'node:path'
 import { Ajv, type ErrorObject, type ValidateFunction } from 'ajv'
 import { type Document, isCollection, isMap, isScalar, LineCounter, type Node, parseDocument } from 'yaml'
 import { isMissing } from '../errno.ts'
-import { type Mistake, MistakesError, UsageError } from '../errors.ts'
+import { type Mistake, MistakesError, PiimageError, UsageError } from '../errors.ts'
+import { readInputText } from '../io/input-file.ts'
 import { packageRoot } from '../package-root.ts'
 import type { Need } from './needs.ts'
 
@@ -114,9 +115,9 @@ async function readOverlay(
     // Its words are shown where they are wrong: a link must not make them another file's.
     if ((await realpath(file)) !== join(home, 'overlay.yaml'))
       throw new UsageError(`${file} leads out of its folder`, { hint: 'Put the file itself there.' })
-    text = await readFile(file, 'utf8')
+    text = readInputText(file)
   } catch (error) {
-    if (error instanceof UsageError) throw error
+    if (error instanceof PiimageError) throw error
     if (isMissing(error)) return undefined
     throw new UsageError(`${file} cannot be read: ${(error as Error).message}`, { cause: error })
   }

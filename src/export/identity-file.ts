@@ -1,7 +1,8 @@
 /** Which of a person's private keys opens a node: found by its public half, never read. */
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Node } from '../cluster/node.ts'
+import { readInputText } from '../io/input-file.ts'
 import { parseAuthorizedKeys, withoutComment } from '../secrets/authorized-keys.ts'
 
 /** @returns for each node the `~/.ssh/…` file whose `.pub` is among the keys that may log in */
@@ -12,7 +13,7 @@ export function findIdentityFiles(home: string): (node: Node) => string | undefi
   for (const name of names) {
     const file = name.replace(/\.pub$/, '')
     if (file === name || !names.includes(file)) continue
-    for (const { key } of parseAuthorizedKeys(readFileSync(join(folder, name), 'utf8')))
+    for (const { key } of parseAuthorizedKeys(readInputText(join(folder, name))))
       if (key.ok) files.set(withoutComment(key.line), `~/.ssh/${file}`)
   }
   return (node) =>

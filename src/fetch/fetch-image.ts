@@ -11,6 +11,7 @@ import type { LockedImage } from '../catalog/locked-image.ts'
 import { DigestError, sha256 } from '../digest.ts'
 import { FetchError } from '../errors.ts'
 import { syncFolder } from '../io/atomic-file.ts'
+import { UnfitFileError } from '../io/input-file.ts'
 import { appendToOwn, openOwn } from '../io/ownership.ts'
 import { Watermark } from '../io/watermark.ts'
 import type { Task } from '../progress.ts'
@@ -199,6 +200,7 @@ async function hashLocal(url: string, subject: string, cache: Cache, task: Task)
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code
     if (code === undefined || task.signal.aborted) throw error
+    if (error instanceof UnfitFileError) throw new FetchError(error.message, error)
     throw new FetchError(`${url} of ${subject} can't be read: ${code}`, {
       hint: 'Put the file there, or lock another address: piimage images lock URL',
       cause: error,

@@ -1,6 +1,7 @@
 /** sha256 of a file, read once from start to end. */
 import { createHash, type Hash } from 'node:crypto'
-import { type FileHandle, open } from 'node:fs/promises'
+import type { FileHandle } from 'node:fs/promises'
+import { openInput } from '../io/input-file.ts'
 import { openOwn } from '../io/ownership.ts'
 import type { Progress, Task } from '../progress.ts'
 import { MiB } from '../units.ts'
@@ -45,7 +46,7 @@ async function hashOpen(handle: FileHandle, task: Task, subject: string): Promis
 
 /** A file wherever the user keeps it. */
 export const hashFile = async (path: string, task: Task, subject: string): Promise<Hashed> =>
-  hashOpen(await open(path, 'r'), task, subject)
+  hashOpen(await openInput(path), task, subject)
 
 /** A file of the cache, which is no link. */
 export const hashOwnFile = async (path: string, task: Task, subject: string): Promise<Hashed> =>

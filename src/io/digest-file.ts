@@ -1,5 +1,6 @@
 /** sha256 of a whole file, on a thread of its own, so that writing cards goes on meanwhile. */
 import { Worker } from 'node:worker_threads'
+import { requirePlainFile } from './input-file.ts'
 
 /** The worker's whole program: small enough to need no file of its own. */
 const program = `
@@ -20,10 +21,11 @@ const program = `
 
 /**
  * @returns lower-case hex
- * @throws what open(2) or read(2) say; the signal's reason when stopped
+ * @throws what open(2) or read(2) say; {UnfitFileError} no plain file; the signal's reason when stopped
  */
 export async function digestFile(path: string, signal: AbortSignal): Promise<string> {
   signal.throwIfAborted()
+  requirePlainFile(path)
   const worker = new Worker(program, { eval: true, workerData: path })
   return new Promise<string>((resolve, reject) => {
     const stop = () => {

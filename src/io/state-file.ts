@@ -3,8 +3,10 @@
  * them, and a drive that failed or a hand that meant well may have been in
  * them: each says its version, and is checked before anything is believed.
  */
-import { readFileSync, statSync } from 'node:fs'
+import { statSync } from 'node:fs'
 import { NetrootError } from '../errors.ts'
+import { MiB } from '../units.ts'
+import { readInputText } from './input-file.ts'
 import { type Check, hasFields, isNumber } from './shape.ts'
 
 export interface StateFormat {
@@ -20,6 +22,9 @@ export interface StateFormat {
   hint: string
 }
 
+/** Of a thousand nodes. */
+const LONGEST_STATE = 256 * MiB
+
 /**
  * @returns what was written, without its version; undefined: there is no file
  * @throws {NetrootError} torn, of another kind, or of a newer piimage
@@ -29,7 +34,7 @@ export function readState<T>(format: StateFormat, path: string): T | undefined {
   if (found === undefined) return undefined
   if (!found.isFile())
     throw new NetrootError(`${path} is not ${format.what}: it is not a file`, { hint: format.hint })
-  return parseState<T>(format, readFileSync(path, 'utf8'), path)
+  return parseState<T>(format, readInputText(path, LONGEST_STATE), path)
 }
 
 /** @throws as readState; @param path for messages */

@@ -2,16 +2,9 @@
  * A node's editions on the disk: which there are, in which order they were laid
  * out, which one it gets next, and which one it last ran on.
  */
-import {
-  existsSync,
-  lstatSync,
-  readdirSync,
-  readFileSync,
-  readlinkSync,
-  renameSync,
-  writeFileSync,
-} from 'node:fs'
+import { existsSync, lstatSync, readdirSync, readlinkSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { readInputText } from '../io/input-file.ts'
 import { readState } from '../io/state-file.ts'
 import type { EditionRecord } from './edition.ts'
 import { statForeign } from './foreign-tree.ts'
@@ -35,7 +28,7 @@ export function listEditions(state: string, node: string, place: Place): Edition
 function readHistory(state: string, node: string, place: Place): string[] {
   const path = at(place, historyFile(state, node))
   return existsSync(path)
-    ? readFileSync(path, 'utf8')
+    ? readInputText(path)
         .split('\n')
         .filter((line) => line !== '')
     : []

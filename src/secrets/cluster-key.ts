@@ -6,11 +6,12 @@
  * ignores it. Lost, it can't be recovered; a new one gives every node new keys.
  */
 import { randomBytes } from 'node:crypto'
-import { open } from 'node:fs/promises'
 import { basename } from 'node:path'
 import { isMissing } from '../errno.ts'
-import { UsageError } from '../errors.ts'
+import { PiimageError, UsageError } from '../errors.ts'
 import { createFileAtomically } from '../io/atomic-file.ts'
+import { readInput } from '../io/input-file.ts'
+import { KiB } from '../units.ts'
 
 export const clusterKeyBytes = 32
 
@@ -107,35 +108,31 @@ export async function createClusterKey(path: string): Promise<ClusterKey> {
  * @throws {UsageError} missing, readable by group or others, or not a key
  */
 export async function readClusterKey(path: string): Promise<ClusterKey> {
-  let handle: Awaited<ReturnType<typeof open>>
+  const { bytes, mode } = openKeyFile(path)
+  // Windows has no such bits and reports 0666.
+  if (process.platform !== 'win32' && mode % 0o100 !== 0)
+    throw new UsageError(
+      `${path} can be read by others (mode ${(mode % 0o1000).toString(8).padStart(4, '0')})`,
+      { hint: `Run: chmod 600 ${path}` },
+    )
+  return parseClusterKey(bytes.toString('utf8'), path)
+}
+
+/** Of a key file with comments of its owner's. */
+const LONGEST_KEY_FILE = 64 * KiB
+
+function openKeyFile(path: string): { bytes: Buffer; mode: number } {
   try {
-    handle = await open(path, 'r')
+    const { bytes, info } = readInput(path, LONGEST_KEY_FILE)
+    return { bytes, mode: info.mode }
   } catch (error) {
+    if (error instanceof PiimageError) throw error
     if (isMissing(error))
       throw new UsageError(`there is no cluster key at ${path}`, {
         hint: 'Make one with piimage init, or restore your copy: nodes made with another key would get new identities.',
         cause: error,
       })
     throw unusable(path, 'read', error)
-  }
-  try {
-    const { mode } = await handle.stat()
-    // Windows has no such bits and reports 0666.
-    if (process.platform !== 'win32' && mode % 0o100 !== 0)
-      throw new UsageError(
-        `${path} can be read by others (mode ${(mode % 0o1000).toString(8).padStart(4, '0')})`,
-        {
-          hint: `Run: chmod 600 ${path}`,
-        },
-      )
-    return parseClusterKey(
-      await handle.readFile('utf8').catch((error: unknown) => {
-        throw unusable(path, 'read', error)
-      }),
-      path,
-    )
-  } finally {
-    await handle.close()
   }
 }
 

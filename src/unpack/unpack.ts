@@ -8,10 +8,11 @@
  * promise resolves: size and digest are compared at the end.
  */
 import { createHash } from 'node:crypto'
-import { type FileHandle, open } from 'node:fs/promises'
+import type { FileHandle } from 'node:fs/promises'
 import { basename } from 'node:path'
 import { DigestError } from '../digest.ts'
 import { FetchError, FormatError } from '../errors.ts'
+import { openInput, UnfitFileError } from '../io/input-file.ts'
 import type { Task } from '../progress.ts'
 import { formatBytes, GiB } from '../units.ts'
 import { alignChunks } from './chunker.ts'
@@ -131,15 +132,11 @@ export async function unpackFile(request: UnpackFileRequest, task: Task): Promis
 }
 
 async function openPacked(path: string): Promise<PackedFile> {
-  const unreadable = (why: string, cause?: unknown) =>
-    new FetchError(`${path} cannot be read: ${why}`, { cause })
-  const handle = await open(path, 'r').catch((error: Error) => {
-    throw unreadable(error.message, error)
+  const handle = await openInput(path).catch((error: Error) => {
+    if (error instanceof UnfitFileError) throw new FetchError(error.message, error)
+    throw new FetchError(`${path} cannot be read: ${error.message}`, { cause: error })
   })
-  const stat = await handle.stat()
-  if (stat.isFile()) return { path, handle, size: stat.size }
-  await handle.close()
-  throw unreadable('it is not a regular file')
+  return { path, handle, size: (await handle.stat()).size }
 }
 
 /** Only the decoder that is needed is loaded. */

@@ -1,6 +1,5 @@
 /** `bake`: nodes → image files, with what other tools need beside them. */
 import { existsSync } from 'node:fs'
-import { readFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { bakedFileName, bakeImage } from '../bake/bake.ts'
 import type { BakeFormat } from '../bake/compress.ts'
@@ -8,6 +7,7 @@ import { formatOsList, type OsListImage } from '../bake/os-list.ts'
 import type { Cluster, Node } from '../cluster/node.ts'
 import { UsageError } from '../errors.ts'
 import { writeFileAtomically } from '../io/atomic-file.ts'
+import { readInputText } from '../io/input-file.ts'
 import { makeOutputFolder } from '../io/ownership.ts'
 import { osListEntry, writeSbom } from './bake-sidecars.ts'
 import { refuseUnbootable } from './boot-check.ts'
@@ -78,7 +78,7 @@ export async function bake(request: BakeRequest, caller: Caller): Promise<BakeRe
   )
   await makeOutputFolder(folder)
   const list = join(folder, listName(shard))
-  const readList = async () => (existsSync(list) ? readFile(list, 'utf8') : undefined)
+  const readList = async () => (existsSync(list) ? readInputText(list) : undefined)
   // A file there that is no list is known before hours of work.
   formatOsList([], await readList())
   const bases = await openBases(request, caller)

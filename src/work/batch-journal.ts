@@ -4,9 +4,9 @@
  * beside the cluster file and holds no secrets.
  */
 import { existsSync } from 'node:fs'
-import { readFile } from 'node:fs/promises'
 import { UsageError } from '../errors.ts'
 import { writeFileAtomically } from '../io/atomic-file.ts'
+import { readInputText } from '../io/input-file.ts'
 
 export const JOURNAL_FILE = '.piimage-batch.json'
 
@@ -59,7 +59,7 @@ export async function openJournal(
 
 async function readJournal(path: string, cluster: string): Promise<Map<string, DoneCard>> {
   const hint = 'Start a new batch with --again, or move the file away.'
-  const text = await readFile(path, 'utf8')
+  const text = readInputText(path)
   let journal: { journalVersion?: unknown; cluster?: unknown; done?: unknown }
   try {
     journal = JSON.parse(text)

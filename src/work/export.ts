@@ -2,7 +2,7 @@
  * `export`: the cluster as other tools want it. All but `kubeconfig` come from
  * the cluster file alone; that one is asked of the head.
  */
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { dirname, join, relative, resolve } from 'node:path'
 import { UsageError } from '../errors.ts'
@@ -15,6 +15,7 @@ import { formatKnownHosts } from '../export/known-hosts.ts'
 import { type KnownAddresses, planReach } from '../export/reach.ts'
 import { formatSshConfig } from '../export/ssh-config.ts'
 import { writeFileAtomically } from '../io/atomic-file.ts'
+import { readInputText } from '../io/input-file.ts'
 import { makeOutputFolder } from '../io/ownership.ts'
 import { expandHome, fromHome } from '../io/portable-path.ts'
 import { type Caller, note } from './caller.ts'
@@ -153,7 +154,7 @@ async function refuseForeign(file: string, shownAs: string, home: string, caller
     throw new UsageError(`${shownAs} is your own ssh configuration and is never written to`, {
       hint: 'Write to another file, and put an Include line for it at the top of ~/.ssh/config',
     })
-  if (!existsSync(file) || hasHeading(readFileSync(file, 'utf8'))) return
+  if (!existsSync(file) || hasHeading(readInputText(file))) return
   if (await caller.confirm({ about: 'replace', files: [shownAs] })) return
   throw new UsageError(`${shownAs} is there already, and piimage did not make it`, {
     hint: 'Name another file, or replace it with --yes',

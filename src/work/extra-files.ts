@@ -1,9 +1,10 @@
 /** Files for the boot partition in place of the image's own, from here or from an address. */
-import { readFileSync, statSync } from 'node:fs'
+import { statSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { bootPath } from '../customise/edit-kinds.ts'
 import { decodeText, type GivenText, readExtras } from '../customise/extras.ts'
 import { UsageError } from '../errors.ts'
+import { readInput } from '../io/input-file.ts'
 import type { GivenFiles } from '../node/state.ts'
 import { formatBytes, MiB } from '../units.ts'
 import { type Caller, taskOf } from './caller.ts'
@@ -80,5 +81,5 @@ function readHere(source: string, cwd: string): Uint8Array {
     throw new UsageError(
       `${source} has ${formatBytes(stats.size)}; the boot partition takes ${formatBytes(LARGEST_FILE)} at most`,
     )
-  return readFileSync(path)
+  return readInput(path, LARGEST_FILE).bytes
 }

@@ -1,6 +1,5 @@
 /** `images`: the lock (what is trusted) and the cache (what is here). */
 import { existsSync } from 'node:fs'
-import { readFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { addressOf } from '../catalog/addresses.ts'
@@ -11,6 +10,7 @@ import { FetchError, UsageError } from '../errors.ts'
 import { listCache, type Pruned, pruneCache, verifyCache } from '../fetch/cache-contents.ts'
 import { writeFileAtomically } from '../io/atomic-file.ts'
 import { digestFile } from '../io/digest-file.ts'
+import { readInputText } from '../io/input-file.ts'
 import { type Caller, note, taskOf } from './caller.ts'
 import type { ImageEvent } from './events.ts'
 import { whileFileLocked } from './file-lock.ts'
@@ -113,7 +113,8 @@ export async function lockImage(request: LockRequest, caller: Caller): Promise<L
  */
 async function startLock(file: string, request: ClusterRequest, caller: Pick<Caller, 'cwd'>): Promise<Lock> {
   const shipped = await readLock(shippedLock())
-  const text = await readFile(resolve(caller.cwd, clusterPath(request)), 'utf8').catch(() => '')
+  const cluster = resolve(caller.cwd, clusterPath(request))
+  const text = existsSync(cluster) ? readInputText(cluster) : ''
   const named = [...shipped.images].filter(
     ([key, image]) => text.includes(key) && !image.url.startsWith('file:'),
   )

@@ -6,12 +6,13 @@
  */
 import { randomBytes } from 'node:crypto'
 import { existsSync, lstatSync, statSync } from 'node:fs'
-import { open, readFile } from 'node:fs/promises'
+import { open } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { parseCluster, readLocalFile } from '../cluster/cluster-file.ts'
 import { MistakesError, UsageError } from '../errors.ts'
 import { features } from '../features/index.ts'
 import { createFileAtomically } from '../io/atomic-file.ts'
+import { readInputText } from '../io/input-file.ts'
 import { giveToPerson, makeOutputFolder } from '../io/ownership.ts'
 import { clearDeadParts } from '../io/parts.ts'
 import { CLUSTER_KEY_FILE, createClusterKey } from '../secrets/cluster-key.ts'
@@ -156,7 +157,7 @@ async function addLines(path: string, lines: readonly string[]): Promise<boolean
     throw new UsageError(`${path} is not a plain file`, {
       hint: 'A link there could lead anywhere: remove it.',
     })
-  const text = existsSync(path) ? await readFile(path, 'utf8') : ''
+  const text = existsSync(path) ? readInputText(path) : ''
   const there = text.split(/\r?\n/)
   // The last word counts: a rule that takes others back is answered behind it.
   const takenBack = there.findLastIndex((line) => line.startsWith('!'))

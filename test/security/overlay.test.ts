@@ -79,7 +79,7 @@ async function refused(t: TestContext, trick: Trick, reason: RegExp): Promise<vo
 }
 
 const OUT = /leads out of the overlay's folder|leads out of its folder/
-const KEY = /holds the cluster's key/
+const KEY = /holds a cluster's key/
 const linkTo =
   (target: (project: Project) => string, name = 'notes') =>
   (project: Project, folder: string) =>

@@ -1,7 +1,7 @@
 /** One look at all that a server knows of its nodes. */
-import { open } from 'node:fs/promises'
 import { isMissing } from '../../errno.ts'
-import { UsageError } from '../../errors.ts'
+import { PiimageError, UsageError } from '../../errors.ts'
+import { openInput } from '../../io/input-file.ts'
 import type { ServedCluster, ServedNode } from '../../netroot/served.ts'
 import { MiB } from '../../units.ts'
 import { runTool } from '../wire/tools.ts'
@@ -59,7 +59,7 @@ const LOG_BYTES = 4 * MiB
 
 /** What a log says last; a first line that is cut is none. */
 async function readEnd(path: string): Promise<string> {
-  const file = await open(path, 'r')
+  const file = await openInput(path)
   try {
     const { size } = await file.stat()
     const bytes = Buffer.alloc(Math.min(size, LOG_BYTES))
@@ -74,6 +74,7 @@ async function readLog(log: string | undefined): Promise<string> {
   const path = log ?? SERVER_LOG
   const text = await readEnd(path).catch((cause: NodeJS.ErrnoException) => {
     if (isMissing(cause) && log === undefined) return undefined
+    if (cause instanceof PiimageError) throw cause
     throw new UsageError(`dnsmasq's log ${path} can't be read (${cause.code})`, {
       hint: 'Run it on the server, as root; --log names a log that lies elsewhere.',
       cause,

@@ -3,11 +3,11 @@
  * cluster file. The board is looked up among those that the server heard; its
  * words are trusted for the addresses, not for the choice.
  */
-import { readFile, stat } from 'node:fs/promises'
+import { stat } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { boards } from '../../cluster/boards.ts'
-import { readClusterText } from '../../cluster/cluster-file.ts'
+import { readClusterFile, readClusterText } from '../../cluster/cluster-file.ts'
 import { UsageError } from '../../errors.ts'
 import { writeFileAtomically } from '../../io/atomic-file.ts'
 import { adoptInto } from '../../rehearsal/adopt.ts'
@@ -80,7 +80,7 @@ async function writeIntoFile(
 ): Promise<void> {
   const shownAs = clusterPath(request)
   const file = resolve(caller.cwd, shownAs)
-  const text = await adoptInto(await readFile(file, 'utf8'), shownAs, node, { mac, serial })
+  const text = await adoptInto(readClusterFile(file, shownAs), shownAs, node, { mac, serial })
   const overlays = await findOverlays(clusterFolder(request, caller))
   await readClusterText(text, shownAs, clusterOptions(await readLocks(request, caller), overlays, caller))
   await writeFileAtomically(file, text, (await stat(file)).mode % 0o1000)
