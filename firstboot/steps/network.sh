@@ -1,8 +1,8 @@
 #!/bin/sh
 # The node's addresses, for whichever daemon this image runs. The payload
 # brings a candidate for each daemon and interface: <interface>.nmconnection,
-# <interface>.network, <interface>.interfaces, dhcpcd.conf. Those that hold a
-# Wi-Fi key come from the secrets.
+# <interface>.network, <interface>.interfaces, dhcpcd.conf; <interface>_2.nmconnection
+# of a radio's second network. Those that hold a Wi-Fi key come from the secrets.
 set -eu
 # shellcheck source=../lib.sh
 . "$PIIMAGE_LIB"
@@ -29,9 +29,13 @@ network_manager() {
   done
   is_running || return 0
   nmcli connection reload || return 0
+  up=' '
   candidates nmconnection | while IFS= read -r file; do
+    device=$(sed -n 's/^interface-name=//p' "$file" | head -n 1)
+    # A further network of a radio that has joined one already.
+    case $up in *" $device "*) continue ;; esac
     # Not there yet (a cable, a USB adapter): it comes up by itself when it is.
-    nmcli --wait 20 connection up "$(sed -n 's/^id=//p' "$file" | head -n 1)" || :
+    if nmcli --wait 20 connection up "$(sed -n 's/^id=//p' "$file" | head -n 1)"; then up="$up$device "; fi
   done
 }
 

@@ -1,22 +1,21 @@
 /**
- * A node's user and Wi-Fi, with what lies in files of its own: public keys,
- * a password to hash, a pass phrase to turn into a key.
+ * A node's user, with what lies in files of its own: public keys, a password
+ * to hash.
  *
  * What is a secret is never part of a message.
  */
 import { resolve } from 'node:path'
 import { Secret } from '../secret.ts'
 import { parseAuthorizedKeys, sshKeyTypes } from '../secrets/authorized-keys.ts'
-import { ClusterKey, isClusterKeyFile } from '../secrets/cluster-key.ts'
+import { ClusterKey } from '../secrets/cluster-key.ts'
 import { derive } from '../secrets/derive.ts'
 import { cryptAlphabet, sha512crypt } from '../secrets/sha512crypt.ts'
-import { deriveWpaPsk } from '../secrets/wpa-psk.ts'
-import type { WifiSecurity } from './file-shape.ts'
-import { formats } from './formats.ts'
-import type { Judge, LocalFile } from './judge.ts'
+import type { Judge } from './judge.ts'
 import { hasMap, type Layer, pick, pickField, pickOneOf, type Said } from './layers.ts'
+import { openLocalFiles } from './local-files.ts'
 import type { User, Wifi } from './node.ts'
 import { show } from './schema-check.ts'
+import { openWifi } from './wifi.ts'
 import type { Path } from './yaml-source.ts'
 
 interface Settings {
@@ -30,9 +29,8 @@ export interface Accounts {
 }
 
 export function openAccounts(judge: Judge): Accounts {
-  const files = new Map<string, LocalFile | undefined>()
+  const files = openLocalFiles(judge)
   const hashes = new Map<string, Secret>()
-  const psks = new Map<string, Secret>()
 
   const once = <T>(cache: Map<string, T>, key: string, make: () => T): T => {
     const known = cache.get(key)
@@ -40,66 +38,6 @@ export function openAccounts(judge: Judge): Accounts {
     const made = make()
     cache.set(key, made)
     return made
-  }
-
-  /** A named file's content; undefined after its absence was reported. */
-  const read = (name: string, path: Path): LocalFile | undefined => {
-    const full = expandPath(name, judge.options)
-    if (!files.has(full)) {
-      try {
-        files.set(full, judge.options.readLocal(full))
-      } catch (error) {
-        files.set(full, undefined)
-        const code = (error as NodeJS.ErrnoException).code
-        if (code === undefined) throw error
-        judge.mistake(path, ...unreadable(name, full, code))
-      }
-    }
-    return files.get(full)
-  }
-
-  /** Whether a file holds this cluster's key, or is the key of any. */
-  const isKey = (full: string, text: string): boolean => {
-    const { key } = judge.options
-    const hex = key instanceof ClusterKey ? Buffer.from(key.reveal()).toString('hex') : undefined
-    return isClusterKeyFile(full, text) || (hex !== undefined && text.toLowerCase().includes(hex))
-  }
-
-  /** The first line of a file that only its owner may read. */
-  const readSecretLine = (name: string, path: Path): string | undefined => {
-    const file = read(name, path)
-    if (file === undefined) return undefined
-    if (file.mode !== undefined && file.mode % 0o100 !== 0) {
-      const mode = (file.mode % 0o1000).toString(8).padStart(4, '0')
-      judge.mistake(
-        path,
-        `${show(name)} holds a secret and can be read by others (mode ${mode})`,
-        `chmod 600 ${name}`,
-      )
-      return undefined
-    }
-    if (isKey(expandPath(name, judge.options), file.text)) {
-      judge.mistake(
-        path,
-        `${show(name)} is a cluster's key, which is never put on a card`,
-        'name the file that holds this secret',
-      )
-      return undefined
-    }
-    const [line = ''] = file.text.replace(/^\ufeff/, '').split(/\r?\n/)
-    if (/\p{Cc}/u.test(line)) {
-      judge.mistake(
-        path,
-        `the first line of ${show(name)} holds a control character`,
-        'put the secret there as it is typed: one line of text',
-      )
-      return undefined
-    }
-    if (line === '') {
-      judge.mistake(path, `the first line of ${show(name)} is empty`, 'put the secret on the first line')
-      return undefined
-    }
-    return line
   }
 
   /** The keys of an account at GitHub, as they were when somebody first asked for them. */
@@ -113,7 +51,7 @@ export function openAccounts(judge: Judge): Accounts {
     try {
       return judge.options.readLocal(resolve(judge.options.folder, file)).text
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') return read(file, path)?.text
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') return files.read(file, path)?.text
     }
     judge.unpinned.add(name)
     judge.mistake(
@@ -139,7 +77,7 @@ export function openAccounts(judge: Judge): Accounts {
       const text = literal
         ? item
         : account === undefined
-          ? read(item, path)?.text
+          ? files.read(item, path)?.text
           : pinned(account, item, path)
       if (text === undefined) continue
       const keys = parseAuthorizedKeys(text)
@@ -180,7 +118,7 @@ export function openAccounts(judge: Judge): Accounts {
     }
     if (said.value === undefined) return undefined
     if (field === 'passwordHash') return new Secret(said.value)
-    const password = readSecretLine(said.value, said.path)
+    const password = files.readSecretLine(said.value, said.path)
     if (password === undefined || name === undefined) return undefined
     const key = judge.options.key
     if (!(key instanceof ClusterKey)) {
@@ -213,85 +151,7 @@ export function openAccounts(judge: Judge): Accounts {
       return { name: name.value, passwordHash, sshKeys, sudoPassword: sudo?.value ?? false }
     },
 
-    wifiOf(node) {
-      if (!hasMap(node, 'wifi')) return undefined
-      const ssid = pickField(node, 'wifi', 'ssid')
-      const country = pickField(node, 'wifi', 'country')
-      const at = pick(node, 'wifi')?.path ?? []
-      const security = pickField(node, 'wifi', 'security')
-      const hidden = pickField(node, 'wifi', 'hidden')
-      const fields = pickOneOf(node, 'wifi', ['passphraseFile', 'pskFile', 'psk', 'passphrase'])
-      // The country alone is enough for a radio that joins nothing.
-      if (ssid === undefined && ((country === undefined || fields.length > 0 || security) ?? hidden))
-        judge.mistake(at, 'wifi has no "ssid"', "the network's name: ssid: attic", 'key')
-      if (country === undefined)
-        judge.mistake(
-          at,
-          'wifi has no "country"',
-          'without it the radio stays off; for example country: DE',
-          'key',
-        )
-
-      const [field, second] = fields
-      const said = field === undefined ? undefined : (pickField(node, 'wifi', field) as Said<string>)
-      let secret: { psk?: Secret; sae?: Secret } = {}
-      if (second !== undefined) {
-        const other = pickField(node, 'wifi', second) as Said<string>
-        judge.mistake(other.path, `wifi has ${fields.join(' and ')}`, 'keep one of them', 'key')
-      } else if (security?.value !== undefined && !fitsSecurity(security as Said<WifiSecurity>, field))
-        return undefined
-      else if (field !== undefined && said?.value !== undefined && ssid?.value !== undefined)
-        secret = readWifiSecret(field, said.value, said.path, ssid.value, security?.value ?? 'wpa2')
-      if (country?.value === undefined || (ssid !== undefined && ssid.value === undefined)) return undefined
-      return { ssid: ssid?.value, ...secret, country: country.value, hidden: hidden?.value ?? false }
-    },
-  }
-
-  /** Whether what is given is what that kind of network asks for. */
-  function fitsSecurity({ value, path }: Said<WifiSecurity>, field: string | undefined): boolean {
-    if (value === undefined) return false
-    if (value === 'open' && field !== undefined)
-      judge.mistake(path, `an open network has no ${field}`, `take out one of the two`)
-    else if (value !== 'open' && field === undefined)
-      judge.mistake(path, `${value} needs a pass phrase`, 'give passphraseFile')
-    else if (value.includes('wpa3') && field?.startsWith('psk'))
-      judge.mistake(
-        path,
-        `${value} needs the pass phrase itself: a pre-shared key is of WPA2 alone`,
-        'give passphraseFile in place of the key',
-      )
-    else return true
-    return false
-  }
-
-  function readWifiSecret(
-    field: string,
-    value: string,
-    path: Path,
-    ssid: string,
-    security: WifiSecurity,
-  ): { psk?: Secret; sae?: Secret } {
-    const secret = field.endsWith('File') ? readSecretLine(value, path) : value
-    if (secret === undefined) return {}
-    if (field === 'psk' || field === 'passphrase')
-      judge.warn(
-        path,
-        `wifi.${field} puts a secret into a file that git keeps`,
-        'put it into a file that git ignores, and name that: passphraseFile',
-        'key',
-      )
-    const format = field.startsWith('psk') ? 'psk' : 'passphrase'
-    const complaint = formats[format]?.(secret)
-    if (complaint !== undefined) {
-      judge.mistake(path, `the first line of ${show(value)} ${complaint.problem}`, complaint.hint)
-      return {}
-    }
-    if (format === 'psk') return { psk: new Secret(secret.toLowerCase()) }
-    const derived = () => once(psks, `${ssid}\n${secret}`, () => new Secret(deriveWpaPsk(secret, ssid)))
-    return {
-      psk: security === 'wpa3' ? undefined : derived(),
-      sae: security.includes('wpa3') ? new Secret(secret) : undefined,
-    }
+    wifiOf: openWifi(judge, files),
   }
 }
 
@@ -311,30 +171,6 @@ function isLiteralKey(item: string): boolean {
     first === 'ssh-dss' ||
     /[\r\n]|-----|^(ssh|ecdsa|sk)-\S+\s+\S|\sAAAA/.test(item)
   )
-}
-
-function expandPath(name: string, options: { folder: string; home: string }): string {
-  if (name === '~' || name.startsWith('~/')) return resolve(options.home, `.${name.slice(1)}`)
-  return resolve(options.folder, name)
-}
-
-function unreadable(name: string, full: string, code: string): [message: string, hint: string] {
-  switch (code) {
-    case 'ENOENT':
-    case 'ENOTDIR':
-      return [`there is no file ${show(name)}`, `looked for ${full}`]
-    case 'EACCES':
-    case 'EPERM':
-      return [`${show(name)} can't be read`, 'it belongs to somebody else: check its permissions']
-    case 'EISDIR':
-      return [`${show(name)} is a folder`, 'name the file in it']
-    case 'EFBIG':
-      return [`${show(name)} is far too big for what it should hold`, 'name a file of a few lines']
-    case 'EINVAL':
-      return [`${show(name)} is a pipe, a socket or a device`, 'name a plain file of a few lines']
-    default:
-      return [`${show(name)} can't be read (${code})`, `looked for ${full}`]
-  }
 }
 
 /** 16 characters of salt, the same for one user at every run. */

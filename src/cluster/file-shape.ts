@@ -47,7 +47,7 @@ export interface SharedSettings {
   boot?: 'card' | 'net'
   storage?: string
   user?: UserSettings | false
-  wifi?: WifiSettings | false
+  wifi?: WifiSettings | (WifiSettings | undefined)[] | false
   locale?: LocaleSettings
   overlays?: (OverlayEntry | undefined)[]
   labels?: Record<string, string | undefined>

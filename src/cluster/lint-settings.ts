@@ -4,7 +4,7 @@ import { suggest } from '../nearest.ts'
 import { boards } from './boards.ts'
 import { headDraft } from './draft.ts'
 import { variantsOf } from './known/keyboards.ts'
-import { hasMap, pick, pickField, pickOneOf } from './layers.ts'
+import { hasMap, networksOf, pick, pickField, pickOneOf } from './layers.ts'
 import type { Rule } from './rule.ts'
 import { show } from './schema-check.ts'
 
@@ -40,7 +40,10 @@ export const anyNetwork: Rule = ({ drafts, judge }) => {
     const model = pick(draft, 'model')?.value
     if (model === undefined || draft.hat !== undefined) continue
     const { ethernet, wifi, title } = boards[model]
-    if (ethernet || (wifi && hasMap(draft, 'wifi') && pickField(draft, 'wifi', 'ssid') !== undefined))
+    if (
+      ethernet ||
+      (wifi && hasMap(draft, 'wifi') && networksOf(draft).some(({ said }) => said('ssid') !== undefined))
+    )
       continue
     if (
       draft.overlays.some(({ name }) => networks.includes(name)) ||
@@ -207,12 +210,14 @@ export const releaseKnows: Rule = ({ drafts, judge }) => {
         `${draft.name}: ${image} knows no password hash of the kind $${method}$`,
         'make one with: openssl passwd -6',
       )
-    const security = pickField(draft, 'wifi', 'security')
-    if (security?.value?.includes('wpa3') && isOld(withoutSae))
-      judge.mistake(
-        security.path,
-        `${draft.name}: the wpa_supplicant of ${image} speaks no WPA3`,
-        'give it a newer image, or an access point that speaks WPA2',
-      )
+    for (const { said } of networksOf(draft)) {
+      const security = said('security')
+      if (security?.value?.includes('wpa3') && isOld(withoutSae))
+        judge.mistake(
+          security.path,
+          `${draft.name}: the wpa_supplicant of ${image} speaks no WPA3`,
+          'give it a newer image, or an access point that speaks WPA2',
+        )
+    }
   }
 }

@@ -34,16 +34,23 @@ export interface NodeInterface {
   domain?: string
 }
 
-export interface Wifi {
-  /** undefined: no network is joined; the radio only knows its country. */
-  ssid?: string
+export interface WifiNetwork {
+  ssid: string
   /** 64 hex digits, derived from the pass phrase; undefined: an open network, or WPA3 alone. */
   psk?: Secret
   /** The pass phrase itself, for WPA3 (SAE). */
   sae?: Secret
+  hidden: boolean
+}
+
+/** The radio, and the network it prefers. */
+export interface Wifi extends Omit<WifiNetwork, 'ssid'> {
+  /** undefined: no network is joined; the radio only knows its country. */
+  ssid?: string
   /** ISO 3166 country code, upper case. */
   country: string
-  hidden: boolean
+  /** Further networks, preferred ones first. */
+  others?: readonly WifiNetwork[]
 }
 
 export interface User {

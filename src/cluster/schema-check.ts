@@ -152,6 +152,11 @@ function describe(error: ErrorObject, source: YamlSource): Finding {
     case 'minItems':
     case 'minLength':
       return found(`${name(path)} is empty`, example(schema))
+    case 'maxItems':
+      return found(
+        `${name(path)} has ${(error.data as unknown[]).length} items`,
+        `at most ${error.params.limit} are possible`,
+      )
     case 'maxProperties':
       return found(
         `${name(path)} has ${Object.keys(error.data as object).length} keys`,

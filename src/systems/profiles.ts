@@ -8,7 +8,7 @@ import type { SystemFacts } from '../node/state.ts'
 import { formatDhcpcdConf } from './network/dhcpcd.ts'
 import { formatInterfacesD } from './network/interfaces-d.ts'
 import { formatNetworkdUnit } from './network/networkd.ts'
-import { formatNmKeyfile } from './network/nm-keyfile.ts'
+import { formatNmKeyfiles } from './network/nm-keyfile.ts'
 import type { NetworkProfile } from './network/profile.ts'
 import { formatWpaSupplicant } from './network/wpa-supplicant.ts'
 import type { Settings } from './settings.ts'
@@ -43,13 +43,13 @@ export function networkCandidates(
     const { name, wifi } = profile
     payload.set(`network/${name}.network`, bytesOf(formatNetworkdUnit(profile)))
     payload.set(`network/${name}.interfaces`, bytesOf(formatInterfacesD(profile)))
-    const keyfile = formatNmKeyfile(profile, node)
-    if (wifi === undefined) {
-      payload.set(`network/${name}.nmconnection`, bytesOf(keyfile))
-      continue
+    for (const keyfile of formatNmKeyfiles(profile, node)) {
+      const path = `network/${keyfile.name}.nmconnection`
+      if (wifi === undefined) payload.set(path, bytesOf(keyfile.content))
+      else secretFiles.set(path, keyfile.content)
     }
-    secretFiles.set(`network/${name}.nmconnection`, keyfile)
-    secretFiles.set('network/wpa_supplicant.conf', formatWpaSupplicant({ ...profile, wifi }))
+    if (wifi !== undefined)
+      secretFiles.set('network/wpa_supplicant.conf', formatWpaSupplicant({ ...profile, wifi }))
   }
   const dhcpcd = formatDhcpcdConf(profiles)
   if (dhcpcd !== '') payload.set('network/dhcpcd.conf', bytesOf(dhcpcd))

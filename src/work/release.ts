@@ -48,7 +48,8 @@ function withoutPerson({ user: _user, wifi: _wifi, ...node }: Node): Node {
  */
 export function findSecretFiles(plan: BootPlan, given: Node, finds: SecretFinder): string[] {
   const texts = [...plan.secrets, ...(given.user?.sshKeys ?? []).map(keyMaterial)]
-  for (const secret of [given.user?.passwordHash, given.wifi?.psk, given.wifi?.sae])
+  const networks = [given.wifi, ...(given.wifi?.others ?? [])].flatMap((wifi) => [wifi?.psk, wifi?.sae])
+  for (const secret of [given.user?.passwordHash, ...networks])
     if (secret !== undefined) texts.push(secret.reveal())
   const findsGiven = findAnyOf(texts)
   const holds = plan.files.filter(({ path, before, after }) => {

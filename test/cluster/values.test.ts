@@ -224,6 +224,52 @@ for (const [text, about] of wifis)
     assert.match(await refused(`wifi: { ${text} }`), about)
   })
 
+const networksOf = async (text: string, node = '{ model: pi4 }') => {
+  const nodes = `nodes: { oneil: ${node} }\n`
+  const wifi = (await parseRight(`${head}wifi: ${text}\n${nodes}`)).nodes[0]?.wifi
+  return (
+    wifi &&
+    [wifi, ...(wifi.others ?? [])].map(({ ssid, psk, sae }) => [ssid, psk !== undefined, sae?.reveal()])
+  )
+}
+const listed = `[{ ${attic}, ${file} }, { ssid: cellar, ${file}, security: wpa3, hidden: true }, { ssid: café }]`
+test('several Wi-Fi networks, preferred ones first', async () => {
+  const all = [
+    ['attic', true, undefined],
+    ['cellar', false, 'eight or more'],
+    ['café', false, undefined],
+  ]
+  assert.deepEqual(await networksOf(listed), all)
+  // The country is the radio's: any of them may say it.
+  assert.deepEqual(await networksOf(`[{ ssid: attic, ${file} }, { ssid: b, country: DE }]`), [
+    ['attic', true, undefined],
+    ['b', false, undefined],
+  ])
+  // A list is one value; a map above it is another.
+  const own = [['shed', false, undefined]]
+  assert.deepEqual(await networksOf(listed, '{ model: pi4, wifi: { ssid: shed, country: DE } }'), own)
+  assert.deepEqual(
+    await networksOf(`{ ${attic} }`, '{ model: pi4, wifi: [{ ssid: shed, country: DE }] }'),
+    own,
+  )
+  assert.equal(await networksOf(listed, '{ model: pi4, wifi: false }'), undefined)
+})
+const lists: [text: string, about: RegExp][] = [
+  [`[{ ${attic} }, { ${attic} }]`, /the network "attic" is there twice/],
+  [`[{ ${attic} }, { ssid: b, country: FR }]`, /the radio would be in DE and in FR/],
+  ['[{ ssid: a }, { ssid: b }]', /wifi has no "country"/],
+  [`[{ ${attic} }, { country: DE }]`, /wifi has no "ssid"/],
+  [`[{ ${attic} }, { ssid: b, security: wpa3 }]`, /3:59: wpa3 needs a pass phrase/],
+  [`[{ ${attic} }, { ssid: b, pask: x }]`, /unknown key "pask" in wifi\[1\]/],
+  [`[{ ${attic} }, { ssid: b, security: enterprise }]`, /"enterprise" is no Wi-Fi security/],
+  ['[]', /wifi is empty/],
+  [`[${Array.from({ length: 10 }, (_, at) => `{ ssid: n${at}, country: DE }`).join()}]`, /at most 9/],
+]
+for (const [text, about] of lists)
+  test(`Wi-Fi networks refused: ${text.slice(0, 60)}`, async () => {
+    assert.match(await refused(`wifi: ${text}`), about)
+  })
+
 const hash = {
   y: `$y$j9T$abcdefghijklmnop$${'a'.repeat(43)}`,
   b: `$2b$12$${'a'.repeat(53)}`,
@@ -259,6 +305,10 @@ test('WPA3 by what the release can speak', async () => {
   const wifi = `wifi: { ${attic}, ${file}, security: wpa3 }`
   assert.match(await onImage('raspbian', 'stretch', wifi), /speaks no WPA3/)
   assert.match(await onImage('hypriotos', '', wifi), /speaks no WPA3/)
+  assert.match(
+    await onImage('raspbian', 'stretch', `wifi: [{ ${attic} }, { ssid: b, ${file}, security: wpa3 }]`),
+    /speaks no WPA3/,
+  )
   assert.equal(await onImage('raspios', 'buster', wifi), '')
 })
 

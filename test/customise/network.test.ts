@@ -9,8 +9,8 @@ import { formatDhcpcdConf } from '../../src/systems/network/dhcpcd.ts'
 import { formatInterfacesD } from '../../src/systems/network/interfaces-d.ts'
 import { networkConfigV1, networkConfigV2 } from '../../src/systems/network/network-config.ts'
 import { formatNetworkdUnit } from '../../src/systems/network/networkd.ts'
-import { formatNmKeyfile } from '../../src/systems/network/nm-keyfile.ts'
-import { connectionUuid, type NetworkProfile } from '../../src/systems/network/profile.ts'
+import { formatNmKeyfile, formatNmKeyfiles } from '../../src/systems/network/nm-keyfile.ts'
+import { connectionUuid, type NetworkProfile, type WifiAccess } from '../../src/systems/network/profile.ts'
 import { formatWpaSupplicant } from '../../src/systems/network/wpa-supplicant.ts'
 import { tempFolder } from '../support/temp.ts'
 import { needTool, run } from '../support/tools.ts'
@@ -152,6 +152,83 @@ test('WPA3 alone and beside WPA2, as each daemon reads it', () => {
   })
 })
 
+const three: NetworkProfile = {
+  ...wlan0,
+  wifi: {
+    ...access,
+    others: [
+      { ssid: 'b "2"', sae: new Secret('sae pass phrase'), hidden: false },
+      { ssid: 'c', hidden: false },
+    ],
+  },
+}
+
+test('several networks: a keyfile for each, by preference', () => {
+  const keyfiles = formatNmKeyfiles(three, 'n')
+  assert.deepEqual(
+    keyfiles.map(({ name, content }) => [
+      name,
+      /^id=(.*)$/m.exec(content)?.[1],
+      /^interface-name=(.*)$/m.exec(content)?.[1],
+      /^autoconnect-priority=(.*)$/m.exec(content)?.[1],
+      /^key-mgmt=(.*)$/m.exec(content)?.[1],
+    ]),
+    [
+      ['wlan0', 'piimage-wlan0', 'wlan0', '100', 'wpa-psk'],
+      ['wlan0_2', 'piimage-wlan0_2', 'wlan0', '99', 'sae'],
+      ['wlan0_3', 'piimage-wlan0_3', 'wlan0', '98', undefined],
+    ],
+  )
+  assert.equal(new Set(keyfiles.map(({ content }) => /^uuid=.*$/m.exec(content)?.[0])).size, 3)
+  // The one network of a radio has the file it always had.
+  assert.equal(formatNmKeyfiles(wlan0, 'n')[0]?.content, formatNmKeyfile(wlan0, 'n'))
+})
+
+test('wpa_supplicant reads several networks, and which to prefer', (t) => {
+  const supplicant = needTool(t, 'wpa_supplicant', 'wpasupplicant')
+  if (supplicant === undefined) return
+  const file = join(tempFolder(t), 'wpa.conf')
+  const text = formatWpaSupplicant({ ...three, wifi: three.wifi as WifiAccess })
+  writeFileSync(file, text.replace(/^ctrl_interface=.*\n/m, ''), { mode: 0o600 })
+  // It would go on looking for them.
+  const read = run('timeout', ['1', supplicant, '-ilo', '-Dnone', `-c${file}`, '-dd'])
+  const groups = [...read.stdout.matchAll(/^Priority group (\d+)\n {3}id=\d+ ssid='(.*)'$/gm)]
+  assert.deepEqual(
+    groups.map(([, priority, ssid]) => [priority, ssid]),
+    [
+      ['3', 'a'],
+      ['2', 'b \\"2\\"'],
+      ['1', 'c'],
+    ],
+    read.stdout.slice(0, 2000),
+  )
+})
+
+test('netplan makes a connection of each network, and NetworkManager knows which to prefer', (t) => {
+  const netplan = needTool(t, 'netplan', 'netplan.io')
+  if (netplan === undefined) return
+  const folder = tempFolder(t)
+  mkdirSync(join(folder, 'etc/netplan'), { recursive: true })
+  const others = (three.wifi?.others ?? []).map(({ sae: _, ...network }) => network)
+  const { network } = networkConfigV2([{ ...three, wifi: { ...access, others } }])
+  const tree = { network: { ...(network as TreeMap), renderer: 'NetworkManager' } }
+  // This netplan is older than that key, and than SAE.
+  const text = formatYaml(tree).replace(/.*regulatory-domain.*\n/, '')
+  writeFileSync(join(folder, 'etc/netplan/50.yaml'), text, { mode: 0o600 })
+  const { status, stderr } = run(netplan, ['generate', '--root-dir', folder])
+  assert.equal(status, 0, stderr)
+  const connections = join(folder, 'run/NetworkManager/system-connections')
+  const found = readdirSync(connections)
+    .filter((name) => name.includes('wlan0'))
+    .map((name) => readFileSync(join(connections, name), 'utf8'))
+    .map((keyfile) => [/^ssid=(.*)$/m.exec(keyfile)?.[1], /^autoconnect-priority=(.*)$/m.exec(keyfile)?.[1]])
+  assert.deepEqual(found.sort(), [
+    ['a', '100'],
+    ['b "2"', '99'],
+    ['c', '98'],
+  ])
+})
+
 test('a pass phrase that no daemon could read is refused', () => {
   for (const sae of ['seven77', 'a\nb eight', 'ü'.repeat(8)])
     assert.throws(() => formatNmKeyfile(withSae({ sae: new Secret(sae) }), 'a'), /8 to 63 characters/)
@@ -182,6 +259,10 @@ const bad: [string, NetworkProfile][] = [
   ['an empty Wi-Fi name', { ...wlan0, wifi: { ...access, ssid: '' } }],
   ['a Wi-Fi name of 33 bytes', { ...wlan0, wifi: { ...access, ssid: 'a'.repeat(33) } }],
   ['a pass phrase where the key belongs', { ...wlan0, wifi: { ...access, psk: new Secret('secret\n}') } }],
+  [
+    'a second network without a name',
+    { ...wlan0, wifi: { ...access, others: [{ ssid: '', hidden: false }] } },
+  ],
   ['a country that is none', { ...wlan0, wifi: { ...access, country: 'de' } }],
 ]
 for (const [name, profile] of bad) {

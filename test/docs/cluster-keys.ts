@@ -42,8 +42,9 @@ function* rows(path: string, given: Schema): Generator<string> {
     if (key !== '$schema' && !(path !== '' && isShared(key, path))) yield* rows(`${below}${key}`, child)
   const named = schema.additionalProperties
   if (typeof named === 'object' && resolve(named).properties !== undefined) yield* rows(`${below}NAME`, named)
-  if (schema.items !== undefined && resolve(schema.items).properties !== undefined)
-    yield* rows(`${path}[]`, schema.items)
+  // A map or a list of them: the keys stand there once.
+  if (schema.properties === undefined && resolve(schema.items ?? {}).properties !== undefined)
+    yield* rows(`${path}[]`, schema.items ?? {})
 }
 
 /** What a node or a group may say as the whole file may: it stands there once. */

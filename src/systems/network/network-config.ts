@@ -11,7 +11,13 @@
 
 import type { Tree, TreeMap } from '../../boot/cloud-init.ts'
 import { UsageError } from '../../errors.ts'
-import { checkProfile, type NetworkProfile } from './profile.ts'
+import {
+  checkProfile,
+  HIGHEST_PRIORITY,
+  type NetworkProfile,
+  networksOf,
+  type WifiNetwork,
+} from './profile.ts'
 
 /**
  * As the router says: an address by itself, or by DHCP where it asks for that.
@@ -63,16 +69,10 @@ export function networkConfigV2(
       ethernets[name] = isNetworkd ? { ...addresses(profile), optional: true } : addresses(profile)
       continue
     }
-    const access: TreeMap = {}
-    if (wifi.hidden) access.hidden = true
-    // Of a network with both, the pass phrase lets the node's own daemon choose.
-    if (wifi.sae !== undefined && wifi.psk === undefined)
-      access.auth = { 'key-management': 'sae', password: wifi.sae.reveal() }
-    else if (wifi.psk !== undefined) access.password = (wifi.sae ?? wifi.psk).reveal()
     wifis[name] = {
       ...addresses(profile),
       ...(isNetworkd ? {} : { 'regulatory-domain': wifi.country }),
-      'access-points': { [wifi.ssid]: access },
+      'access-points': accessPoints(networksOf(wifi), !isNetworkd),
       optional: true,
     }
   }
@@ -80,6 +80,29 @@ export function networkConfigV2(
   const network: TreeMap = { version: 2, ethernets }
   if (Object.keys(wifis).length > 0) network.wifis = wifis
   return { network }
+}
+
+/** @param ranked NetworkManager is told which to prefer; networkd's netplan has no word for it */
+const accessPoints = (networks: readonly WifiNetwork[], ranked: boolean): TreeMap =>
+  Object.fromEntries(
+    networks.map((network, index) => {
+      const access = accessPoint(network)
+      if (ranked && networks.length > 1)
+        access.networkmanager = {
+          passthrough: { 'connection.autoconnect-priority': String(HIGHEST_PRIORITY - index) },
+        }
+      return [network.ssid, access]
+    }),
+  )
+
+function accessPoint({ hidden, psk, sae }: WifiNetwork): TreeMap {
+  const access: TreeMap = {}
+  if (hidden) access.hidden = true
+  // Of a network with both, the pass phrase lets the node's own daemon choose.
+  if (sae !== undefined && psk === undefined)
+    access.auth = { 'key-management': 'sae', password: sae.reveal() }
+  else if (psk !== undefined) access.password = (sae ?? psk).reveal()
+  return access
 }
 
 /** Version 1, without a `network:` key: what cloud-init before 18.x and HypriotOS read. No Wi-Fi. */

@@ -7,7 +7,7 @@
  *
  * Source: nm-settings-keyfile(5).
  */
-import { checkProfile, connectionUuid, type NetworkProfile } from './profile.ts'
+import { checkProfile, connectionUuid, HIGHEST_PRIORITY, type NetworkProfile, networksOf } from './profile.ts'
 
 const formatSsid = (ssid: string): string =>
   /^[A-Za-z](?:[A-Za-z0-9 _.-]*[A-Za-z0-9_.-])?$/.test(ssid)
@@ -17,16 +17,35 @@ const formatSsid = (ssid: string): string =>
 /** A backslash means something in a key file, and blanks in front are dropped. */
 const escapeValue = (text: string): string => text.replaceAll('\\', '\\\\').replace(/^ /, '\\s')
 
-/** @param node its name, for the connection's identity */
-export function formatNmKeyfile(profile: NetworkProfile, node: string): string {
+/** A connection is of one network: a radio that may join several has as many. */
+export function formatNmKeyfiles(profile: NetworkProfile, node: string): { name: string; content: string }[] {
+  const { name, wifi } = profile
+  if (wifi === undefined) return [{ name, content: formatNmKeyfile(profile, node) }]
+  return networksOf(wifi).map((network, index) => {
+    // `_` sorts behind the dot of the first one's file.
+    const id = index === 0 ? name : `${name}_${index + 1}`
+    const own = { ...profile, wifi: { ...network, country: wifi.country } }
+    return { name: id, content: formatNmKeyfile(own, node, { id, priority: HIGHEST_PRIORITY - index }) }
+  })
+}
+
+/**
+ * The connection of the network that is preferred.
+ * @param node its name, for the connection's identity
+ */
+export function formatNmKeyfile(
+  profile: NetworkProfile,
+  node: string,
+  { id, priority } = { id: profile.name, priority: HIGHEST_PRIORITY },
+): string {
   const { name, address, dns, domain, wifi } = checkProfile(profile)
   const lines = [
     '[connection]',
-    `id=piimage-${name}`,
-    `uuid=${connectionUuid(node, name)}`,
+    `id=piimage-${id}`,
+    `uuid=${connectionUuid(node, id)}`,
     `type=${wifi === undefined ? 'ethernet' : 'wifi'}`,
     `interface-name=${name}`,
-    'autoconnect-priority=100',
+    `autoconnect-priority=${priority}`,
   ]
   if (wifi !== undefined) {
     lines.push('', '[wifi]', 'mode=infrastructure', `ssid=${formatSsid(wifi.ssid)}`)

@@ -22,16 +22,28 @@ export interface NetworkProfile {
   wifi?: WifiAccess
 }
 
-export interface WifiAccess {
+export interface WifiNetwork {
   ssid: string
   /** 64 hex digits, for WPA2. */
   psk?: Secret
   /** Pass phrase, for WPA3; neither: an open network. */
   sae?: Secret
-  /** Two upper-case letters. */
-  country: string
   hidden: boolean
 }
+
+/** The radio, and the network it prefers. */
+export interface WifiAccess extends WifiNetwork {
+  /** Two upper-case letters. */
+  country: string
+  /** Further networks, preferred ones first: each renderer writes them all (`networksOf`). */
+  others?: readonly WifiNetwork[]
+}
+
+/** NetworkManager's, of the network that is preferred; each further one has one less. */
+export const HIGHEST_PRIORITY = 100
+
+/** Every network that a radio may join, preferred ones first. */
+export const networksOf = (wifi: WifiAccess): WifiNetwork[] => [wifi, ...(wifi.others ?? [])]
 
 /** Dotted quad, or IPv6 where a name server has one. */
 function checkIp(ip: string, what: string): string {
@@ -73,16 +85,21 @@ export function checkProfile(profile: NetworkProfile): NetworkProfile {
   return profile
 }
 
-function checkWifi({ ssid, psk, sae, country }: WifiAccess): void {
+function checkWifi(wifi: WifiAccess): void {
+  const { country } = wifi
+  if (!/^[A-Z]{2}$/.test(country)) {
+    throw new UsageError(`${showValue(country)} is no Wi-Fi country`, {
+      hint: 'Two letters, as in US or DE.',
+    })
+  }
+  networksOf(wifi).forEach(checkNetwork)
+}
+
+function checkNetwork({ ssid, psk, sae }: WifiNetwork): void {
   const length = Buffer.byteLength(ssid)
   if (length === 0 || length > 32 || ssid.includes('\0')) {
     throw new UsageError(`the Wi-Fi name ${showValue(ssid)} is ${length} bytes long; 1 to 32 are possible`, {
       hint: 'Write the name as the access point shows it.',
-    })
-  }
-  if (!/^[A-Z]{2}$/.test(country)) {
-    throw new UsageError(`${showValue(country)} is no Wi-Fi country`, {
-      hint: 'Two letters, as in US or DE.',
     })
   }
   if (psk !== undefined && !/^[0-9a-f]{64}$/i.test(psk.reveal())) {
