@@ -150,7 +150,17 @@ export function formatKey(name: Omit<ImageName, 'format'>): string {
     .toLowerCase()}@${name.version}`
 }
 
-const systems = ['raspios', 'raspbian', 'hypriotos', 'clusterctrl', 'ubuntu', 'armbian', 'dietpi', 'other']
+const systems = [
+  'raspios',
+  'raspbian',
+  'hypriotos',
+  'clusterctrl',
+  'ubuntu',
+  'debian',
+  'armbian',
+  'dietpi',
+  'other',
+]
 
 /**
  * What a key given by hand says of an image whose file name says nothing. A

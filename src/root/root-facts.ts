@@ -48,6 +48,7 @@ export type Program =
   | 'network-manager'
   | 'networkd'
   | 'resolved'
+  | 'rpi-preseed'
   | 'systemd'
   /** The generator that obeys `systemd.run=`. */
   | 'systemd-run'
@@ -60,6 +61,7 @@ const places: Record<Program, readonly string[]> = {
   'network-manager': ['/usr/sbin/NetworkManager'],
   networkd: ['/usr/lib/systemd/systemd-networkd', '/lib/systemd/systemd-networkd'],
   resolved: ['/usr/lib/systemd/systemd-resolved', '/lib/systemd/systemd-resolved'],
+  'rpi-preseed': ['/usr/bin/rpi-preseed'],
   systemd: ['/usr/lib/systemd/systemd', '/lib/systemd/systemd'],
   'systemd-run': [
     '/usr/lib/systemd/system-generators/systemd-run-generator',

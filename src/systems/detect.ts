@@ -7,6 +7,7 @@ import type { BootFiles } from '../boot/boot-files.ts'
 import { FormatError, UsageError } from '../errors.ts'
 import type { DetectedOs } from '../node/system.ts'
 import { clusterctrl } from './clusterctrl.ts'
+import { debian } from './debian.ts'
 import type { OsFamily } from './family.ts'
 import { hypriotos } from './hypriotos.ts'
 import { raspios } from './raspios.ts'
@@ -14,7 +15,7 @@ import { refuseOthers } from './refused.ts'
 import { ubuntu } from './ubuntu.ts'
 
 /** Special ones first: a ClusterCTRL image is a Raspberry Pi OS, too, and Ubuntu has a seed like it. */
-export const shippedFamilies: readonly OsFamily[] = [hypriotos, clusterctrl, ubuntu, raspios]
+export const shippedFamilies: readonly OsFamily[] = [hypriotos, clusterctrl, ubuntu, debian, raspios]
 
 /** A family and a release of it, as an earlier plan wrote them down. */
 export interface NotedSystem {

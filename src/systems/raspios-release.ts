@@ -7,6 +7,7 @@
  */
 import { type BootFiles, readText } from '../boot/boot-files.ts'
 import { parseCmdline } from '../boot/cmdline-txt.ts'
+import { PRESEED } from '../boot/preseed.ts'
 import type { DetectedOs, Trigger } from '../node/system.ts'
 
 export interface Release {
@@ -60,7 +61,7 @@ export async function readSigns(boot: BootFiles): Promise<Signs> {
 const BY_SLOT = 'root=/dev/disk/by-slot/system'
 
 /** Whether anything says that the image was made by pi-gen or rpi-image-gen, or in their layout. */
-export function looksLikeRaspios({ seed, tokens, config, date }: Signs): boolean {
+export function looksLikeRaspios({ seed, tokens, config, names, date }: Signs): boolean {
   const ownInit = [
     'init=/usr/lib/raspberrypi-sys-mods/firstboot',
     'init=/usr/lib/raspi-config/init_resize.sh',
@@ -68,6 +69,7 @@ export function looksLikeRaspios({ seed, tokens, config, date }: Signs): boolean
   return (
     tokens.some((token) => token.startsWith('root=')) &&
     (seed ||
+      names.includes(PRESEED) ||
       date !== undefined ||
       config.includes('auto_initramfs=1') ||
       tokens.some((token) => token === 'resize' || token === BY_SLOT || ownInit.includes(token)))
@@ -86,6 +88,7 @@ export function concludeRelease({ seed, tokens, config, names, date }: Signs): {
   })
   if (seed) return found('trixie', 'user-data and meta-data: cloud-init reads this partition')
   if (tokens.includes('resize')) return found('trixie', 'cmdline.txt: resize')
+  if (names.includes(PRESEED)) return found('trixie', `${PRESEED}: rpi-preseed reads this partition`)
   // Both of the releases that it builds are laid out and started alike; Trixie is what it takes by itself.
   if (tokens.includes(BY_SLOT)) return found('trixie', `cmdline.txt: ${BY_SLOT}`)
   if (config.includes('auto_initramfs=1')) return found('bookworm', 'config.txt: auto_initramfs=1')

@@ -5,7 +5,8 @@
  * systemd is too old for the next), `systemd.run=` (Buster to Bookworm, and the
  * first Trixie images), cloud-init (Trixie since 2025-11-24). An image with
  * cloud-init's seed files on its boot partition uses them; whether the packages
- * are installed says nothing, the files do.
+ * are installed says nothing, the files do. Where rpi-preseed takes cloud-init's
+ * place, `systemd.run=` comes before its units (../boot/preseed.ts).
  *
  * `userconf.txt` is not written: the early step `user` does what it does, on
  * every release, and a second renaming at the next boot would stop there and
@@ -15,6 +16,8 @@
  * systemd-run-generator(8).
  */
 
+import { bytesOf, readText } from '../boot/boot-files.ts'
+import { emptyPreseed, PRESEED, preseedKeys } from '../boot/preseed.ts'
 import type { NodeState } from '../node/state.ts'
 import type { DetectedOs } from '../node/system.ts'
 import { cloudFacts, networkConfig, replacedUserData, userData } from './cloud-seed.ts'
@@ -65,7 +68,7 @@ export const raspios: OsFamily = {
   settle: (state, image, medium) =>
     image.os.trigger === 'cloud-init'
       ? settleByCloudInit(state, image, medium)
-      : Promise.resolve(scriptedSettings(state, image.os)),
+      : settleBySteps(state, image, medium),
 
   start: startByRelease,
   served: debianRoot,
@@ -75,6 +78,18 @@ export const raspios: OsFamily = {
 export function startByRelease(os: DetectedOs, state: NodeState): Start {
   if (os.trigger === 'cloud-init') return startByCloudInit(state, { dsmode: 'local' }, { byCmdline: true })
   return os.trigger === 'systemd.run' ? startBySystemdRun(os) : startByInitShell(os)
+}
+
+/** @returns also an rpi-preseed.toml that sets nothing, where one lies: it would come over the node's settings on the boot after */
+async function settleBySteps(state: NodeState, { os, boot }: SystemImage, medium: Medium): Promise<Settings> {
+  const settings = scriptedSettings(state, os)
+  const preseed = medium === 'net' ? undefined : await readText(boot, PRESEED)
+  if (preseed === undefined) return settings
+  const lost = preseedKeys(preseed)
+  return joinSettings(settings, {
+    seed: new Map([[PRESEED, bytesOf(emptyPreseed())]]),
+    warnings: lost.length === 0 ? [] : [`the image's own ${PRESEED} is replaced (${lost.join(', ')})`],
+  })
 }
 
 async function settleByCloudInit(

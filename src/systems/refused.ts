@@ -13,13 +13,14 @@
  */
 import type { BootFiles } from '../boot/boot-files.ts'
 import { FormatError } from '../errors.ts'
+import { debianSigns } from './debian.ts'
 import { readSigns, type Signs } from './raspios-release.ts'
 import { ubuntuSigns } from './ubuntu.ts'
 
 interface Refused {
   name: string
   /** @returns what was found that says so; undefined: it is another system */
-  sign(signs: Signs, has: (path: string) => Promise<boolean>): Promise<string | undefined>
+  sign(signs: Signs, has: (path: string) => Promise<boolean>, boot: BootFiles): Promise<string | undefined>
   /** Why not, as the end of a sentence. */
   reason: string
   hint: string
@@ -131,9 +132,10 @@ const systems: readonly Refused[] = [
   },
   {
     name: 'Armbian',
-    async sign(signs, has) {
-      const byRoot = await token(/^root=LABEL=armbi_root$/)(signs, has)
-      return byRoot ?? file('armbianEnv.txt', 'armbian_first_run.txt.template')(signs, has)
+    async sign(signs, has, boot) {
+      const byRoot = signs.tokens.find((one) => one === 'root=LABEL=armbi_root')
+      if (byRoot !== undefined) return `cmdline.txt: ${byRoot}`
+      return file('armbianEnv.txt', 'armbian_first_run.txt.template')(signs, has, boot)
     },
     reason: 'its own first run changes accounts and network after ours',
     hint: OTHER_IMAGE,
@@ -145,12 +147,13 @@ const systems: readonly Refused[] = [
     hint: 'Set it up with its dietpi.txt and Automation_Custom_Script.sh, or use an image of Raspberry Pi OS Lite.',
   },
   {
-    name: 'Debian',
-    sign: async (signs, has) =>
-      (await file('sysconf.txt')(signs, has)) ?? token(/^root=LABEL=RASPIROOT$/)(signs, has),
-    reason:
-      'it has no account but root, and writes cmdline.txt anew with each kernel, without what nodes need',
-    hint: 'Raspberry Pi OS Lite is Debian without these limits: use an image of that.',
+    name: 'Debian before Bullseye',
+    async sign(_signs, _has, boot) {
+      const { kernel, evidence = [] } = (await debianSigns(boot)) ?? {}
+      return kernel !== undefined && kernel[0] < 5 ? evidence.join('; ') : undefined
+    },
+    reason: 'its ssh server and its raspi-firmware read none of the files that a node is set up with',
+    hint: "Use Debian's image of Bullseye or later, or one of Raspberry Pi OS Lite.",
   },
 ]
 
@@ -164,7 +167,7 @@ export async function refuseOthers(boot: BootFiles): Promise<void> {
     return entries.some((entry) => entry.name.toLowerCase() === name)
   }
   for (const { name, sign, reason, hint } of systems) {
-    const evidence = await sign(signs, has)
+    const evidence = await sign(signs, has, boot)
     if (evidence !== undefined) throw new FormatError(`this is ${name} (${evidence}): ${reason}`, { hint })
   }
 }

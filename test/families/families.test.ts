@@ -13,6 +13,8 @@ const runs = (boot: string) =>
   `systemd\\.run=${boot}/piimage/install\\.sh systemd\\.run_success_action=reboot systemd\\.run_failure_action=reboot systemd\\.unit=kernel-command-line\\.target`
 const warnsOfPassword = /warning: the ssh server of .* goes on taking the password of ops/
 
+const rootIsOpen = /warning: root has no password on Debian's image/
+
 const families: Family[] = [
   {
     name: 'stretch',
@@ -75,6 +77,17 @@ const families: Family[] = [
     cmdline: / rootwait resize .* ds=nocloud;i=piimage-oneil-[0-9a-f]{12}\n$/,
   },
   {
+    name: 'trixie-preseed',
+    image: 'raspios-trixie-arm64-lite@2026-07-22',
+    system: 'raspios trixie',
+    evidence: /cmdline\.txt: resize; issue\.txt: Raspberry Pi reference 2026-07-22/,
+    volume: 'FAT32 bootfs',
+    files: [...scripted, 'rpi-preseed.toml'],
+    cmdline: new RegExp(` rootwait resize .* ${runs('/boot/firmware')}\n$`),
+    warns:
+      /warning: the image's own rpi-preseed\.toml is replaced \(system\.hostname, user\.name, user\.password, user\.password_encrypted, ssh\.enabled, ssh\.authorized_keys\)\n/,
+  },
+  {
     name: 'image-gen',
     image: 'raspios-trixie-arm64-slim@2026-08-13',
     system: 'raspios trixie',
@@ -82,6 +95,31 @@ const families: Family[] = [
     volume: 'FAT32 BOOT',
     files: scripted,
     cmdline: new RegExp(` root=/dev/disk/by-slot/system .* ${runs('/boot/firmware')}\n$`),
+  },
+  {
+    name: 'debian-bookworm',
+    image: 'debian-bookworm-arm64-raspi@2023-11-09',
+    system: 'debian bookworm',
+    evidence:
+      /cmdline\.txt: root=LABEL=RASPIROOT; sysconf\.txt; config\.txt: kernel=vmlinuz-6\.1\.0-13-arm64/,
+    volume: 'FAT32 RASPIFIRM',
+    files: [...scripted, 'piimage/network/eth0.interfaces', 'sysconf.txt'],
+    cmdline: new RegExp(
+      `^console=tty0 .* net\\.ifnames=0 rootwait cfg80211\\.ieee80211_regdom=US cgroup_enable=memory ${runs('/boot/firmware')}\n$`,
+    ),
+    warns: rootIsOpen,
+    kept: 'cfg80211.ieee80211_regdom=US cgroup_enable=memory\n',
+  },
+  {
+    name: 'debian-trixie',
+    image: 'debian-trixie-arm64-raspi@2026-03-01',
+    system: 'debian trixie',
+    evidence: /kernel=vmlinuz-6\.12\.48/,
+    volume: 'FAT32 RASPIFIRM',
+    files: scripted,
+    cmdline: new RegExp(` root=LABEL=RASPIROOT .* ${runs('/boot/firmware')}\n$`),
+    warns: rootIsOpen,
+    kept: 'cfg80211.ieee80211_regdom=US cgroup_enable=memory\n',
   },
   {
     name: 'ubuntu-24.04',
@@ -188,7 +226,7 @@ for (const family of families) {
 
     const stock = await project.piimage('inspect', project.file('stock.img'))
     assert.equal(stock.status, 0, stock.stderr)
-    assert.match(stock.stdout, new RegExp(`${family.volume}\n.*ext4 (?:root|writable)`, 'i'))
+    assert.match(stock.stdout, new RegExp(`${family.volume}\n.*ext4 (?:root|raspiroot|writable)`, 'i'))
     assert.match(stock.stdout, new RegExp(`^system: ${family.system} \\(`, 'm'))
 
     const planned = await project.piimage('plan')
@@ -223,6 +261,12 @@ for (const family of families) {
     const { cmdlinePath = 'cmdline.txt' } = family
     assert.match(mtools('mtype', image, cmdlinePath).stdout, family.cmdline)
     assert.equal(mtools('mtype', image, cmdlinePath).stdout.split('\n').length, 2, 'cmdline.txt is one line')
+    if (family.kept !== undefined) {
+      // What writes cmdline.txt anew with the next kernel reads it there.
+      const list = mtools('mtype', image, 'piimage/files.list').stdout
+      const source = /^0644 root root \/etc\/default\/raspi-extra-cmdline (\S+)$/m.exec(list)?.[1]
+      assert.equal(mtools('mtype', image, `piimage/${source}`).stdout, family.kept)
+    }
     for (const [path, text] of stockTexts(project.file('stock.img'), boot.start)) {
       assert.equal(mtools('mtype', image, path).stdout, text, `${path} is as it was`)
     }
@@ -294,7 +338,7 @@ const mtools = (command: string, image: string, path: string) =>
 /** What no plan touches. */
 function stockTexts(image: string, start: number): [string, string][] {
   const volume = `${image}@@${start * 512}`
-  return ['issue.txt', 'os-release', 'overlays/README'].flatMap((path): [string, string][] => {
+  return ['issue.txt', 'os-release', 'overlays/README', 'sysconf.txt'].flatMap((path): [string, string][] => {
     const { status, stdout } = mtools('mtype', volume, path)
     return status === 0 ? [[path, stdout]] : []
   })

@@ -28,6 +28,8 @@ export interface Family {
   cmdline: RegExp
   /** Where it lies; default: cmdline.txt. */
   cmdlinePath?: string
+  /** Debian: the kernel parameters that outlast a new kernel. */
+  kept?: string
   model?: string
   clusterhat?: string
   /** Lines of `piimage plan` that warn. */

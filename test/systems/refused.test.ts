@@ -152,14 +152,14 @@ const layouts: { name: string; files: Record<string, string>; says: RegExp }[] =
     says: /^this is DietPi \(dietpi\.txt\): its own first run/,
   },
   {
-    name: 'Debian',
+    name: 'Debian Buster',
     files: {
       'cmdline.txt':
         'console=tty0 console=ttyS1,115200 root=LABEL=RASPIROOT rw fsck.repair=yes net.ifnames=0 rootwait\n',
-      'config.txt': 'arm_64bit=1\nenable_uart=1\nkernel=vmlinuz-6.1.0-9-arm64\n',
+      'config.txt': 'arm_64bit=1\nenable_uart=1\nkernel=vmlinuz-4.19.0-17-arm64\n',
       'sysconf.txt': '# root_pw=\n# root_authorized_key=\n# hostname=rpi4\n',
     },
-    says: /^this is Debian \(sysconf\.txt\): it has no account but root/,
+    says: /^this is Debian before Bullseye \(cmdline\.txt: root=LABEL=RASPIROOT; sysconf\.txt; config\.txt: kernel=vmlinuz-4\.19.*\): its ssh server/,
   },
 ]
 for (const { name, files, says } of layouts) {

@@ -7,6 +7,7 @@
  * "How to disable cloud-init".
  */
 import { INSTALL, NODE_RECORD, PAYLOAD } from '../../boot/payload-paths.ts'
+import { PRESEED, preseedKeys } from '../../boot/preseed.ts'
 import type { BootFolder } from '../../firmware/boot-selection.ts'
 import type { RootFacts } from '../../root/root-facts.ts'
 import type { Findings } from '../fault.ts'
@@ -29,6 +30,7 @@ export async function checkFirstBoot(card: FirstBoot): Promise<void> {
   await checkPayload(card)
   await checkSystem(card)
   await checkTrigger(card)
+  await checkPreseed(card)
 }
 
 /** IDs of os-release whose systems a family of ours is; others only look like one on their boot partition. */
@@ -37,6 +39,7 @@ const SYSTEM_IDS: Record<string, readonly string[]> = {
   clusterctrl: ['debian', 'raspbian'],
   hypriotos: ['debian', 'raspbian', 'hypriotos'],
   ubuntu: ['ubuntu'],
+  debian: ['debian'],
 }
 
 /** Families whose releases are named by the layout of the image, not by its code name. */
@@ -119,6 +122,18 @@ async function checkTrigger({ boot, facts, tokens, place, findings }: FirstBoot)
       'it switches cloud-init off, and cloud-init starts the first boot',
       'Remove the file on the running system before the image is read from its card, or take a fresh image.',
     )
+}
+
+/** Another tool may have written it since: Raspberry Pi Imager does. */
+async function checkPreseed({ boot, facts, findings }: FirstBoot): Promise<void> {
+  const keys = preseedKeys(Buffer.from((await boot.read(PRESEED)) ?? []).toString('utf8'))
+  if (keys.length === 0 || (await facts?.has('rpi-preseed')) !== true) return
+  findings.fault(
+    'first boot',
+    PRESEED,
+    `it sets ${keys.join(', ')} on the boot after, over what this node has`,
+    `Remove it. ${AGAIN}`,
+  )
 }
 
 const WHOLE = [INSTALL, `${PAYLOAD}/run.sh`, `${PAYLOAD}/lib.sh`, `${PAYLOAD}/node.env`]

@@ -4,6 +4,8 @@
  *
  * Source: pi-gen; raspberrypi-sys-mods; userconf-pi; cloud-init, NoCloud.
  */
+
+import { PRESEED } from '../../boot/preseed.ts'
 import { adjustLook, adjustRoot } from './adjust.ts'
 import { identityEdits, identityLook } from './identity.ts'
 import { networkEdits, networkLook } from './network.ts'
@@ -38,6 +40,7 @@ export const debianRoot: ServedImage = {
     'userconf',
     'userconf.txt',
     'custom.toml',
+    PRESEED,
     'firstrun.sh',
     'wpa_supplicant.conf',
     'ssh',
