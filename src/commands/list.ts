@@ -28,6 +28,11 @@ export const commands: readonly CommandEntry[] = [
     load: async () => (await import('./flash.ts')).flashCommand,
   },
   {
+    name: 'station',
+    describe: 'A page on which cards are made, for this machine or its network',
+    load: async () => (await import('./station.ts')).stationCommand,
+  },
+  {
     name: 'customise',
     describe: 'Make a card or an image another node, without writing it anew',
     load: async () => (await import('./customise.ts')).customiseCommand,

@@ -18,6 +18,7 @@ export const purposes = {
   'machine-id': 'node: /etc/machine-id',
   'random-seed': 'node: first entropy of a board without a hardware source',
   'password-salt': 'user: salt of a password hashed here',
+  'station-certificate': 'cluster: key of the certificate of piimage station',
 } as const satisfies Record<string, string>
 
 /**

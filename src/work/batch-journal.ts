@@ -23,9 +23,12 @@ export interface DoneCard {
   serial?: string
   /** ISO 8601. */
   at: string
+  /** When it was compared once more, after it had been out of its reader; ISO 8601. */
+  compared?: string
 }
 
 export interface BatchJournal {
+  readonly cluster: string
   /** By node. */
   readonly done: ReadonlyMap<string, DoneCard>
   add(node: string, card: DoneCard): Promise<void>
@@ -46,6 +49,7 @@ export async function openJournal(
   if (again !== 'all') for (const node of again) done.delete(node)
   let writing: Promise<void> = Promise.resolve()
   return {
+    cluster,
     done,
     add(node, card) {
       done.set(node, card)

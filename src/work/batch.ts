@@ -38,7 +38,7 @@ export interface BatchRequest extends ClusterRequest, CardOptions {
 }
 
 /** Readers that memory is kept for, where none are named. */
-const MOST_READERS = 8
+export const MOST_READERS = 8
 
 /**
  * @throws {UsageError} another batch of this cluster is under way

@@ -50,7 +50,7 @@ export class CardSlots {
 
   /** Cards that came since the last time. */
   async look(): Promise<InsertedCard[]> {
-    const present = await this.#present()
+    const present = await findCards(this.#options.named, this.#caller)
     for (const slot of this.#seen.keys()) if (!present.has(slot)) this.#seen.delete(slot)
     const inserted: InsertedCard[] = []
     for (const [slot, drive] of present) {
@@ -74,21 +74,6 @@ export class CardSlots {
     await sleep(POLL_MS, undefined, { signal }).catch(() => signal.throwIfAborted())
   }
 
-  /** What is in each slot now, judged by nothing but that it is there. */
-  async #present(): Promise<Map<string, Drive>> {
-    const { named } = this.#options
-    const { platform, cwd } = this.#caller
-    const drives = await listDrives(platform)
-    if (named.length === 0) return new Map(drives.filter(isCard).map((drive) => [drive.path, drive]))
-    const present = new Map<string, Drive>()
-    for (const slot of named) {
-      const path = realPath(resolve(cwd, slot))
-      const drive = drives.find((candidate) => candidate.path === path)
-      if (drive !== undefined) present.set(slot, drive)
-    }
-    return present
-  }
-
   /** The drive in a slot, if it may be written. */
   async #guard(slot: string, isTold: boolean): Promise<Drive | undefined> {
     try {
@@ -99,6 +84,27 @@ export class CardSlots {
       return undefined
     }
   }
+}
+
+/**
+ * What is in each reader now, judged by nothing but that it is there.
+ * @param named the readers; none: every card, and its path is its reader
+ * @param contents also read what lies on them
+ */
+export async function findCards(
+  named: readonly string[],
+  { platform, cwd }: Pick<Caller, 'platform' | 'cwd'>,
+  contents = false,
+): Promise<Map<string, Drive>> {
+  const drives = await listDrives(platform, { contents })
+  if (named.length === 0) return new Map(drives.filter(isCard).map((drive) => [drive.path, drive]))
+  const present = new Map<string, Drive>()
+  for (const slot of named) {
+    const path = realPath(resolve(cwd, slot))
+    const drive = drives.find((candidate) => candidate.path === path)
+    if (drive !== undefined) present.set(slot, drive)
+  }
+  return present
 }
 
 /** Made to be taken out: a card in a reader, a stick. */
@@ -114,5 +120,6 @@ function realPath(path: string): string | undefined {
   }
 }
 
-const describeMedium = ({ path, size, serial, backing, sequence }: Drive): string =>
+/** In words that differ between media, however alike their readers are. */
+export const describeMedium = ({ path, size, serial, backing, sequence }: Drive): string =>
   JSON.stringify([path, size, serial, backing, sequence])

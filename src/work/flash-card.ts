@@ -118,7 +118,7 @@ export async function flashCard(target: CardTarget, job: FlashJob): Promise<Outc
 }
 
 /** Where the node answers: at its address, else by its name, which routers and mDNS spread. */
-function loginOf({ name, user, interfaces }: Node): string | undefined {
+export function loginOf({ name, user, interfaces }: Node): string | undefined {
   return user && `${user.name}@${interfaces[0]?.address?.ip ?? `${name}.local`}`
 }
 

@@ -1,43 +1,11 @@
 /** `flash --all`: readers are links to loop devices, which appear when a card is put in and go when it is taken out. */
 import assert from 'node:assert/strict'
-import { readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
-import { type TestContext, test } from 'node:test'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { test } from 'node:test'
 import { InterruptedError } from '../../src/errors.ts'
-import { attachLoopDevice, detachLoopDevice } from '../support/loop.ts'
-import { DEMO_LAYOUT, demoProject, type Project } from '../support/project.ts'
+import { demoProject } from '../support/project.ts'
+import { journalOf, makeCards, Reader } from '../support/readers.ts'
 import { needRoot } from '../support/tools.ts'
-
-class Reader {
-  readonly path: string
-  readonly #project: Project
-  #loop: string | undefined
-
-  constructor(t: TestContext, project: Project, name: string) {
-    this.#project = project
-    this.path = project.file(name)
-    t.after(() => this.eject())
-  }
-
-  insert(card: string): void {
-    this.eject()
-    this.#loop = attachLoopDevice(this.#project.file(card))
-    symlinkSync(this.#loop, this.path)
-  }
-
-  eject(): void {
-    if (this.#loop === undefined) return
-    rmSync(this.path, { force: true })
-    detachLoopDevice(this.#loop)
-    this.#loop = undefined
-  }
-}
-
-function makeCards(project: Project, ...names: string[]): void {
-  for (const name of names) writeFileSync(project.file(name), Buffer.alloc(DEMO_LAYOUT.length, 0xa5))
-}
-
-const journalOf = (project: Project) =>
-  JSON.parse(readFileSync(project.file('.piimage-batch.json'), 'utf8')) as { done: Record<string, object> }
 
 test('card after card in one reader, until every node has one', async (t) => {
   if (!needRoot(t)) return

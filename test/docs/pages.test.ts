@@ -105,6 +105,7 @@ const elsewhere: Record<string, string> = {
   sha256sum: 'checks what curl has fetched',
   docker: 'wants a swarm; test/swarm has one',
   kubectl: 'wants a Kubernetes',
+  journalctl: 'wants a service that runs',
   systemctl: 'wants a server of diskless nodes',
   truncate: 'part of enlarging a storage image, on a server of diskless nodes',
   e2fsck: 'the same',

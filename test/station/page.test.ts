@@ -1,0 +1,141 @@
+/** The page in Chromium: the main job by keyboard alone, audits of every view, its weight, names of strangers as text. */
+import assert from 'node:assert/strict'
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import type { Page } from 'playwright-core'
+import { auditPage, openBrowser, openPage } from '../support/browser.ts'
+import { DEMO_LAYOUT, demoProject } from '../support/project.ts'
+import { journalOf, makeCards, Reader } from '../support/readers.ts'
+import { startStation } from '../support/station.ts'
+import { needRoot, needTool, run } from '../support/tools.ts'
+
+/** Where screenshots go, for people; nowhere without it. */
+const shots = process.env.PIIMAGE_SCREENSHOTS
+const VIEWS = ['cards', 'cluster', 'labels'] as const
+
+async function shoot(page: Page, name: string): Promise<void> {
+  if (shots === undefined) return
+  mkdirSync(shots, { recursive: true })
+  await page.screenshot({ path: join(shots, `${name}.png`), fullPage: true })
+}
+
+/** Tab until what has the keyboard is called so. */
+async function tabTo(page: Page, name: RegExp): Promise<void> {
+  for (let presses = 0; presses < 60; presses += 1) {
+    await page.keyboard.press('Tab')
+    const label = await page.evaluate(() => {
+      const doc = (
+        globalThis as unknown as { document: { activeElement: { textContent: string; id: string } } }
+      ).document
+      return doc.activeElement.textContent
+    })
+    if (name.test(label)) return
+  }
+  assert.fail(`the keyboard does not reach ${name}`)
+}
+
+test('by keyboard alone: a card is confirmed, written and done', async (t) => {
+  if (!needRoot(t)) return
+  const browser = await openBrowser(t)
+  if (browser === undefined) return
+  const project = demoProject(t)
+  const reader = new Reader(t, project, 'reader')
+  const station = await startStation(t, project, { readers: [reader.path] })
+  const { page, errors, bytes } = await openPage(browser, station.address())
+  const table = page.getByRole('heading', { name: 'Cards of demo' })
+  await table.waitFor()
+  makeCards(project, 'card')
+  reader.insert('card')
+  await page.getByRole('button', { name: 'Write …' }).waitFor()
+  await tabTo(page, /^Write …$/)
+  await page.keyboard.press('Enter')
+  await page.getByRole('dialog').waitFor()
+  await shoot(page, 'confirm-1440')
+  assert.deepEqual(await auditPage(page), [])
+  // No is as near as yes.
+  await page.keyboard.press('Escape')
+  await page.getByRole('dialog').waitFor({ state: 'detached' })
+  assert.equal((await station.slot(reader.path))?.work, null)
+  await tabTo(page, /^Write …$/)
+  await page.keyboard.press('Enter')
+  await tabTo(page, /^Erase, and make it hammond$/)
+  await page.keyboard.press('Enter')
+  await page.getByText('Done: written and read back').waitFor()
+  assert.deepEqual(Object.keys(journalOf(project).done), ['hammond'])
+  const card = page.getByRole('article')
+  assert.match(
+    await card.innerText(),
+    /hammond\s+Take it out\. Write “hammond” on it\.[\s\S]*ssh ops@192\.168\.2\.10/,
+  )
+  // Said aloud.
+  assert.match(await page.getByRole('status').last().innerText(), /hammond is done: take the card out/)
+  await shoot(page, 'done-1440')
+  assert.deepEqual(await auditPage(page), [])
+  reader.eject()
+  await page.getByText('It is out.').waitFor()
+  reader.insert('card')
+  await page.getByText('Compared once more: equal').waitFor()
+  assert.deepEqual(errors, [])
+  assert.ok(bytes() < 150_000, `${bytes()} bytes`)
+})
+
+test('every view, wide and narrow, light and dark: nothing for axe-core to find, nothing wider than the screen', async (t) => {
+  const browser = await openBrowser(t)
+  if (browser === undefined) return
+  const project = demoProject(t)
+  const station = await startStation(t, project)
+  for (const [width, dark] of [
+    [360, false],
+    [360, true],
+    [1440, false],
+    [1440, true],
+  ] as const) {
+    const { page, errors } = await openPage(browser, station.address(), { width, dark })
+    for (const view of VIEWS) {
+      await page.goto(`${station.origin}/#${view}`)
+      await page.getByRole('heading', { level: 1, name: new RegExp(view, 'i') }).waitFor()
+      if (view === 'cluster') {
+        await page.getByRole('button', { name: 'Show the plan of hammond' }).click()
+        await page.getByText('to write,').waitFor()
+      }
+      assert.deepEqual(await auditPage(page), [], `${view} ${width} ${dark}`)
+      const wide = await page.evaluate('document.documentElement.scrollWidth')
+      assert.equal(wide, width, `${view} at ${width}`)
+      await shoot(page, `${view}-${width}-${dark ? 'dark' : 'light'}`)
+    }
+    assert.deepEqual(errors, [])
+    await page.context().close()
+  }
+})
+
+test('names on cards are shown as text, what cannot be seen spelled out', async (t) => {
+  if (!needRoot(t) || needTool(t, 'mkfs.vfat', 'dosfstools') === undefined) return
+  const browser = await openBrowser(t)
+  if (browser === undefined) return
+  const project = demoProject(t)
+  const reader = new Reader(t, project, 'reader')
+  writeFileSync(project.file('card'), Buffer.alloc(DEMO_LAYOUT.length))
+  assert.equal(
+    run('mke2fs', ['-q', '-t', 'ext4', '-L', '<img onerror>\u202e', project.file('card')]).status,
+    0,
+  )
+  const station = await startStation(t, project, { readers: [reader.path] })
+  const { page, errors } = await openPage(browser, station.address())
+  reader.insert('card')
+  const card = page.getByRole('article')
+  await card.getByText('which piimage did not write').waitFor()
+  assert.match(await card.innerText(), /It holds <img onerror>\\u202e \(ext4\)/)
+  assert.equal(await page.locator('img').count(), 0)
+  assert.deepEqual(errors, [])
+})
+
+test('the station ends while its page is open: the page says so', async (t) => {
+  const browser = await openBrowser(t)
+  if (browser === undefined) return
+  const station = await startStation(t, demoProject(t))
+  const { page } = await openPage(browser, station.address())
+  await page.getByRole('heading', { name: 'Cards of demo' }).waitFor()
+  await station.stop()
+  await page.getByRole('alert').getByText('The station does not answer').waitFor()
+})
