@@ -11,6 +11,9 @@ has_group() { grep -q "^$1:" "$root/etc/group"; }
 
 if [ -z "$(field "$name" 1)" ]; then
   first=$(awk -F: '$3 == 1000 { print $1; exit }' "$root/etc/passwd")
+  id=1000
+  # The account of DietPi's own programs stays, under its name.
+  if [ "$first" = dietpi ]; then first='' id=''; fi
   if [ -n "$first" ]; then
     # The account's own name goes last: it is how a second run knows what is left.
     for ranges in "$root/etc/subuid" "$root/etc/subgid"; do
@@ -23,7 +26,7 @@ if [ -z "$(field "$name" 1)" ]; then
     for group in adm dialout cdrom sudo audio video plugdev games users input render netdev gpio i2c spi; do
       if has_group "$group"; then groups=$groups${groups:+,}$group; fi
     done
-    accounts useradd -u 1000 -m -s /bin/bash ${groups:+-G "$groups"} "$name"
+    accounts useradd ${id:+-u "$id"} -m -s /bin/bash ${groups:+-G "$groups"} "$name"
   fi
 fi
 

@@ -6,6 +6,8 @@ export const PAYLOAD = 'piimage'
 export const ARTIFACTS = 'material'
 /** What each kind of image starts, from the partition's root. */
 export const INSTALL = `${PAYLOAD}/install.sh`
+/** Where DietPi's own first boot looks for a script, which runs before there is a network. */
+export const PRESCRIPT = 'Automation_Custom_PreScript.sh'
 /** Who this node is, for a later plan over the same partition. */
 export const NODE_RECORD = `${PAYLOAD}/node.json`
 /** The command line of the boots after the first, where a shell is the first process of that one. */

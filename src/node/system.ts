@@ -16,6 +16,8 @@ export type Trigger =
   | 'systemd.run'
   /** `init=` on the command line: a shell as the first process. */
   | 'init'
+  /** What DietPi's own first boot runs. */
+  | 'Automation_Custom_PreScript.sh'
 
 export interface DetectedOs {
   /** Name of the family: `raspios`. */

@@ -8,6 +8,7 @@ import { FormatError, UsageError } from '../errors.ts'
 import type { DetectedOs } from '../node/system.ts'
 import { clusterctrl } from './clusterctrl.ts'
 import { debian } from './debian.ts'
+import { dietpi } from './dietpi.ts'
 import type { OsFamily } from './family.ts'
 import { hypriotos } from './hypriotos.ts'
 import { raspios } from './raspios.ts'
@@ -15,7 +16,7 @@ import { refuseOthers } from './refused.ts'
 import { ubuntu } from './ubuntu.ts'
 
 /** Special ones first: a ClusterCTRL image is a Raspberry Pi OS, too, and Ubuntu has a seed like it. */
-export const shippedFamilies: readonly OsFamily[] = [hypriotos, clusterctrl, ubuntu, debian, raspios]
+export const shippedFamilies: readonly OsFamily[] = [hypriotos, clusterctrl, ubuntu, debian, dietpi, raspios]
 
 /** A family and a release of it, as an earlier plan wrote them down. */
 export interface NotedSystem {

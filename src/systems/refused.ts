@@ -141,12 +141,6 @@ const systems: readonly Refused[] = [
     hint: OTHER_IMAGE,
   },
   {
-    name: 'DietPi',
-    sign: file('dietpi.txt'),
-    reason: 'its own first run, from dietpi.txt, replaces network, ssh server and accounts after ours',
-    hint: 'Set it up with its dietpi.txt and Automation_Custom_Script.sh, or use an image of Raspberry Pi OS Lite.',
-  },
-  {
     name: 'Debian before Bullseye',
     async sign(_signs, _has, boot) {
       const { kernel, evidence = [] } = (await debianSigns(boot)) ?? {}

@@ -32,7 +32,7 @@ export const radioSettings = ({ wifi }: SystemFacts): Partial<Settings> =>
     ? {}
     : { early: ['wifi'], kernel: [{ set: { 'cfg80211.ieee80211_regdom': wifi.country } }] }
 
-function scriptUser({ user }: SystemFacts): Partial<Settings> {
+export function scriptUser({ user }: SystemFacts): Partial<Settings> {
   if (user === undefined) return {}
   const { passwordHash, sshKeys } = user
   const lines = sshKeys.map((key) => `${key}\n`).join('')

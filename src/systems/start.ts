@@ -1,5 +1,5 @@
 /**
- * The three ways to start a first boot from a card.
+ * The four ways to start a first boot from a card.
  *
  * - cloud-init's seed names a machine that it hasn't seen before; user-data's
  *   runcmd does the rest (./cloud-seed.ts).
@@ -10,6 +10,7 @@
  *   which runs install.sh, puts the saved command line back and restarts the
  *   machine. Should bash ever end, the kernel panics: so nothing in there stops
  *   at a failure, and the restart is last.
+ * - A script of DietPi's first boot, under the name that it looks for.
  *
  * The kernel hands on as an argument only what has neither `=` (that becomes
  * the environment) nor `.` (that is taken for a module's parameter): hence the
@@ -25,7 +26,7 @@
 import { bytesOf } from '../boot/boot-files.ts'
 import { formatYaml, mergeTrees, type TreeMap } from '../boot/cloud-init.ts'
 import { formatCmdline, withBootScript, withInitShell, withInstanceId } from '../boot/cmdline-txt.ts'
-import { INSTALL, SAVED_CMDLINE } from '../boot/payload-paths.ts'
+import { INSTALL, PRESCRIPT, SAVED_CMDLINE } from '../boot/payload-paths.ts'
 import type { NodeState } from '../node/state.ts'
 import type { DetectedOs } from '../node/system.ts'
 
@@ -81,6 +82,22 @@ export const startByInitShell = ({ bootMount }: DetectedOs): Start => ({
   }),
   served: asItIs,
 })
+
+export const startByPreScript = (): Start => ({
+  payload: nothing,
+  card: (kernel) => ({ files: new Map([[PRESCRIPT, bytesOf(preScript)]]), kernel: [...kernel] }),
+  served: asItIs,
+})
+
+/** Which of the two is the boot partition depends on the age of the image. */
+const preScript = `#!/bin/sh
+# Written by piimage: DietPi's first boot runs this before there is a network.
+for boot in /boot/firmware /boot; do
+  if [ -f "$boot/${INSTALL}" ]; then exec sh "$boot/${INSTALL}"; fi
+done
+echo 'piimage: ${INSTALL} is on no boot partition' >&2
+exit 1
+`
 
 const initScript = (
   boot: string,

@@ -122,6 +122,27 @@ const families: Family[] = [
     kept: 'cfg80211.ieee80211_regdom=US cgroup_enable=memory\n',
   },
   {
+    name: 'dietpi',
+    image: 'dietpi-trixie-arm64-rpi@2026-02-14',
+    system: 'dietpi bookworm',
+    evidence: /dietpi\.txt; config\.txt: auto_initramfs=1/,
+    volume: 'FAT32 bootfs',
+    files: ['dietpi.txt', 'Automation_Custom_PreScript.sh', 'piimage/early.d/20-user.sh'],
+    cmdline: /^root=PARTUUID=.* console=tty1 cfg80211\.ieee80211_regdom=US cgroup_enable=memory\n$/,
+    warns:
+      /warning: DietPi runs a cable or Wi-Fi, not both: eth0 is set up, and the Wi-Fi Cheyenne Mountain is not/,
+  },
+  {
+    name: 'dietpi-bullseye',
+    image: 'dietpi-bullseye-armhf-rpi@2023-06-01',
+    system: 'dietpi bullseye',
+    evidence: /dietpi\.txt/,
+    volume: 'FAT32 boot',
+    files: ['dietpi.txt', 'Automation_Custom_PreScript.sh'],
+    cmdline: /^root=PARTUUID=/,
+    warns: /a cable or Wi-Fi, not both/,
+  },
+  {
     name: 'ubuntu-24.04',
     image: 'ubuntu-noble-arm64-server@24.04.4',
     system: 'ubuntu 22.04',

@@ -97,6 +97,19 @@ test('user: made where the image has no first user, in the groups that exist', (
   assert.equal(modeOf(pi, 'home/ops/.ssh/authorized_keys'), '600')
 })
 
+test("user: made beside DietPi's own, which keeps its name", (t) => {
+  const pi = ready(t)
+  if (pi === undefined) return
+  lay(pi.root, {
+    'etc/passwd': 'root:x:0:0::/root:/bin/bash\ndietpi:x:1000:1000::/home/dietpi:/bin/bash\n',
+    'etc/group': 'root:x:0:\nsudo:x:27:\ndietpi:x:1000:\n',
+  })
+  assert.equal(runStep(pi, 'user').status, 0)
+  assert.ok(calls(pi).some((call) => call === `useradd -R ${pi.root} -m -s /bin/bash -G sudo ops`))
+  assert.ok(!calls(pi).some((call) => call.startsWith('usermod -l')))
+  assert.match(readRoot(pi, 'etc/passwd'), /^dietpi:x:1000:/m)
+})
+
 test('user: renamed with home, group and subordinate ids; keys that were there stay', (t) => {
   const pi = ready(t)
   if (pi === undefined) return

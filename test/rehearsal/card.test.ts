@@ -67,6 +67,7 @@ async function fill(
   { machine, mount, family, files }: CardKind,
 ): Promise<void> {
   const isUbuntu = family.startsWith('ubuntu')
+  const isDebian = family.startsWith('debian')
   const reader = await openFileReader(image)
   const { partitions } = await readPartitions(reader)
   const [bootPartition, rootPartition] = partitions
@@ -82,7 +83,7 @@ async function fill(
       await volume.writeFile(name, name === 'kernel_2712.img' ? gzipSync(bytes) : Buffer.from(bytes), {
         modified,
       })
-  if (isUbuntu) {
+  if (isUbuntu || isDebian) {
     const { kernel, tree, initramfs = '' } = files
     await volume.writeFile(kernel, Buffer.from(bootFiles()['kernel8.img'] as Uint8Array), { modified })
     await volume.writeFile(initramfs, Buffer.from(bootFiles().initramfs8 as Uint8Array), { modified })
@@ -93,7 +94,10 @@ async function fill(
   const root: Files = {
     ...rootFiles('raspberrypi'),
     'etc/fstab': `proc /proc proc defaults 0 0\nPARTUUID=x-01 ${mount} vfat defaults 0 2\n`,
-    'etc/os-release': isUbuntu ? 'ID=ubuntu\nVERSION_CODENAME=noble\n' : 'ID=debian\n',
+    'etc/os-release': isUbuntu
+      ? 'ID=ubuntu\nVERSION_CODENAME=noble\n'
+      : `ID=debian\n${isDebian ? 'VERSION_CODENAME=bookworm\n' : ''}`,
+    ...(family === 'trixie-preseed' ? { 'usr/bin/rpi-preseed': '#!/bin/sh\n' } : {}),
     'usr/lib/systemd/systemd': elf(machine),
     'bin/bash': elf(machine),
     'usr/lib/systemd/system-generators/systemd-run-generator': elf(machine),
@@ -115,7 +119,8 @@ async function fill(
   const volumeFile = join(tempFolder(t), 'root.img')
   writeFileSync(volumeFile, '')
   truncateSync(volumeFile, rootPartition.length)
-  const label = ['-L', isUbuntu ? 'writable' : 'rootfs', '-O', '^huge_file,^64bit']
+  const name = isUbuntu ? 'writable' : isDebian ? 'RASPIROOT' : 'rootfs'
+  const label = ['-L', name, '-O', '^huge_file,^64bit']
   assert.equal(run('mke2fs', ['-q', '-t', 'ext4', ...label, '-d', folder, volumeFile]).status, 0)
   readFileSync(volumeFile).copy(written, rootPartition.offset)
   writeFileSync(image, written)
@@ -246,6 +251,80 @@ for (const kind of ubuntus)
     ])
     const without = await plant(t, card, kind, { ...fault, boot: ({ remove, kernel }) => remove(kernel) })
     assert.match((await check(without)).join('\n'), /vmlinuz: not found/)
+  })
+
+const pi4 = { model: 'pi4' as const, machine: 183, mount: '/boot/firmware', trigger: 'systemd.run' as const }
+const own = {
+  ...{ kernel: 'kernel8.img', tree: 'bcm2711-rpi-4-b.dtb', initramfs: 'initramfs8' },
+  ...{ start: 'start4.elf', fixup: 'fixup4.dat' },
+}
+const version = '6.1.0-13-arm64'
+const crlf = (text: string) => text.replaceAll('\n', '\r\n')
+const others: { kind: CardKind; faults: CardFault[] }[] = [
+  {
+    kind: {
+      ...{ ...pi4, family: 'debian-bookworm', image: 'debian-bookworm-arm64-raspi@2023-11-09' },
+      files: { ...own, kernel: `vmlinuz-${version}`, initramfs: `initrd.img-${version}` },
+    },
+    faults: [
+      {
+        ...{ name: 'a root of another release', root: ['rm /etc/os-release', 'write FORKY /etc/os-release'] },
+        ...{ place: /os-release/, says: /the root is debian forky, .* was taken for debian bookworm/ },
+      },
+      {
+        ...{ name: 'no kernel', boot: ({ remove, kernel }) => remove(kernel) },
+        ...{ place: /^vmlinuz/, says: /not found/ },
+      },
+      {
+        ...{ name: 'mounted elsewhere', root: ['rm /etc/fstab', 'write FSTAB /etc/fstab'] },
+        ...{ place: /^cmdline\.txt$/, says: /\/etc\/fstab mounts the boot partition at \/boot\/other/ },
+      },
+    ],
+  },
+  {
+    kind: { ...pi4, family: 'dietpi', image: 'dietpi-trixie-arm64-rpi@2026-02-14', files: own },
+    faults: [
+      {
+        ...{ name: 'no script', boot: ({ remove }) => remove('Automation_Custom_PreScript.sh') },
+        ...{ place: /^Automation_Custom_PreScript\.sh$/, says: /^not found/ },
+      },
+      {
+        ...{
+          name: "somebody's own script",
+          boot: ({ put }) => put('Automation_Custom_PreScript.sh', '#!/bin/sh\n'),
+        },
+        ...{ place: /^Automation_Custom_PreScript\.sh$/, says: /does not start piimage\/install\.sh/ },
+      },
+      {
+        ...{ name: 'an editor of Windows', boot: ({ edit }) => edit('dietpi.txt', crlf) },
+        ...{ place: /^dietpi\.txt$/, says: /carriage returns/ },
+      },
+    ],
+  },
+  {
+    kind: { ...pi4, family: 'trixie-preseed', image: 'raspios-trixie-arm64-lite@2026-07-22', files: own },
+    faults: [
+      {
+        ...{
+          name: 'a file that Imager wrote since',
+          boot: ({ put }) => put('rpi-preseed.toml', 'config_version = "1.0"\n[system]\nhostname = "pi"\n'),
+        },
+        ...{ place: /^rpi-preseed\.toml$/, says: /it sets system\.hostname on the boot after/ },
+      },
+    ],
+  },
+]
+for (const { kind, faults } of others)
+  test(`a card of ${kind.family}: nothing is wrong, and each planted fault is found`, async (t) => {
+    const card = await bakeCard(t, kind)
+    if (card === undefined) return
+    const check = async (image: Changes) => (await checkCard({ image, model: kind.model })).faults
+    assert.deepEqual(await check(new Changes(await openIn(t, card))), [])
+    for (const fault of faults) {
+      const found = await check(await plant(t, card, kind, fault))
+      const isNamed = found.some(({ place, problem }) => fault.place.test(place) && fault.says.test(problem))
+      assert.ok(isNamed && found.length <= 2, `${fault.name}: found ${JSON.stringify(found)}`)
+    }
   })
 
 test('fixtures without a kernel and a system are called so once, whatever the board', async (t) => {

@@ -142,16 +142,6 @@ const layouts: { name: string; files: Record<string, string>; says: RegExp }[] =
     says: /^this is Armbian \(cmdline\.txt: root=LABEL=armbi_root\): its own first run/,
   },
   {
-    name: 'DietPi, with what reads like Bookworm',
-    files: {
-      'cmdline.txt':
-        'root=PARTUUID=cafe0002-02 rootfstype=ext4 rootwait net.ifnames=0 logo.nologo console=serial0,115200 console=tty1\n',
-      'config.txt': 'auto_initramfs=1\ndisable_splash=1\n',
-      'dietpi.txt': 'AUTO_SETUP_LOCALE=C.UTF-8\nAUTO_SETUP_NET_HOSTNAME=DietPi\n',
-    },
-    says: /^this is DietPi \(dietpi\.txt\): its own first run/,
-  },
-  {
     name: 'Debian Buster',
     files: {
       'cmdline.txt':

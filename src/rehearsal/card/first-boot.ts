@@ -6,7 +6,7 @@
  * Source: firstboot/README.md; systemd-run-generator(8); cloud-init documentation,
  * "How to disable cloud-init".
  */
-import { INSTALL, NODE_RECORD, PAYLOAD } from '../../boot/payload-paths.ts'
+import { INSTALL, NODE_RECORD, PAYLOAD, PRESCRIPT } from '../../boot/payload-paths.ts'
 import { PRESEED, preseedKeys } from '../../boot/preseed.ts'
 import type { BootFolder } from '../../firmware/boot-selection.ts'
 import type { RootFacts } from '../../root/root-facts.ts'
@@ -40,19 +40,25 @@ const SYSTEM_IDS: Record<string, readonly string[]> = {
   hypriotos: ['debian', 'raspbian', 'hypriotos'],
   ubuntu: ['ubuntu'],
   debian: ['debian'],
+  dietpi: ['debian', 'raspbian'],
 }
 
 /** Families whose releases are named by the layout of the image, not by its code name. */
-const BY_LAYOUT = ['hypriotos', 'ubuntu']
+const BY_LAYOUT = ['hypriotos', 'ubuntu', 'dietpi']
 
-/** What the card was planned for, against what its root says it is. */
+/** What the card was planned for. */
+async function plannedFor(boot: BootFolder): Promise<{ family: string; release: string } | undefined> {
+  const record = Buffer.from((await boot.read(NODE_RECORD)) ?? []).toString('utf8')
+  const [, family, release = ''] = /"system":\s*"([a-z0-9]+)-([a-z0-9.]+)"/.exec(record) ?? []
+  return family === undefined ? undefined : { family, release }
+}
+
+/** That, against what its root says it is. */
 async function checkSystem({ boot, facts, findings }: FirstBoot): Promise<void> {
   const { ID, PRETTY_NAME, VERSION_CODENAME } = (await facts?.osRelease()) ?? {}
-  const planned = /"system":\s*"([a-z0-9]+)-([a-z0-9.]+)"/.exec(
-    Buffer.from((await boot.read(NODE_RECORD)) ?? []).toString('utf8'),
-  )
-  if (planned === null || ID === undefined) return
-  const [, family = '', release = ''] = planned
+  const planned = await plannedFor(boot)
+  if (planned === undefined || ID === undefined) return
+  const { family, release } = planned
   const known = SYSTEM_IDS[family]
   const isOther = known !== undefined && !known.includes(ID)
   const isOtherRelease =
@@ -69,7 +75,28 @@ async function checkSystem({ boot, facts, findings }: FirstBoot): Promise<void> 
   )
 }
 
-async function checkTrigger({ boot, facts, tokens, place, findings }: FirstBoot): Promise<void> {
+/** DietPi's own first boot takes both as they are, a carriage return included. */
+async function checkPreScript({ boot, findings }: FirstBoot): Promise<void> {
+  for (const path of [PRESCRIPT, 'dietpi.txt']) {
+    const bytes = await boot.read(path)
+    const text = bytes === undefined ? undefined : Buffer.from(bytes).toString('utf8')
+    if (text === undefined)
+      findings.fault('first boot', path, "not found: DietPi's first boot starts this node's from it", AGAIN)
+    else if (text.includes('\r'))
+      findings.fault(
+        'first boot',
+        path,
+        'it has carriage returns, which DietPi takes for part of the line',
+        AGAIN,
+      )
+    else if (path === PRESCRIPT && !text.includes(INSTALL))
+      findings.fault('first boot', path, `it does not start ${INSTALL}`, AGAIN)
+  }
+}
+
+async function checkTrigger(card: FirstBoot): Promise<void> {
+  const { boot, facts, tokens, place, findings } = card
+  if ((await plannedFor(boot))?.family === 'dietpi') return checkPreScript(card)
   const mount = await facts?.bootMount()
   const at = (script: string, where: string) => {
     const [, folder] = /^(.*)\/piimage\/(?:install\.sh|init)$/.exec(script) ?? []
