@@ -115,6 +115,8 @@ export interface Node {
   storageBytes?: number
   groups: string[]
   place: Place
+  /** Where values were said that its image judges: `timezone`, `keymap`, `keymapVariant`, `locale`, `user NAME`. */
+  places?: ReadonlyMap<string, Place>
 }
 
 export interface Join {

@@ -6,7 +6,7 @@ import { formatIpv4, parseIpv4WithPrefix } from './ipv4.ts'
 import type { Judge } from './judge.ts'
 import { canonicalZone } from './known/time-zones.ts'
 import { hasMap, pick, pickField } from './layers.ts'
-import type { Cluster, Locale, Netroot, Network, Node, NodeInterface } from './node.ts'
+import type { Cluster, Locale, Netroot, Network, Node, NodeInterface, Place, User } from './node.ts'
 import { placeOverlays } from './overlay-order.ts'
 
 const defaultLease = '12h'
@@ -58,12 +58,26 @@ export function resolveNode(draft: Draft, accounts: Accounts, judge: Judge): Nod
     storageBytes: storage === undefined ? undefined : readSize(storage),
     groups: draft.groups,
     place: judge.placeOf(draft.path, 'key'),
+    places: placesOf(draft, user, judge),
   }
 }
 
+function placesOf(draft: Draft, user: User | undefined, judge: Judge): Map<string, Place> {
+  const places = new Map<string, Place>()
+  for (const field of localeFields) {
+    const path = pickField(draft, 'locale', field)?.path
+    if (path !== undefined) places.set(field, judge.placeOf(path))
+  }
+  const name = pickField(draft, 'user', 'name')
+  if (user !== undefined && name !== undefined) places.set(`user ${user.name}`, judge.placeOf(name.path))
+  return places
+}
+
+const localeFields = ['timezone', 'keymap', 'keymapVariant', 'locale'] as const
+
 function resolveLocale(draft: Draft): Locale {
   const locale: Locale = {}
-  for (const field of ['timezone', 'keymap', 'keymapVariant', 'locale'] as const) {
+  for (const field of localeFields) {
     const value = pickField(draft, 'locale', field)?.value
     if (value !== undefined) locale[field] = field === 'timezone' ? canonicalZone(value) : value
   }

@@ -8,12 +8,15 @@ import { findCmdline, withCmdlineAt } from '../firmware/boot-selection.ts'
 import type { FileChoice } from '../firmware/system-files.ts'
 import { buildState } from '../node/build-state.ts'
 import type { GivenFiles, NodeState } from '../node/state.ts'
+import type { RootFacts } from '../root/root-facts.ts'
 import type { NodeKeys } from '../secrets/node-keys.ts'
 import { detectSystem } from '../systems/detect.ts'
 import type { OsFamily, SystemImage } from '../systems/family.ts'
 import { makeArtifact } from './artifacts.ts'
 import { asShipped } from './as-shipped.ts'
 import { checkFirmwareFiles } from './firmware-check.ts'
+import { fitToRoot } from './fit-root.ts'
+import { refuseOtherThanLocked } from './locked-as.ts'
 import type { Overlay } from './overlay.ts'
 import { type Earlier, readEarlier } from './receipt.ts'
 import { resolveOverlays } from './resolve-overlays.ts'
@@ -21,7 +24,8 @@ import { resolveOverlays } from './resolve-overlays.ts'
 export interface StateRequest {
   cluster: Cluster
   node: Node
-  image: Pick<LockedImage, 'key' | 'version' | 'arch'> & Partial<Pick<LockedImage, 'download'>>
+  image: Pick<LockedImage, 'key' | 'version' | 'arch'> &
+    Partial<Pick<LockedImage, 'os' | 'release' | 'download'>>
   /** The boot partition as it lies there. */
   boot: BootFiles
   overlays: ReadonlyMap<string, Overlay>
@@ -31,6 +35,8 @@ export interface StateRequest {
   extras?: GivenFiles
   /** `--os`; else the node's `os:`, else what is found. */
   os?: string
+  /** What its root says; undefined: it can't be read, or is not here. */
+  root?: RootFacts
   /** The systems that are looked for; default: all that there are. */
   families?: readonly OsFamily[]
 }
@@ -42,11 +48,13 @@ export interface PlannedState {
 }
 
 /**
- * @throws {UsageError} an overlay or a value that does not fit the node
+ * @throws {UsageError} an overlay or a value that does not fit the node or its image
  * @throws {FormatError} an unknown system, or a file on the partition that cannot be read
  */
 export async function planState(request: StateRequest): Promise<PlannedState> {
-  const { cluster, node, image, overlays, keys, extras, families } = request
+  const { cluster, image, overlays, keys, extras, families, root } = request
+  if (root !== undefined) await refuseOtherThanLocked(image, root)
+  const node = root === undefined ? request.node : await fitToRoot(request.node, root)
   const earlier = await readEarlier(request.boot)
   const line = await findCmdline(request.boot, node.model, node)
   const boot = await asShipped(request.boot, earlier, line.path)

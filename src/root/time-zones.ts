@@ -12,6 +12,8 @@ export interface TimeZones {
   has(name: string): Promise<boolean>
   /** The name under which the root knows a zone, from any spelling or older name; undefined: none. */
   canonical(name: string): Promise<string | undefined>
+  /** Those that are listed, for near ones; a listed one need not be there. */
+  listed: readonly string[]
 }
 
 const FOLDER = '/usr/share/zoneinfo'
@@ -32,6 +34,7 @@ export async function readTimeZones(root: RootFiles): Promise<TimeZones | undefi
     (await root.size(`${FOLDER}/${name}`)) !== undefined
   return {
     has,
+    listed: [...names.values()],
     async canonical(name) {
       const spelled = names.get(name.toLowerCase()) ?? name
       const target = links.get(spelled)

@@ -19,6 +19,7 @@ import { UsageError } from '../errors.ts'
 import { patchCard } from '../flash/patch.ts'
 import { openDriveTarget, openImageTarget, type Target } from '../flash/target.ts'
 import { checkCard } from '../rehearsal/card/check-card.ts'
+import { findRootFacts } from '../root/find-root.ts'
 import { faultsOf, refuseFaults } from './boot-check.ts'
 import { type Caller, taskOf } from './caller.ts'
 import { readExtraFiles } from './extra-files.ts'
@@ -185,6 +186,7 @@ async function planCard(
     node,
     image,
     boot,
+    root: await findRootFacts(card),
     overlays: project.overlays,
     keys: await project.keys(),
     extras: project.extras,

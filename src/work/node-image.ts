@@ -10,6 +10,8 @@ import { type BlockReader, mergeRanges, type Range } from '../disk/blocks.ts'
 import { newestTime, openBootVolume } from '../disk/boot-volume.ts'
 import { Changes } from '../disk/changes.ts'
 import { rememberedReader } from '../disk/remembered-reader.ts'
+import { findRootFacts } from '../root/find-root.ts'
+import type { RootFacts } from '../root/root-facts.ts'
 import type { NodePlan } from './events.ts'
 import type { BaseImage } from './image-pipeline.ts'
 import { whyNobodyLogsIn } from './login.ts'
@@ -38,6 +40,8 @@ export async function buildNodeImage(project: Project, node: Node, base: BaseIma
 interface Shared {
   reader: BlockReader
   boot: () => Promise<BootFiles>
+  /** undefined where its root can't be read. */
+  root: () => Promise<RootFacts | undefined>
 }
 
 const shared = new WeakMap<BaseImage, Shared>()
@@ -53,14 +57,19 @@ function sharedOf(base: BaseImage): Shared {
     )
     return files
   }
-  const made = { reader, boot }
+  let facts: Promise<RootFacts | undefined> | undefined
+  const root = () => {
+    facts ??= findRootFacts(reader)
+    return facts
+  }
+  const made = { reader, boot, root }
   shared.set(base, made)
   return made
 }
 
-/** Reads only the boot partition: a base that is still growing need not have more. */
+/** Of a base that is still growing only the boot partition is read: it need not have more. */
 export async function planNodeChanges(project: Project, node: Node, base: BaseImage): Promise<NodeChanges> {
-  const { reader, boot } = sharedOf(base)
+  const { reader, boot, root } = sharedOf(base)
   const changes = new Changes(reader)
   const { cluster, overlays, extras } = project
   const image = project.imageOf(node)
@@ -69,6 +78,7 @@ export async function planNodeChanges(project: Project, node: Node, base: BaseIm
     node,
     image,
     boot: await boot(),
+    root: base.whole ? await root() : undefined,
     overlays,
     keys: project.release === true ? undefined : await project.keys(),
     extras,

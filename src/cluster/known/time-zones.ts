@@ -129,4 +129,8 @@ function words(text: string): string[] {
 /** The name under which current systems know a time zone, from any spelling or older name; undefined: there is none. */
 export const canonicalZone = (name: string): string | undefined => byLowerCase.get(name.toLowerCase())
 
+/** Older names of a zone, which older systems may have instead. */
+export const olderNamesOf = (zone: string): readonly string[] =>
+  renamed.find(([name]) => name === zone)?.slice(1) ?? []
+
 export const nearestZone = (name: string): string | undefined => nearest(name, installed)

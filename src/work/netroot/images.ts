@@ -13,6 +13,7 @@ import { lookThroughArchive } from '../../netroot/archive-source.ts'
 import type { GenerationSource } from '../../netroot/generation.ts'
 import type { ImageInput } from '../../netroot/plan.ts'
 import type { Task } from '../../progress.ts'
+import { openRootFacts, type RootFacts } from '../../root/root-facts.ts'
 import { rootFilesOf } from '../../root/root-files.ts'
 import { shippedFamilies } from '../../systems/detect.ts'
 import { type RootSnapshot, type SnapshotSource, takeRootSnapshot } from '../../systems/root/root-snapshot.ts'
@@ -21,6 +22,8 @@ import type { BaseImage, BaseImages } from '../image-pipeline.ts'
 export interface NetrootImage {
   input: ImageInput
   boot: BootFiles
+  /** undefined: an archive, which is read as a whole or not at all. */
+  root?: RootFacts
   source: GenerationSource
   /** Whether all of it is what the lock names. @throws {DigestError} */
   verified(task: Task): Promise<void>
@@ -80,8 +83,10 @@ async function openImage(bases: BaseImages, image: LockedImage): Promise<Netroot
   const base = await bases.open(image)
   const { volume: boot } = await openBootVolume(base.reader)
   const root = await openRoot(base)
+  const files = rootFilesOf(root)
   return {
-    input: { key: base.key, sha256: base.sha256, root: await snapshotOf(rootFilesOf(root)) },
+    input: { key: base.key, sha256: base.sha256, root: await snapshotOf(files) },
+    root: openRootFacts(files),
     boot: rememberedBootFiles(bootFilesOfVolume(boot)),
     source: { boot, root, modified: await newestTime(boot) },
     verified: (task) => base.verified(task),

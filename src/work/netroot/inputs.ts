@@ -43,6 +43,7 @@ export async function nodeInput(
       node,
       image: project.imageOf(node),
       boot: image.boot,
+      root: image.root,
       overlays: project.overlays,
       keys,
     },
