@@ -37,6 +37,8 @@ const offer =
 
 /** What `flash` and `bake` would change, node by node, each told as a `plan` event. */
 export const plan = offer(async () => (await import('./work/plan.ts')).plan)
+/** Nodes or images started in QEMU, and asked who they are. */
+export const boot = offer(async () => (await import('./work/boot/boot.ts')).boot)
 /** Nodes to cards or image files, all at once, each read back. */
 export const flash = offer(async () => (await import('./work/flash.ts')).flash)
 /** Card after card, until every node of a cluster has one. */

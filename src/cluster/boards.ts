@@ -80,6 +80,8 @@ export interface Board {
   kernels: { bits64: readonly string[]; bits32: readonly string[] }
   /** What counts when config.txt doesn't say arm_64bit. */
   default64: boolean
+  /** QEMU's machine of this board, or of another with its chip; null: none that gets as far as a root on its card. */
+  qemuMachine: { name: string; is: 'this board' | 'its chip' } | null
 }
 
 /** What every board here has unless its row says otherwise. */
@@ -102,6 +104,7 @@ const bcm2835 = {
   asksBySerial: false,
   kernels: { bits64: ['kernel.img'], bits32: ['kernel.img'] },
   default64: false,
+  qemuMachine: { name: 'raspi0', is: 'its chip' },
 } as const
 
 const bcm2837 = {
@@ -116,6 +119,7 @@ const bcm2837 = {
   // A 32-bit kernel is looked for first, and a 64-bit one is taken where there is no other.
   kernels: { bits64: ['kernel8.img'], bits32: ['kernel7.img', 'kernel.img', 'kernel8.img'] },
   default64: false,
+  qemuMachine: { name: 'raspi3b', is: 'its chip' },
 } as const
 
 const bcm2711 = {
@@ -135,6 +139,7 @@ const bcm2711 = {
     bits32: ['kernel7l.img', 'kernel7.img', 'kernel.img'],
   },
   default64: true,
+  qemuMachine: null,
 } as const
 
 const kernels2712 = ['kernel_2712.img', 'kernel8.img']
@@ -159,6 +164,7 @@ const table = {
     devicePort: false,
     netboot: 'bootcode',
     deviceTrees: ['bcm2708-rpi-b.dtb', 'bcm2708-rpi-b-rev1.dtb', 'bcm2708-rpi-b-plus.dtb'],
+    qemuMachine: { name: 'raspi1ap', is: 'this board' },
     filters: ['pi1'],
     boardType: 0x03,
     revision: 0x900032,
@@ -177,6 +183,7 @@ const table = {
     deviceTrees: ['bcm2709-rpi-2-b.dtb', 'bcm2710-rpi-2-b.dtb'],
     imagerTag: 'pi2',
     kernels: { bits64: ['kernel7.img'], bits32: ['kernel7.img', 'kernel.img'] },
+    qemuMachine: { name: 'raspi2b', is: 'this board' },
     filters: ['pi2'],
     boardType: 0x04,
     revision: 0xa01041,
@@ -191,6 +198,7 @@ const table = {
     replyDelay: 1,
     deviceTrees: ['bcm2710-rpi-3-b.dtb'],
     machineId: 'constant',
+    qemuMachine: { name: 'raspi3b', is: 'this board' },
     filters: ['pi3'],
     boardType: 0x08,
     revision: 0xa02082,
@@ -218,6 +226,7 @@ const table = {
     deviceTrees: ['bcm2710-rpi-3-b-plus.dtb'],
     since: '2018-11-13',
     filters: ['pi3', 'pi3+'],
+    qemuMachine: { name: 'raspi3ap', is: 'this board' },
     boardType: 0x0e,
     revision: 0x9020e0,
   },
@@ -299,6 +308,7 @@ const table = {
     title: 'Raspberry Pi Zero',
     wifi: false,
     deviceTrees: ['bcm2708-rpi-zero.dtb'],
+    qemuMachine: { name: 'raspi0', is: 'this board' },
     filters: ['pi0'],
     boardType: 0x09,
     revision: 0x900093,

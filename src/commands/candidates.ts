@@ -11,11 +11,16 @@ export interface Candidate {
 /** What a value can be, found on this machine. */
 type Values = (words: readonly string[], world: World) => Promise<Candidate[]>
 
+const listModels: Values = async () =>
+  (await import('../cluster/boards.ts')).modelNames.map((text) => ({ text }))
+
 /** By the name of a flag or positional, where its choices don't say. A value that is not listed is a file's name. */
 const values: Record<string, Values> = {
   node: listNodes,
+  what: listNodes,
   image: listImages,
-  model: async () => (await import('../cluster/boards.ts')).modelNames.map((text) => ({ text })),
+  model: listModels,
+  as: listModels,
   drive: listWritableDrives,
   path: listWritableDrives,
   shell: async () => ['bash', 'zsh', 'fish'].map((text) => ({ text })),

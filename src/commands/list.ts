@@ -23,6 +23,11 @@ export const commands: readonly CommandEntry[] = [
     load: async () => (await import('./plan.ts')).planCommand,
   },
   {
+    name: 'boot',
+    describe: 'Start nodes or images in QEMU before any card is written, and ask who they are',
+    load: async () => (await import('./boot.ts')).bootCommand,
+  },
+  {
     name: 'flash',
     describe: 'Write nodes to their cards, and read the cards back',
     load: async () => (await import('./flash.ts')).flashCommand,

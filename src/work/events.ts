@@ -69,6 +69,19 @@ export interface NodeStatus {
   stray?: string
 }
 
+/** Whether a card came up as what it should be. */
+export interface BootVerdict {
+  node: string
+  ok: boolean
+  /** From power-on to the last answer. */
+  seconds: number
+  /** How often it started, restarts included. */
+  boots: number
+  checks: { what: string; ok: boolean; found: string }[]
+  /** Why not, in a sentence; undefined: it did. */
+  problem?: string
+}
+
 /** What is on a card or in an image file. */
 export interface CardContent {
   /** Bytes of the card. */
@@ -98,6 +111,7 @@ export type WorkEvent =
   | ({ event: 'plan' } & NodePlan)
   | CardEvent
   | BatchEvent
+  | BootEvent
   | ImageEvent
   | NetrootEvent
   | ClusterEvent
@@ -135,6 +149,17 @@ export type BatchEvent =
   | { event: 'refused'; drive: string; reason: string; hint?: string }
   /** A card that may be taken out. */
   | { event: 'done'; node: string; drive: string }
+
+export type BootEvent =
+  /** `machine`: QEMU's. */
+  | { event: 'boot-start'; node: string; model: string; machine: string; why: string }
+  /** `seconds` since the power came on. */
+  | { event: 'boot-step'; node: string; seconds: number; step: string }
+  /** With `console`: all that the serial console says. */
+  | { event: 'console'; node: string; line: string }
+  | ({ event: 'booted' } & BootVerdict)
+  /** With `keep`: it runs on, and this opens it. */
+  | { event: 'kept'; node: string; ssh: string }
 
 export type ImageEvent =
   | ({ event: 'image'; newest: boolean; cached: 'unpacked' | 'downloaded' | null } & LockedImage)

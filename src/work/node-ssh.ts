@@ -76,21 +76,19 @@ export async function openNodeSsh(
     )
   } else config = resolve(cwd, options.sshConfig)
   return {
-    run: (node, command, input) =>
-      runSsh(
-        [
-          '-F',
-          config,
-          '-T',
-          ...['BatchMode=yes', ...LIMITS].flatMap((limit) => ['-o', limit]),
-          node,
-          command,
-        ],
-        { signal, input },
-      ),
+    run: sshBy(config, signal),
     close: () => rm(folder, { recursive: true, force: true }),
   }
 }
+
+/** Commands on the hosts of an ssh configuration. @param connectSeconds for the connection and its keys */
+export const sshBy =
+  (config: string, signal: AbortSignal, connectSeconds = 10): NodeSsh['run'] =>
+  (node, command, input) => {
+    const limits = ['BatchMode=yes', `ConnectTimeout=${connectSeconds}`, ...LIMITS]
+    const words = ['-F', config, '-T', ...limits.flatMap((limit) => ['-o', limit]), node, command]
+    return runSsh(words, { signal, input })
+  }
 
 /** A kubeconfig has about 6 kB, a journal's tail less. */
 const LONGEST_ANSWER = 4 * MiB
@@ -112,7 +110,7 @@ async function clearDeadFolders(): Promise<void> {
 }
 
 /** A node that goes silent in the middle is given up after a minute. */
-const LIMITS = ['ConnectTimeout=10', 'ServerAliveInterval=15', 'ServerAliveCountMax=4']
+const LIMITS = ['ServerAliveInterval=15', 'ServerAliveCountMax=4']
 
 function runSsh(args: readonly string[], { input, signal }: { input?: string; signal: AbortSignal }) {
   return new Promise<Answer>((done, failed) => {

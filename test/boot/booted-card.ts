@@ -8,10 +8,9 @@
  * Alone, no root is needed: the network is QEMU's own (user mode), in which the
  * guest has its static address, and one port of 127.0.0.1 leads to its ssh.
  */
-import { once } from 'node:events'
 import { closeSync, openSync, readFileSync, readSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { join } from 'node:path'
+import { freePort } from '../../src/emulator/network.ts'
 import { run } from '../support/tools.ts'
 import { Guest, type Login, onThisBoard } from './guest.ts'
 
@@ -55,17 +54,6 @@ export const slot = (card: string): string[] => [
   ...['-drive', `if=none,id=d0,file=${card},format=raw,cache=unsafe`],
   ...['-device', 'virtio-blk-pci,drive=d0'],
 ]
-
-/** A port that was free a moment ago. */
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  server.close()
-  await once(server, 'close')
-  if (address === null || typeof address === 'string') throw new Error('no TCP port')
-  return address.port
-}
 
 /** QEMU's arguments for a network of its own, whose only way in is a port of this machine. */
 function ownNetwork(address: string, port: number): string[] {

@@ -1,20 +1,20 @@
 /**
- * A Raspberry Pi played by QEMU's `virt` machine: power, console, ssh.
+ * A guest of the product's own (src/emulator/guest.ts) with a console log, and
+ * ssh from wherever its network is.
  *
  * What the Pi's firmware does is the caller's: `firmware` leaves kernel8.img and
- * initramfs8 in the guest's folder and says the kernel's command line. When the
- * guest reboots, QEMU ends (-no-reboot) and is started again with what the
- * firmware finds *then*: so a first-boot trigger that was not taken out is seen
- * to run again.
+ * initramfs8 in the guest's folder and says the kernel's command line.
  *
  * Everything is emulated: a boot takes one to two minutes of a processor. It has
  * but one: what a boot does is seldom two things at once, and two guests are.
  */
-import { type ChildProcess, spawn } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { appendFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
+import { Guest as Power } from '../../src/emulator/guest.ts'
+import { commandLineOn } from '../../src/emulator/machines.ts'
+import { QEMU } from '../../src/emulator/qemu.ts'
 
 /** Who may log in, and which host key is believed. */
 export interface Login {
@@ -45,11 +45,7 @@ export interface Ran {
 }
 
 /** What the kernel must know on this board and not on a Pi. */
-export function onThisBoard(commandLine: string): string {
-  const console_ = commandLine.replaceAll('serial0', 'ttyAMA0').replace(/console=tty1 ?/, '')
-  // A busy machine needs longer than udev's 90 s; names of interfaces as on a Pi.
-  return `${console_} systemd.default_device_timeout_sec=900 net.ifnames=0`
-}
+export const onThisBoard = (commandLine: string): string => commandLineOn('virt', commandLine)
 
 /** Command and arguments, moved into a network namespace. */
 export const inNetns = (netns: string | undefined, words: string[]): string[] =>
@@ -57,7 +53,7 @@ export const inNetns = (netns: string | undefined, words: string[]): string[] =>
 
 function qemuCommand({ folder, devices, netns }: Board, commandLine: string): string[] {
   return inNetns(netns, [
-    'qemu-system-aarch64',
+    QEMU,
     ...['-M', 'virt', '-cpu', process.env.PIIMAGE_QEMU_CPU ?? 'cortex-a72', '-smp', '1'],
     ...['-m', '1024', '-accel', 'tcg,thread=multi', ...devices, '-device', 'virtio-rng-pci'],
     ...['-kernel', join(folder, 'kernel8.img'), '-initrd', join(folder, 'initramfs8')],
@@ -70,9 +66,7 @@ export class Guest {
   readonly commandLines: string[] = []
   readonly #board: Board
   readonly #log: string
-  #qemu: ChildProcess | undefined
-  #stopping = false
-  #off: Promise<void> = Promise.resolve()
+  readonly #power: Power
 
   /** The power is off. */
   constructor(board: Board) {
@@ -81,6 +75,14 @@ export class Guest {
     this.#log = join(board.folder, 'console.log')
     writeFileSync(this.#log, '')
     writeFileSync(join(board.folder, 'known_hosts'), `node ${board.hostKey}\n`)
+    this.#power = new Power({
+      firmware: () => {
+        const commandLine = board.firmware()
+        this.commandLines.push(commandLine)
+        return qemuCommand(board, commandLine)
+      },
+      onConsole: (text) => appendFileSync(this.#log, text),
+    })
   }
 
   /** All that the serial console said so far, over all boots. */
@@ -90,38 +92,7 @@ export class Guest {
 
   /** Switch the power on. */
   start(): void {
-    this.#stopping = false
-    this.#off = this.#powered()
-    // A rejection is reported by whoever waits; until then it must not end the process.
-    this.#off.catch(() => {})
-  }
-
-  /** One QEMU after another until the guest powers off. */
-  async #powered(): Promise<void> {
-    for (let boots = 1; ; boots++) {
-      const commandLine = this.#board.firmware()
-      this.commandLines.push(commandLine)
-      const [program = '', ...words] = qemuCommand(this.#board, commandLine)
-      const qemu = spawn(program, words, { stdio: ['ignore', 'pipe', 'pipe'] })
-      this.#qemu = qemu
-      // A test runner that gives up must not leave a machine running.
-      const killQemu = () => qemu.kill('SIGKILL')
-      process.once('exit', killQemu)
-      let last = ''
-      qemu.stdout?.on('data', (data: Buffer) => {
-        appendFileSync(this.#log, data)
-        last = (last + data.toString('latin1')).slice(-4000)
-      })
-      qemu.stderr?.on('data', (data: Buffer) => appendFileSync(this.#log, `qemu: ${data.toString()}`))
-      const [code] = (await once(qemu, 'close')) as [number | null]
-      process.removeListener('exit', killQemu)
-      this.#qemu = undefined
-      if (this.#stopping || last.includes('reboot: Power down')) return
-      if (code !== 0 || !last.includes('reboot: Restarting system')) {
-        throw new Error(`the node stopped without shutting down:\n${last.slice(-1500)}`)
-      }
-      if (boots === 5) throw new Error('the node restarted five times in a row')
-    }
+    this.#power.start()
   }
 
   /** Run a command on the node, by its user's login. */
@@ -157,19 +128,11 @@ export class Guest {
    * @throws {Error} the node went off meanwhile, or the time is over; with the console's last lines
    */
   async until(what: string, deadlineMs: number, isSo: () => Promise<boolean>): Promise<void> {
-    let over: string | undefined
-    this.#off.then(
-      () => (over = 'the node switched itself off'),
-      (error: Error) => (over = error.message),
-    )
-    const end = Date.now() + deadlineMs
-    while (!(await isSo())) {
-      if (over === undefined && Date.now() > end) over = `not within ${deadlineMs / 1000} s: ${what}`
-      if (over !== undefined) {
-        this.kill()
-        throw new Error(`${over}\n${this.console().slice(-3000)}`)
-      }
-      await sleep(1000)
+    try {
+      await this.#power.until(what, isSo, { deadlineMs, signal: new AbortController().signal })
+    } catch (error) {
+      this.kill()
+      throw new Error(`${(error as Error).message}\n${this.console().slice(-3000)}`)
     }
   }
 
@@ -186,12 +149,11 @@ export class Guest {
   /** Switch the node off in the ordinary way, and wait until it is. */
   async shutdown(): Promise<void> {
     await this.ssh('sudo -n systemctl --no-block poweroff')
-    await this.#off
+    await this.#power.off
   }
 
   /** Cut the power. */
   kill(): void {
-    this.#stopping = true
-    this.#qemu?.kill('SIGKILL')
+    void this.#power.kill()
   }
 }

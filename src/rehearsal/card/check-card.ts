@@ -51,8 +51,22 @@ const ROM_FILE = 'bootcode.bin'
 
 const AGAIN = 'Write the card again from a whole image.'
 
+/** What the board would start, besides what is wrong with it. */
+export interface CardWalk extends CardCheck {
+  /** undefined: it stops before. */
+  system?: LoadedSystem
+  /** The root that its command line names; undefined: none that is read here. */
+  root?: Ext4Volume
+}
+
 /** @throws {FormatError} no partition table */
-export async function checkCard({ image, model, serial, shared }: CardToCheck): Promise<CardCheck> {
+export async function checkCard(card: CardToCheck): Promise<CardCheck> {
+  const { model, faults, notes, empty } = await walkCard(card)
+  return { model, faults, notes, empty }
+}
+
+/** @throws {FormatError} no partition table */
+export async function walkCard({ image, model, serial, shared }: CardToCheck): Promise<CardWalk> {
   const findings = new Findings()
   const partitions = await readCardPartitions(image, shared)
   const done = (empty = false): CardCheck => ({
@@ -103,7 +117,7 @@ export async function checkCard({ image, model, serial, shared }: CardToCheck): 
     ...{ boot, findings, tokens: cmdline?.tokens ?? [], place: system.cmdline?.name ?? 'cmdline.txt' },
     facts: root === undefined ? undefined : openRootFacts(rootFilesOf(root)),
   })
-  return done()
+  return { ...done(), system, root }
 }
 
 /** The FAT that autoboot.txt leads to, which is mostly the one it lies on. */

@@ -72,7 +72,10 @@ export async function loadSystem(
     settings,
     cmdline: need(chosen.cmdline, 'the kernel starts without root= and panics', 'cmdline'),
     kernel: fileOf(chosen.kernel),
-    deviceTree: chosen.deviceTree === undefined ? undefined : fileOf(chosen.deviceTree),
+    deviceTree:
+      upstreamTree !== undefined
+        ? { name: upstreamTree, bytes: fetched.get(upstreamTree) as Uint8Array }
+        : chosen.deviceTree && fileOf(chosen.deviceTree),
     initramfs: chosen.initramfs.flatMap((choice) => need(choice, why, 'kernel') ?? []),
   }
 

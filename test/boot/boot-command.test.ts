@@ -1,0 +1,106 @@
+/**
+ * `piimage boot` of a baked image that does not come up: no, with the reason,
+ * and the image as it was. That one comes up: readme.test.ts. Slow, see
+ * first-boot.test.ts.
+ */
+import assert from 'node:assert/strict'
+import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { digestFile } from '../../src/io/digest-file.ts'
+import { packageRoot } from '../../src/package-root.ts'
+import { runPiimage } from '../support/project.ts'
+import { tempFolder } from '../support/temp.ts'
+import { needEnv, needTool, run } from '../support/tools.ts'
+import { BOOT, IMAGE, makeClusterFolder } from './flashed-card.ts'
+
+const clusterFile = `cluster: sgc
+image: ${IMAGE}
+user: { name: ops, sshKeys: [id_ed25519.pub] }
+network: { cidr: 172.19.181.0/24 }
+overlays: [ssh, cgroups]
+nodes:
+  oneil: { model: pi3b+, address: 172.19.181.1/24 }
+`
+
+interface Broken {
+  name: string
+  /** mtools' command and its file on the boot partition. */
+  boot?: [string, string]
+  /** Commands of debugfs. */
+  root?: string
+  /** Whether the check at the desk finds it. */
+  walk?: true
+  says: RegExp
+}
+
+const libc = '/usr/lib/aarch64-linux-gnu/libc.so.6'
+const broken: Broken[] = [
+  { name: 'no kernel', walk: true, boot: ['mdel', 'kernel8.img'], says: /no: kernel8\.img: not found/ },
+  {
+    name: 'no payload',
+    walk: true,
+    boot: ['mdel', 'piimage/run.sh'],
+    says: /no: piimage\/run\.sh: not found/,
+  },
+  { name: 'a root without init', walk: true, root: 'rm /usr/sbin/init', says: /no: .*init/ },
+  {
+    name: 'a root without its C library',
+    root: `rm ${libc}`,
+    says: /no: the kernel panics: Attempted to kill init/,
+  },
+  {
+    name: 'a mount that fails',
+    root: 'rm /etc/fstab\nwrite FSTAB /etc/fstab',
+    says: /no: systemd stops in emergency mode: Failed to mount .*data/,
+  },
+]
+
+test('a card that does not come up is told with the reason, and its image stays as it was', async (t) => {
+  const fixture = needEnv(t, 'PIIMAGE_FIXTURE_IMAGE', 'no image to boot')
+  if (fixture === undefined) return
+  for (const [tool, name] of [
+    ['qemu-system-aarch64', 'qemu-system-arm'],
+    ['mdel', 'mtools'],
+    ['debugfs', 'e2fsprogs'],
+  ] as const)
+    if (needTool(t, tool, name) === undefined) return
+  const folder = tempFolder(t)
+  makeClusterFolder(fixture, folder, 'cloud-init', clusterFile)
+  const baked = await runPiimage(folder, ['bake', '--node', 'oneil', '-o', join(folder, 'out')])
+  assert.equal(baked.status, 0, baked.stderr)
+  writeFileSync(
+    join(folder, 'fstab'),
+    `PARTUUID=7a3f1c55-02 / ext4 defaults 0 1
+PARTUUID=7a3f1c55-01 /boot/firmware vfat defaults 0 2
+tmpfs /data nonsense defaults 0 0
+`,
+  )
+  // Where the check at the desk has found something, there need be no QEMU.
+  const empty = join(folder, 'empty')
+  mkdirSync(empty)
+  for (const { name, boot, root, walk, says } of broken) {
+    const card = join(folder, 'card.img')
+    copyFileSync(join(folder, 'out/oneil.img'), card)
+    if (boot !== undefined) {
+      const [command, file] = boot
+      assert.equal(run(command, ['-i', `${card}@@${BOOT.offset}`, `::${file}`]).status, 0, name)
+    }
+    if (root !== undefined) {
+      const script = join(folder, 'debugfs')
+      writeFileSync(script, `${root.replace('FSTAB', join(folder, 'fstab'))}\n`)
+      const volume = `${card}?offset=${BOOT.offset + BOOT.length}`
+      assert.equal(run('debugfs', ['-w', '-f', script, volume]).status, 0, name)
+    }
+    const before = await digestFile(card, new AbortController().signal)
+    const cli = join(packageRoot(), 'build/src/cli.js')
+    const said = run(process.execPath, [cli, 'boot', './card.img'], {
+      cwd: folder,
+      env: { TMPDIR: folder, ...(walk === true ? { PATH: empty } : {}) },
+    })
+    t.diagnostic(`${name}: ${said.stdout.trim().split('\n').at(-1)}`)
+    assert.equal(said.status, 7, `${name}: ${said.stdout}${said.stderr}`)
+    assert.match(said.stdout, says, name)
+    assert.equal(await digestFile(card, new AbortController().signal), before, name)
+  }
+})
