@@ -184,6 +184,7 @@ test('the README’s first real card, and every change a month later, as their p
     [/netroot --apply/, 7, /./],
     [/netroot rollback/, 7, /./],
     [/piimage drives/, 0, /./],
+    [/piimage boot/, 7, /there is no system on it/],
   ]
   const done: string[] = []
   for (const line of [
