@@ -1,5 +1,6 @@
 /** `piimage boot`: start in QEMU what would be on the card, and ask whether it is the node it should be. */
-import { type BootRequest, boot } from '../work/boot/boot.ts'
+import { boot } from '../work/boot/boot.ts'
+import type { BootRequest } from '../work/boot/request.ts'
 import { describeBootEvent } from '../work/boot/words.ts'
 import type { BootEvent } from '../work/events.ts'
 import { callerOf } from './caller.ts'

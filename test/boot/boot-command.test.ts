@@ -4,7 +4,9 @@
  * first-boot.test.ts.
  */
 import assert from 'node:assert/strict'
-import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs'
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { copyFileSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { digestFile } from '../../src/io/digest-file.ts'
@@ -76,6 +78,7 @@ PARTUUID=7a3f1c55-01 /boot/firmware vfat defaults 0 2
 tmpfs /data nonsense defaults 0 0
 `,
   )
+  await stoppedLeavesNothing(folder)
   // Where the check at the desk has found something, there need be no QEMU.
   const empty = join(folder, 'empty')
   mkdirSync(empty)
@@ -104,3 +107,26 @@ tmpfs /data nonsense defaults 0 0
     assert.equal(await digestFile(card, new AbortController().signal), before, name)
   }
 })
+
+/** Ctrl-C while it starts. */
+async function stoppedLeavesNothing(folder: string): Promise<void> {
+  const cli = join(packageRoot(), 'build/src/cli.js')
+  const piimage: ChildProcess = spawn(process.execPath, [cli, 'boot', './out/oneil.img'], {
+    cwd: folder,
+    env: { ...process.env, TMPDIR: folder },
+    stdio: ['ignore', 'pipe', 'ignore'],
+  })
+  const ended = once(piimage, 'exit')
+  let said = ''
+  piimage.stdout?.on('data', (text: Buffer) => {
+    said += text.toString()
+    if (/: kernel 6/.test(said)) piimage.kill('SIGINT')
+  })
+  assert.deepEqual(await ended, [130, null], said)
+  assert.match(said, /: kernel 6/)
+  assert.equal(run('pgrep', ['-f', join(folder, 'piimage-boot-')]).stdout, '', 'no guest runs on')
+  assert.deepEqual(
+    readdirSync(folder).filter((name) => name.startsWith('piimage-boot-')),
+    [],
+  )
+}

@@ -8,33 +8,16 @@
 import { rm } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { listMachines } from '../../emulator/qemu.ts'
-import { NetrootError, PartialError } from '../../errors.ts'
+import { InterruptedError, NetrootError, PartialError } from '../../errors.ts'
 import { walkCard } from '../../rehearsal/card/check-card.ts'
 import { faultsOf } from '../boot-check.ts'
 import type { Caller } from '../caller.ts'
 import type { BootVerdict } from '../events.ts'
-import type { NodesRequest } from '../one-off.ts'
 import { BootedNode } from './booted-node.ts'
+import type { BootRequest } from './request.ts'
 import { makeRunFolder } from './run-folder.ts'
 import { openSubjects, type Subject } from './subject.ts'
 import { plugIn, type Wiring } from './wiring.ts'
-
-export interface BootRequest extends NodesRequest {
-  /** Names of nodes, and paths of images or cards. */
-  what: readonly string[]
-  /** Every node that boots from a card, on one network. */
-  all?: boolean
-  /** The model to start it as. Default: what the cluster file or the card says. */
-  as?: string
-  /** Go on until the signal once it is up. */
-  keep?: boolean
-  /** Tell all that the serial consoles say. */
-  console?: boolean
-  /** Guests get further than their own network. */
-  net?: boolean
-  /** Minutes after which a guest counts as not up. Default: 30. */
-  timeout?: number
-}
 
 const USUAL_MINUTES = 30
 
@@ -48,6 +31,10 @@ export async function boot(request: BootRequest, caller: Caller): Promise<{ boot
   const subjects = await openSubjects(request, caller)
   const folder = await makeRunFolder(caller.env)
   const started: BootedNode[] = []
+  const judged: Promise<BootVerdict>[] = []
+  // When one can't be started at all, the others stop, too.
+  const stop = new AbortController()
+  const watched = { ...caller, signal: AbortSignal.any([caller.signal, stop.signal]) }
   let wiring: Wiring | undefined
   try {
     const verdicts: BootVerdict[] = []
@@ -61,15 +48,18 @@ export async function boot(request: BootRequest, caller: Caller): Promise<{ boot
       const machines = await listMachines(caller.signal)
       wiring = await plugIn(sound, { folder, open: request.net === true }, caller)
       for (const [index, subject] of sound.entries())
-        started.push(new BootedNode(subject, { folder, index, machines, wiring, request }, caller))
+        started.push(new BootedNode(subject, { folder, index, machines, wiring, request }, watched))
       const deadlineMs = (request.timeout ?? USUAL_MINUTES) * 60_000
-      verdicts.push(...(await Promise.all(started.map((node) => node.verdict(deadlineMs)))))
+      judged.push(...started.map((node) => node.verdict(deadlineMs)))
+      verdicts.push(...(await Promise.all(judged)))
     }
     for (const verdict of verdicts) caller.onEvent({ event: 'booted', ...verdict })
     if (request.keep === true && verdicts.some(({ boots }) => boots > 0)) await keep(started, caller)
     refuseSome(verdicts)
     return { booted: verdicts }
   } finally {
+    stop.abort(new InterruptedError('stopped'))
+    await Promise.allSettled(judged)
     await Promise.all(started.map((node) => node.kill()))
     await wiring?.close()
     await subjects.close()

@@ -16,9 +16,9 @@ import type { Caller } from '../caller.ts'
 import type { BootVerdict } from '../events.ts'
 import { type NodeSsh, sshBy } from '../node-ssh.ts'
 import { askNode, hasFinished } from '../node-status.ts'
-import type { BootRequest } from './boot.ts'
 import { askChecks, type Check, whyNotIn } from './checks.ts'
 import { type Login, prepareLogin } from './login.ts'
+import type { BootRequest } from './request.ts'
 import type { Subject } from './subject.ts'
 import type { Wiring } from './wiring.ts'
 
@@ -121,7 +121,7 @@ export class BootedNode {
       if (!this.#isUp || ask === undefined || performance.now() - lastAsked < CONNECT_SECONDS * 1000)
         return false
       lastAsked = performance.now()
-      return hasFinished(await askNode(ask, this.name))
+      return hasFinished((await askNode(ask, this.name)).status)
     }
     await guest.until(expected.firstBoot ? 'first boot done' : 'a login prompt', up, { deadlineMs, signal })
     checks.push({ what: 'started', ok: true, found: choice.machine })
@@ -183,9 +183,7 @@ export class BootedNode {
     try {
       const { system, faults } = await walkCard({ image: reader, model, serial })
       if (system?.kernel === undefined)
-        throw new NetrootError(
-          `after a restart nothing is found to start: ${faults[0]?.place}: ${faults[0]?.problem}`,
-        )
+        throw new NetrootError(`nothing is found to start: ${faults[0]?.place}: ${faults[0]?.problem}`)
       const put = async (name: string, bytes: Uint8Array | undefined) => {
         if (bytes === undefined || bytes.length === 0) return undefined
         await writeFile(join(this.#folder, name), bytes)

@@ -45,7 +45,7 @@ export async function askChecks(
   )
   compare('memory cgroup', memoryCgroup ? 'on' : undefined, valuesOf('cgroup').flat())
   if (!firstBoot) return checks
-  const status = await askNode(ssh, node)
+  const { status } = await askNode(ssh, node)
   checks.push(firstBootCheck(status, valuesOf('history'), whole))
   if (whole && join !== undefined)
     checks.push({ what: join, ok: JOINED.includes(status.join ?? ''), found: status.join ?? 'not joined' })

@@ -23,7 +23,7 @@ import { type BaseImages, openBases } from '../image-pipeline.ts'
 import { buildNodeImage } from '../node-image.ts'
 import { openNodes } from '../one-off.ts'
 import { chooseNodes, type Project } from '../project.ts'
-import type { BootRequest } from './boot.ts'
+import type { BootRequest } from './request.ts'
 
 export interface Subject {
   /** The node's, or the path as it was written. */
@@ -89,6 +89,11 @@ export async function openSubjects(request: BootRequest, caller: Caller): Promis
       const nodes = all
         ? project.cluster.nodes.filter(({ boot }) => boot === 'card')
         : chooseNodes(project.cluster, names)
+      const diskless = nodes.find(({ boot }) => boot === 'net')
+      if (diskless !== undefined)
+        throw new UsageError(`${diskless.name}: boot: net, so there is no card to start`, {
+          hint: 'piimage netroot verify plays its boot against the servers.',
+        })
       const bases = await openBases(request, caller)
       closers.push(() => bases.close())
       for (const node of nodes) list.push(await subjectOfNode(node, project, bases, model, caller))
@@ -189,7 +194,12 @@ async function expectedOf(
   const hostKey = await readText(files, `${PAYLOAD}/secrets/ssh_host_ed25519_key.pub`)
   const user = setting('PIIMAGE_USER')
   const texts: string[] = []
-  for await (const text of textsOf(volume)) texts.push(text.text)
+  let firstBoot = false
+  for await (const { path, text } of textsOf(volume)) {
+    texts.push(text)
+    // Once it is done, nothing starts it any more.
+    firstBoot ||= /(^|\/)(user-data|cmdline\.txt)$/.test(path) && /\/piimage\/(install\.sh|init)\b/.test(text)
+  }
   const keys = [...new Set(texts.flatMap((text) => text.match(PUBLIC_KEY) ?? []))]
   return {
     hostname: setting('PIIMAGE_HOSTNAME') ?? node,
@@ -197,7 +207,7 @@ async function expectedOf(
     address: texts.map(findAddress).find((found) => found !== undefined),
     login: user === undefined || keys.length === 0 || hostKey === undefined ? undefined : { user, keys },
     memoryCgroup: Array.isArray(overlays) && overlays.includes('cgroups'),
-    firstBoot: true,
+    firstBoot,
   }
 }
 
