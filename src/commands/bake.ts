@@ -1,8 +1,7 @@
 /** `piimage bake`: nodes → image files for releases or other tools. */
 import { type BakeFormat, bakeFormats } from '../bake/compress.ts'
-import { UsageError } from '../errors.ts'
 import { formatBytes } from '../units.ts'
-import { bake, bakeBootCards } from '../work/bake.ts'
+import { bake, bakeBootCards, parseShard } from '../work/bake.ts'
 import { callerOf } from './caller.ts'
 import { defineCommand } from './command.ts'
 import { nodesRequest, type OneOffArgs, oneOffFlags } from './one-off-flags.ts'
@@ -88,14 +87,3 @@ export const bakeCommand = defineCommand<BakeArgs>({
       : bake({ ...request, url, release, shard }, caller)
   },
 })
-
-/** @throws {UsageError} anything but `I/N` with 1 ≤ I ≤ N */
-export function parseShard(text: string): { index: number; count: number } {
-  const [, index, count] = /^(\d{1,6})\/(\d{1,6})$/.exec(text)?.map(Number) ?? []
-  if (index === undefined || count === undefined || index < 1 || index > count) {
-    throw new UsageError(`--shard ${text} is not a valid shard`, {
-      hint: '--shard I/N is the Ith of N shares, counted from 1: --shard 2/8',
-    })
-  }
-  return { index, count }
-}

@@ -6,13 +6,12 @@
 import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { homedir } from 'node:os'
-import { basename, join, relative, resolve } from 'node:path'
+import { join, relative, resolve } from 'node:path'
 import { newestLite } from '../catalog/short-names.ts'
-import { boards, DEFAULT_MODEL, type Model, modelNames } from '../cluster/boards.ts'
+import { boards, DEFAULT_MODEL, type Model } from '../cluster/boards.ts'
 import { formats } from '../cluster/formats.ts'
 import { UsageError } from '../errors.ts'
 import { expandHome, fromFolder } from '../io/portable-path.ts'
-import { suggest } from '../nearest.ts'
 import { cryptAlphabet, sha512crypt } from '../secrets/sha512crypt.ts'
 import {
   hasClusterFile,
@@ -21,6 +20,7 @@ import {
   LOGIN_KEY_FILE,
   PASSPHRASE_FILE,
 } from '../work/init.ts'
+import { checked, nameOfFolder, readModels, readNames } from '../work/init-answers.ts'
 import { readLocks } from '../work/project.ts'
 import { readTemplate, type Template, type TemplateValues, templateNames } from '../work/template.ts'
 import type { World } from '../world.ts'
@@ -229,34 +229,6 @@ async function chooseNodes(args: InitArgs, asker: Asker): Promise<{ name: string
   return names.map((name, index) => ({ name, model: models[index] ?? models[0] ?? DEFAULT_MODEL }))
 }
 
-/** A count or names: `5`; `oneil carter`. */
-function readNames(answer: string, flag = ''): string[] {
-  const words = answer.split(/[\s,]+/).filter((word) => word !== '')
-  if (words.length === 1 && /^\d+$/.test(words[0] ?? '')) {
-    const count = Number(words[0])
-    if (count >= 1 && count <= 250) return Array.from({ length: count }, (_, index) => `pi${index + 1}`)
-    throw new UsageError(`${flag}${answer} must be 1 to 250`, { hint: 'A larger cluster is written by hand' })
-  }
-  for (const name of words) checked(`${flag || 'the name '}`.trim(), name, 'host-name')
-  const twice = words.find((name, index) => words.indexOf(name) !== index)
-  if (twice !== undefined) throw new UsageError(`${flag}${answer} names ${twice} twice`)
-  if (words.length === 0) throw new UsageError('at least one node is needed')
-  return words
-}
-
-function readModels(words: readonly string[], nodes: number, flag = ''): Model[] {
-  const wrong = words.find((word) => !(modelNames as readonly string[]).includes(word))
-  if (wrong !== undefined)
-    throw new UsageError(`${flag}${JSON.stringify(wrong)} is not a known board`, {
-      hint: suggest(wrong, modelNames, 'boards'),
-    })
-  if (words.length !== 1 && words.length !== nodes)
-    throw new UsageError(`${flag.trim() || 'that'}: ${words.length} boards for ${nodes} nodes`, {
-      hint: 'Give one for all of them, or one for each',
-    })
-  return words as Model[]
-}
-
 /** The newest that all of the boards run. */
 async function chooseImage(
   { cluster, lock }: GlobalArgs,
@@ -266,16 +238,6 @@ async function chooseImage(
   const { images } = await readLocks({ cluster, lock }, world)
   const all64 = nodes.every(({ model }) => boards[model].kernel.arm64 !== undefined)
   return newestLite(images, all64 ? 'arm64' : 'armhf')
-}
-
-/** The folder's name as a cluster may be called; undefined: nothing of it is left. */
-function nameOfFolder(folder: string): string | undefined {
-  const name = basename(folder)
-    .toLowerCase()
-    .replace(/[^a-z0-9]+/g, '-')
-    .slice(0, 63)
-    .replace(/^-+|-+$/g, '')
-  return name === '' ? undefined : name
 }
 
 interface Login {
@@ -396,11 +358,4 @@ async function chooseWifi(
     if (complaint === undefined) return { wifi: settings, passphrase }
     asker.complain(new UsageError(`the pass phrase ${complaint.problem}`, { hint: complaint.hint }))
   }
-}
-
-/** @throws {UsageError} naming the flag or the question */
-function checked(what: string, value: string, format: string): string {
-  const complaint = formats[format]?.(value)
-  if (complaint === undefined) return value
-  throw new UsageError(`${what} ${JSON.stringify(value)} ${complaint.problem}`, { hint: complaint.hint })
 }

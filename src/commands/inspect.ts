@@ -3,6 +3,7 @@ import { formatTable } from '../report/table.ts'
 import { quoteLine } from '../terminal-text.ts'
 import { formatBytes } from '../units.ts'
 import { describePacked } from '../unpack/packed-file.ts'
+import { describeCheck } from '../work/boot-check.ts'
 import type { CardContent } from '../work/events.ts'
 import { type Inspected, inspect } from '../work/inspect.ts'
 import { callerOf, common } from './caller.ts'
@@ -79,24 +80,6 @@ function describeFound(name: string, found: CardContent): string {
           `node: ${receipt.node} of cluster ${receipt.cluster}, ${receipt.image === undefined ? 'on a card that piimage did not write' : `image ${receipt.image.key}`}, written by piimage ${receipt.piimage}`,
         ),
   )
-  lines.push(...describeBoot(found))
+  lines.push(...(found.boot === undefined ? [] : describeCheck(found.boot)))
   return lines.join('\n')
-}
-
-function describeBoot({ boot }: CardContent): string[] {
-  if (boot === undefined) return []
-  const { model, faults, notes, empty } = boot
-  const verdict = empty
-    ? 'nothing to start'
-    : faults.length === 0
-      ? 'nothing is missing'
-      : `${faults.length} ${faults.length === 1 ? 'fault' : 'faults'}`
-  return [
-    `boot on a ${model}: ${verdict}`,
-    ...faults.flatMap(({ place, problem, mend }) => [
-      quoteLine(`  ${place}: ${problem}`),
-      quoteLine(`    ${mend}`),
-    ]),
-    ...notes.map(({ place, text }) => quoteLine(`  note: ${place}: ${text}`)),
-  ]
 }

@@ -1,10 +1,8 @@
 /** Flags of commands that take nodes of a cluster file, or one without; and the request they make. */
-import { statSync } from 'node:fs'
-import { basename, resolve } from 'node:path'
 import type { Argv } from 'yargs'
 import { DEFAULT_MODEL } from '../cluster/boards.ts'
 import { UsageError } from '../errors.ts'
-import type { ExtraFiles } from '../work/extra-files.ts'
+import { type ExtraFiles, splitFile } from '../work/extra-files.ts'
 import type { NodesRequest } from '../work/one-off.ts'
 import type { OneOff } from '../work/request.ts'
 import type { World } from '../world.ts'
@@ -152,14 +150,4 @@ function extraFiles(args: OneOffArgs, cwd: string): ExtraFiles | undefined {
   if (userData === undefined && metaData === undefined && configTxt === undefined && file.length === 0)
     return undefined
   return { userData, metaData, configTxt, others: file.map((word) => splitFile(word, cwd)) }
-}
-
-/** `SRC:DEST`; a colon of the address itself, or of a file that is really named so, is none of it. */
-export function splitFile(word: string, cwd: string): { source: string; path: string } {
-  const address = /^https?:\/\/[^/]*/.exec(word)?.[0] ?? ''
-  const isFile = address === '' && statSync(resolve(cwd, word), { throwIfNoEntry: false }) !== undefined
-  const at = isFile ? -1 : word.indexOf(':', address.length)
-  const source = at < 0 ? word : word.slice(0, at)
-  const path = at < 0 ? basename(source.replace(/[?#].*$/, '')) : word.slice(at + 1)
-  return { source, path }
 }

@@ -70,7 +70,9 @@ export class Switch {
     const gateway = spawn(QEMU, [...words, '-netdev', network, '-netdev', this.plug('in'), ...hub], {
       stdio: ['ignore', 'ignore', 'pipe'],
     })
-    gateway.stderr.setEncoding('utf8').on('data', onTrouble)
+    // That its hub has no guest is what it is for.
+    const hear = (text: string) => void (/warning: hub/.test(text) || onTrouble(text))
+    gateway.stderr.setEncoding('utf8').on('data', hear)
     gateway.on('error', ({ message }) => onTrouble(message))
     this.#gateway = gateway
     process.once('exit', this.#kill)

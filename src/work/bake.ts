@@ -187,3 +187,14 @@ export const shareOf = <T>(items: readonly T[], share: BakeRequest['shard']): re
 /** Each share has a list of its own; together they are the whole one. */
 const listName = (shard: BakeRequest['shard']): string =>
   shard === undefined ? 'os_list.json' : `os_list.${shard.index}-of-${shard.count}.json`
+
+/** @throws {UsageError} anything but `I/N` with 1 ≤ I ≤ N */
+export function parseShard(text: string): { index: number; count: number } {
+  const [, index, count] = /^(\d{1,6})\/(\d{1,6})$/.exec(text)?.map(Number) ?? []
+  if (index === undefined || count === undefined || index < 1 || index > count) {
+    throw new UsageError(`--shard ${text} is not a valid shard`, {
+      hint: '--shard I/N is the Ith of N shares, counted from 1: --shard 2/8',
+    })
+  }
+  return { index, count }
+}

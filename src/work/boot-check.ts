@@ -5,6 +5,7 @@
 import type { BlockReader } from '../disk/blocks.ts'
 import { NetrootError } from '../errors.ts'
 import { type CardCheck, checkCard, type SharedFiles } from '../rehearsal/card/check-card.ts'
+import { quoteLine } from '../terminal-text.ts'
 import type { Caller } from './caller.ts'
 import type { NodeChanges } from './node-image.ts'
 
@@ -38,4 +39,21 @@ export function refuseFaults({ faults }: Pick<CardCheck, 'faults'>, name: string
   throw new NetrootError(`${name} would not boot as it should: ${first.place}: ${first.problem}${others}`, {
     hint: `${first.mend} ${way}`.trimEnd(),
   })
+}
+
+/** In lines: the verdict, then each fault with what to do, and what is worth knowing. */
+export function describeCheck({ model, faults, notes, empty }: CardCheck): string[] {
+  const verdict = empty
+    ? 'nothing to start'
+    : faults.length === 0
+      ? 'nothing is missing'
+      : `${faults.length} ${faults.length === 1 ? 'fault' : 'faults'}`
+  return [
+    `boot on a ${model}: ${verdict}`,
+    ...faults.flatMap(({ place, problem, mend }) => [
+      quoteLine(`  ${place}: ${problem}`),
+      quoteLine(`    ${mend}`),
+    ]),
+    ...notes.map(({ place, text }) => quoteLine(`  note: ${place}: ${text}`)),
+  ]
 }

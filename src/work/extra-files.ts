@@ -1,6 +1,6 @@
 /** Files for the boot partition in place of the image's own, from here or from an address. */
 import { statSync } from 'node:fs'
-import { resolve } from 'node:path'
+import { basename, resolve } from 'node:path'
 import { bootPath } from '../customise/edit-kinds.ts'
 import { decodeText, type GivenText, readExtras } from '../customise/extras.ts'
 import { UsageError } from '../errors.ts'
@@ -82,4 +82,14 @@ function readHere(source: string, cwd: string): Uint8Array {
       `${source} has ${formatBytes(stats.size)}; the boot partition takes ${formatBytes(LARGEST_FILE)} at most`,
     )
   return readInput(path, LARGEST_FILE).bytes
+}
+
+/** `SRC:DEST`; a colon of the address itself, or of a file that is really named so, is none of it. */
+export function splitFile(word: string, cwd: string): { source: string; path: string } {
+  const address = /^https?:\/\/[^/]*/.exec(word)?.[0] ?? ''
+  const isFile = address === '' && statSync(resolve(cwd, word), { throwIfNoEntry: false }) !== undefined
+  const at = isFile ? -1 : word.indexOf(':', address.length)
+  const source = at < 0 ? word : word.slice(0, at)
+  const path = at < 0 ? basename(source.replace(/[?#].*$/, '')) : word.slice(at + 1)
+  return { source, path }
 }
