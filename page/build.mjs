@@ -4,7 +4,10 @@ import { fileURLToPath } from 'node:url'
 import { rolldown } from 'rolldown'
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url))
-const licence = readFileSync(here('../node_modules/preact/LICENSE'), 'utf8').trim()
+/** Of what is built in, which asks for that. */
+const licences = ['preact', 'lean-qr'].map(
+  (name) => `/*! ${name}\n${readFileSync(here(`../node_modules/${name}/LICENSE`), 'utf8').trim()}\n*/`,
+)
 const build = await rolldown({
   input: here('main.tsx'),
   platform: 'browser',
@@ -15,6 +18,6 @@ await build.write({
   format: 'esm',
   minify: true,
   codeSplitting: false,
-  postBanner: `/*! preact\n${licence}\n*/`,
+  postBanner: licences.join('\n'),
 })
 await build.close()

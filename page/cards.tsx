@@ -261,7 +261,9 @@ function Login({ login, address }: { login: string; address: string | null }) {
   }
   return (
     <p>
-      {address === null ? 'Its address comes from DHCP.' : `Address ${address}.`} <code>{line}</code>{' '}
+      {address === null ? 'Its address comes from DHCP.' : `Address ${address}`}
+      <br />
+      <code>{line}</code>{' '}
       <button type="button" onClick={() => void copy().catch(() => setIsCopied(false))}>
         {isCopied ? 'Copied' : 'Copy'}
       </button>

@@ -158,7 +158,7 @@ async function login(request: IncomingMessage, response: ServerResponse, doors: 
   const body = await readBody(request)
   if (typeof body !== 'string') return refuse(response, body)
   const cookie = await doors.login(new URLSearchParams(body).get('password') ?? '')
-  if (cookie === undefined) return refuse(response, { status: 403, message: 'that is not the password' })
+  if (cookie === undefined) return sendLogin(response, 403, 'That is not the password.')
   comeIn(response, cookie)
 }
 
@@ -168,8 +168,7 @@ function comeIn(response: ServerResponse, cookie: string): void {
 
 /** A person is told how to come in; a program gets the status. */
 function refuseUnknown(request: IncomingMessage, response: ServerResponse, path: string, doors: Doors): void {
-  if (path === '/' && request.method === 'GET' && doors.hasPassword)
-    response.writeHead(401, { 'content-type': 'text/html; charset=utf-8' }).end(LOGIN)
+  if (path === '/' && request.method === 'GET' && doors.hasPassword) sendLogin(response, 401)
   else
     refuse(response, {
       status: 401,
@@ -178,7 +177,10 @@ function refuseUnknown(request: IncomingMessage, response: ServerResponse, path:
     })
 }
 
-const LOGIN = `<!doctype html>
+function sendLogin(response: ServerResponse, status: number, problem = ''): void {
+  // Without a referrer a form has no Origin either.
+  response.setHeader('referrer-policy', 'same-origin')
+  response.writeHead(status, { 'content-type': 'text/html; charset=utf-8' }).end(`<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width">
@@ -186,11 +188,13 @@ const LOGIN = `<!doctype html>
 <main>
 <h1>piimage station</h1>
 <form method="post" action="/login">
+<p role="alert">${problem}</p>
 <label>Password <input name="password" type="password" autocomplete="current-password" autofocus required></label>
 <button>Come in</button>
 </form>
 </main>
-`
+`)
+}
 
 function follow(request: IncomingMessage, response: ServerResponse, { hub, first }: ServerParts): void {
   if (request.method !== 'GET') refuse(response, notAllowed('GET'))

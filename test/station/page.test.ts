@@ -139,3 +139,63 @@ test('the station ends while its page is open: the page says so', async (t) => {
   await station.stop()
   await page.getByRole('alert').getByText('The station does not answer').waitFor()
 })
+
+test('a label says to a camera how to log in, and what the card got', async (t) => {
+  const zbarimg = needTool(t, 'zbarimg', 'zbar-tools')
+  const browser = await openBrowser(t)
+  if (browser === undefined || zbarimg === undefined) return
+  const project = demoProject(t)
+  const plan = 'ab'.repeat(32)
+  const card = { image: 'x', sha256: 'x', plan, drive: '/dev/sda', at: '2026-01-02T03:04:05.000Z' }
+  const journal = { journalVersion: 1, cluster: 'demo', done: { oneil: card } }
+  writeFileSync(project.file('.piimage-batch.json'), JSON.stringify(journal))
+  const station = await startStation(t, project)
+  const { page, errors } = await openPage(browser, station.address(), { dark: true })
+  await page.goto(`${station.origin}/#labels`)
+  await page.emulateMedia({ media: 'print' })
+  const codes = page.getByRole('img', { name: /QR code/ })
+  await codes.first().waitFor()
+  const seen: string[] = []
+  for (const code of await codes.all()) {
+    const path = project.file('code.png')
+    await code.screenshot({ path })
+    seen.push(run(zbarimg, ['--quiet', '--raw', path]).stdout.trim())
+  }
+  assert.deepEqual(seen, [
+    'ssh ops@192.168.2.10',
+    `ssh ops@192.168.2.11\nsha256:${plan}`,
+    'ssh ops@192.168.2.12',
+  ])
+  assert.deepEqual(errors, [])
+})
+
+test('from another machine: the password opens the page, a wrong one does not; two browsers see the same', async (t) => {
+  const browser = await openBrowser(t)
+  if (browser === undefined) return
+  const project = demoProject(t)
+  writeFileSync(project.file('password'), 'correct horse battery\n')
+  const station = await startStation(t, project, {
+    listen: '127.0.0.2:0',
+    passwordFile: project.file('password'),
+  })
+  const origin = new URL(station.address()).origin
+  const open = async (password: string) => {
+    const context = await browser.newContext({ ignoreHTTPSErrors: true })
+    const page = await context.newPage()
+    await page.goto(`${origin}/`)
+    assert.deepEqual(await auditPage(page), [])
+    await page.getByLabel('Password').fill(password)
+    await page.keyboard.press('Enter')
+    return page
+  }
+  const stranger = await open('correct horse')
+  await stranger.getByText('That is not the password.').waitFor()
+  const pages = [await open('correct horse battery'), await open('correct horse battery')] as const
+  for (const page of pages) await page.getByRole('button', { name: 'Start a batch …' }).waitFor()
+  const [one, other] = pages
+  await one.getByRole('button', { name: 'Start a batch …' }).click()
+  await one.getByRole('button', { name: 'Start the batch' }).click()
+  for (const page of pages) await page.getByText('The batch is on.').waitFor()
+  await other.getByRole('button', { name: 'Stop the batch' }).click()
+  for (const page of pages) await page.getByRole('button', { name: 'Start a batch …' }).waitFor()
+})
