@@ -17,6 +17,7 @@ interface NetrootArgs {
   'dry-run': boolean
   apply: boolean
   install: boolean
+  openFirewall?: boolean
   prefix?: string
   state?: string
   'root-mode'?: RootModeWord
@@ -48,13 +49,33 @@ const servers = ({ output }: Context): Tellers => ({
     else if (apply) output.print(`serving ${nodes} nodes on ${name}`)
     else output.note('Nothing was started: --apply starts the servers')
   },
+  firewall({ manager, shut, lines }) {
+    output.warn(`the firewall (${manager}) shuts out what nodes ask this server for: ${shut.join(', ')}`)
+    output.note(`--apply --open-firewall opens it, for good; or by hand:\n  ${lines.join('\n  ')}`)
+  },
+})
+
+/** A node's boot, as it was played. */
+const played = ({ output }: Context): Tellers => ({
+  node(event) {
+    if (!('faults' in event)) return
+    const { node, model, requests, bytes, faults, notes } = event
+    const verdict =
+      faults.length === 0 ? 'ok' : `${faults.length} ${faults.length === 1 ? 'fault' : 'faults'}`
+    output.print(`${node} ${model} ${verdict}, ${requests} requests, ${formatBytes(bytes)}`)
+    for (const { step, place, problem, mend } of faults) {
+      output.print(`  ${step}: ${place}: ${problem}`)
+      output.print(`    ${mend}`)
+    }
+    for (const { place, text } of notes) output.print(`  note: ${place}: ${text}`)
+  },
 })
 
 const layOut: Action = async (args, context) => {
   const { output, world } = context
   const { layOutNetroot, planLayOut, archiveNode } = await import('../work/netroot/lay-out.ts')
-  const { apply, install, 'root-mode': rootMode, tar } = args
-  const request = { ...siteOf(args), apply, install, rootMode }
+  const { apply, install, openFirewall, 'root-mode': rootMode, tar } = args
+  const request = { ...siteOf(args), apply, install, openFirewall, rootMode }
   if (tar !== undefined && !args['dry-run']) {
     if (tar === '-' && output.json)
       throw new UsageError('stdout cannot hold an archive and --json', { hint: 'Name a file: --tar FILE' })
@@ -87,13 +108,16 @@ const layOut: Action = async (args, context) => {
           output.printText(kind === 'same' ? `= ${path}` : diff.trimEnd()),
       }),
     )
-    output.noteText(`What a firewall must let through:\n${formatFirewallHints(planned.served)}`)
+    const { served, firewall } = planned
+    const hints = firewall === undefined ? formatFirewallHints(served) : `${firewall.lines.join('\n')}\n`
+    output.noteText(`What a firewall must let through:\n${hints}`)
     return planned
   }
   const laid = await layOutNetroot(
     request,
     callerOf(args, context, {
       ...servers(context),
+      ...played(context),
       'laid-out': ({ state, nodes, rootMode: mode }) =>
         output.print(
           nodes.length === 0
@@ -162,22 +186,8 @@ const remove: Action = async (args, context) => {
 }
 
 const verify: Action = async (args, context) => {
-  const { output } = context
   const { verifyNetroot } = await import('../work/netroot/verify.ts')
-  const caller = callerOf(args, context, {
-    node(event) {
-      if (!('faults' in event)) return
-      const { node, model, requests, bytes, faults, notes } = event
-      const verdict =
-        faults.length === 0 ? 'ok' : `${faults.length} ${faults.length === 1 ? 'fault' : 'faults'}`
-      output.print(`${node} ${model} ${verdict}, ${requests} requests, ${formatBytes(bytes)}`)
-      for (const { step, place, problem, mend } of faults) {
-        output.print(`  ${step}: ${place}: ${problem}`)
-        output.print(`    ${mend}`)
-      }
-      for (const { place, text } of notes) output.print(`  note: ${place}: ${text}`)
-    },
-  })
+  const caller = callerOf(args, context, played(context))
   return { ...(await verifyNetroot({ ...siteOf(args), as: args.as }, caller)), faults: 0 }
 }
 
@@ -255,6 +265,10 @@ export const netrootCommand = defineCommand<NetrootArgs>({
         type: 'boolean',
         default: false,
         describe: 'With --apply: install their packages',
+      })
+      .option('open-firewall', {
+        type: 'boolean',
+        describe: 'With --apply: open the firewall for the nodes, for good; --no-… shuts it again',
       })
       .option('prefix', { type: 'string', nargs: 1, describe: 'Put everything under another root' })
       .option('state', { type: 'string', nargs: 1, describe: 'State folder (default: /srv/piimage/CLUSTER)' })

@@ -11,6 +11,7 @@ import { type RunProgram, runProgram } from '../io/run-program.ts'
 import type { Task } from '../progress.ts'
 import { type Checked, checkServers } from './check.ts'
 import { installPackages, missingPackages } from './install.ts'
+import { FIREWALL_SCRIPT, FIREWALL_UNIT } from './open-firewall.ts'
 import { takeFile } from './place.ts'
 import {
   digestOf,
@@ -82,6 +83,9 @@ export async function applyServers(
   let checks: Checked[]
   let started: string[] = []
   try {
+    // It shuts what it opened while the script that opened it is still there.
+    const shuts = plan.steps.some(({ path, found }) => path === FIREWALL_SCRIPT && found !== undefined)
+    if (isHere && shuts) await systemctl(run, 'stop', FIREWALL_UNIT)
     await carryOut(plan, prefix, signal)
     if (missing.length > 0) await installPackages(missing, run, signal)
     checks = await checkServers(files, prefix, run)
@@ -162,4 +166,6 @@ async function resume(
   await systemctl(run, 'daemon-reload').catch(() => {})
   await restoreServices(seen, run)
   for (const { unit } of before.services) await run('systemctl', ['try-restart', unit])
+  if (before.files.some(({ path }) => path === FIREWALL_SCRIPT))
+    await run('systemctl', ['restart', FIREWALL_UNIT])
 }

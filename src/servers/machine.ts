@@ -4,6 +4,7 @@
  * ./obstacles.ts, respected by ./render.ts.
  */
 import type { DnsmasqSetting } from './dnsmasq-settings.ts'
+import type { InputChain } from './packet-filter.ts'
 
 export interface Machine {
   /** What dnsmasq is told by files that are not ours; files that say nothing are left out. */
@@ -23,6 +24,8 @@ export interface RunningMachine {
   nfsServer: boolean
   /** Bytes that files in the state folder may still take. */
   freeBytes: number
+  /** undefined: there is none, or it is not to be seen by this user. */
+  firewall?: Firewall
 }
 
 export interface Listener {
@@ -36,6 +39,17 @@ export interface Listener {
   program?: string
   /** Whether it is the dnsmasq whose settings piimage writes. */
   isOurs: boolean
+}
+
+/** Who keeps the rules: what its own commands don't know is lost when it loads them again. */
+export type FirewallManager = 'nftables' | 'iptables' | 'ufw' | 'firewalld'
+
+export interface Firewall {
+  manager: FirewallManager
+  /** All that packets for this machine pass and that can shut something out. */
+  inputs: InputChain[]
+  /** firewalld's, of the interface that faces the cluster. */
+  zone?: string
 }
 
 /** A machine that has nothing else to do. */

@@ -9,14 +9,16 @@ import { NetrootError } from '../errors.ts'
 import { complaintOf, type RunProgram, runProgram } from '../io/run-program.ts'
 import { isDnsmasqFile, parseDnsmasqSettings } from './dnsmasq-settings.ts'
 import type { Listener, Machine, RunningMachine } from './machine.ts'
+import { readFirewall } from './read-firewall.ts'
 import { DNSMASQ_FILE, EXPORTS_FILE } from './server-file.ts'
 
 /**
  * @param prefix the folder that stands for `/`; '' is this machine, and only of
  *   that one is the network looked at
+ * @param face the interface whose firewall is looked at
  */
 export async function readMachine(
-  { prefix = '', stateFolder }: { prefix?: string; stateFolder: string },
+  { prefix = '', stateFolder, face }: { prefix?: string; stateFolder: string; face?: string },
   run: RunProgram = runProgram,
 ): Promise<Machine> {
   const dnsmasq: Machine['dnsmasq'] = []
@@ -28,7 +30,7 @@ export async function readMachine(
   for (const file of ['/etc/exports', ...(await namesIn(prefix, '/etc/exports.d', isExports))])
     if (file !== EXPORTS_FILE && /^\s*[^#\s]/m.test(await textOf(prefix + file))) exports.push(file)
   return prefix === ''
-    ? { dnsmasq, exports, running: await readRunning(stateFolder, run) }
+    ? { dnsmasq, exports, running: await readRunning(stateFolder, face, run) }
     : { dnsmasq, exports }
 }
 
@@ -62,7 +64,11 @@ async function namesIn(
   }
 }
 
-async function readRunning(stateFolder: string, run: RunProgram): Promise<RunningMachine> {
+async function readRunning(
+  stateFolder: string,
+  face: string | undefined,
+  run: RunProgram,
+): Promise<RunningMachine> {
   const tell = async (program: string, ...args: string[]): Promise<string> => {
     const ran = await run(program, args)
     if (ran.status === 0) return ran.stdout
@@ -82,6 +88,7 @@ async function readRunning(stateFolder: string, run: RunProgram): Promise<Runnin
     listeners: parseListeners(await tell('ss', '-H', '-l', '-n', '-t', '-u', '-p'), own),
     nfsServer: await hasNfsServer(run),
     freeBytes: await freeBytesAt(stateFolder),
+    firewall: face === undefined ? undefined : await readFirewall(face, run),
   }
 }
 

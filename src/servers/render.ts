@@ -10,6 +10,7 @@ import { formatDnsmasq, formatReservations, hasDns, isEthernetNode, planDnsmasq 
 import { formatExports, formatNfsConf } from './exports.ts'
 import { BARE_MACHINE, type Machine } from './machine.ts'
 import { formatDnsmasqDropIn, formatNfsDropIn, renderMounts } from './mounts.ts'
+import { renderFirewall } from './open-firewall.ts'
 import {
   DNSMASQ_FILE,
   EXPORTS_FILE,
@@ -24,15 +25,22 @@ import {
 
 /**
  * @param machine what else the server does (./read-machine.ts)
+ * @param openFirewall whether its firewall is opened, if it has one
  * @returns in the order they are written; none holds a secret
  * @throws {NetrootError} the cluster contradicts the machine, or itself
  * @throws {UsageError} a value that no file can carry
  */
-export function renderServers(served: ServedCluster, machine: Machine = BARE_MACHINE): ServerFile[] {
+export function renderServers(
+  served: ServedCluster,
+  machine: Machine = BARE_MACHINE,
+  openFirewall = false,
+): ServerFile[] {
   const file = (path: string, content: string): ServerFile => ({ path, mode: 0o644, content })
+  const firewall = openFirewall ? machine.running?.firewall : undefined
   return [
     ...(served.nodes.some(isEthernetNode) ? renderDnsmasq(served, machine, file) : []),
     ...renderMounts(served),
+    ...(firewall === undefined ? [] : renderFirewall(served, firewall)),
     file(`${UNIT_FOLDER}/nfs-server.service.d/piimage.conf`, formatNfsDropIn(served)),
     file(NFS_CONF_FILE, formatNfsConf(served, machine)),
     file(EXPORTS_FILE, formatExports(served)),

@@ -10,6 +10,7 @@ import { access } from 'node:fs/promises'
 import { basename } from 'node:path'
 import { NetrootError } from '../errors.ts'
 import { complaintOf, type RunProgram } from '../io/run-program.ts'
+import { FIREWALL_SCRIPT, FIREWALL_UNIT } from './open-firewall.ts'
 import type { RecordedService } from './record.ts'
 import {
   DNSMASQ_FILE,
@@ -91,6 +92,11 @@ export async function startServers(
   for (const { unit, active } of before) {
     const verb = verbFor(unit, active, changed)
     if (verb !== undefined) await act(verb, unit)
+  }
+  // It is piimage's own, and wanted by the others: nobody has to know how it was before.
+  if (paths.includes(FIREWALL_SCRIPT)) {
+    const [now] = await readServices([FIREWALL_UNIT], run)
+    if (!now?.active || changed.has(FIREWALL_SCRIPT)) await act('restart', FIREWALL_UNIT)
   }
   return done
 }

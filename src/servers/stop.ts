@@ -1,6 +1,7 @@
 /** Stopping what was started: file systems that nobody exports any more, and the services as they were. */
 
 import { complaintOf, type RunProgram } from '../io/run-program.ts'
+import { FIREWALL_SCRIPT, FIREWALL_UNIT } from './open-firewall.ts'
 import type { RecordedService } from './record.ts'
 import { mountUnitsOf, NFS_UNIT, systemctl } from './services.ts'
 
@@ -44,7 +45,8 @@ export async function stopServing(
     // What it had exported holds its file systems until it is forgotten.
     if (unit === NFS_UNIT) await run('exportfs', ['-f'])
   }
-  for (const unit of mountUnitsOf(paths).reverse()) {
+  const own = paths.includes(FIREWALL_SCRIPT) ? [FIREWALL_UNIT] : []
+  for (const unit of [...own, ...mountUnitsOf(paths).reverse()]) {
     await systemctl(run, 'stop', unit)
     stopped.push(`stop ${unit}`)
   }

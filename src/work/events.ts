@@ -173,6 +173,8 @@ export type NetrootEvent =
   | { event: 'laid-out'; state: string; generations: string[]; nodes: string[]; rootMode: string }
   /** `apply`: they were to be started. `nodes` are served on `interface`. */
   | ({ event: 'servers'; apply: boolean; nodes: number; interface: string } & Applied)
+  /** What nodes need and this server's firewall shuts out, as `udp 67`; the lines for a shell that open it. */
+  | { event: 'firewall'; manager: string; shut: string[]; lines: string[] }
   | ({ event: 'rolled-back' } & RolledBack)
   /** About to be removed, or what would be. */
   | {

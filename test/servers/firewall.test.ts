@@ -20,8 +20,8 @@ test('iptables takes its lines; what serves the cluster is open to it and shut t
   assert.deepEqual(
     ofTcp.map((line) => line.replace(/ -p tcp.* -j/, ' -j')),
     [
-      '-A INPUT -s 172.19.180.0/24 -j ACCEPT',
       '-A INPUT -s 10.3.50.0/24 -i eth0 -j ACCEPT',
+      '-A INPUT -s 172.19.180.0/24 -j ACCEPT',
       '-A INPUT -i lo -j ACCEPT',
       '-A INPUT ! -i eth0 -j DROP',
     ],
@@ -43,9 +43,9 @@ test('nft takes its lines', (t) => {
     rules.map((line) => line.trim()),
     [
       'iifname "eth0" udp dport { 67, 69, 4011, 61000-61199 } accept',
+      'iifname "eth0" ip saddr 10.3.50.0/24 tcp dport { 111, 2049, 20048 } accept',
       'iifname "eth0" ip saddr 10.3.50.0/24 udp dport { 111, 2049, 20048 } accept',
       'iifname != { "lo", "eth0" } udp dport { 111, 2049, 20048 } drop',
-      'iifname "eth0" ip saddr 10.3.50.0/24 tcp dport { 111, 2049, 20048 } accept',
       'iifname != { "lo", "eth0" } tcp dport { 111, 2049, 20048 } drop',
     ],
   )

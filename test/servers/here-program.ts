@@ -11,6 +11,9 @@ import { NetrootError } from '../../src/errors.ts'
 import { listMountsUnder } from '../../src/io/mountinfo.ts'
 import type { ImageMount, ServedCluster } from '../../src/netroot/served.ts'
 import { applyServers } from '../../src/servers/apply.ts'
+import type { Firewall } from '../../src/servers/machine.ts'
+import { BARE_MACHINE } from '../../src/servers/machine.ts'
+import { parseNftRuleset, shuttingChains } from '../../src/servers/packet-filter.ts'
 import { removeServers } from '../../src/servers/remove.ts'
 import { renderServers } from '../../src/servers/render.ts'
 import { run } from '../support/tools.ts'
@@ -141,6 +144,36 @@ assert.deepEqual(told(), [
   `systemctl stop ${unitOf('nodes/node02/own')}`,
 ])
 assert.deepEqual(await mounted(), mountedOf('node01'))
+
+// The firewall is opened after everything else, and shut by the script that opened it before that one goes.
+const wall = (rules: string, chain = 'input'): Firewall => ({
+  manager: 'nftables',
+  inputs: shuttingChains(parseNftRuleset(rules)).map((input) => ({ ...input, chain })),
+})
+const DROPS = JSON.stringify({
+  nftables: [
+    { chain: { family: 'inet', table: 'fw', name: 'input', hook: 'input', type: 'filter', policy: 'drop' } },
+  ],
+})
+const applyThrough = (firewall?: Firewall) => {
+  const running = { interfaces: [], uplinks: [], listeners: [], nfsServer: true, freeBytes: 1e9, firewall }
+  const files = renderServers(cluster(1), { ...BARE_MACHINE, running }, firewall !== undefined)
+  return applyServers(files, { stateFolder, start: true }, { signal })
+}
+const ofFirewall = () => told().filter((line) => / (re)?st(op|art) piimage-firewall/.test(line))
+await applyThrough(wall(DROPS))
+assert.deepEqual(ofFirewall(), ['systemctl restart piimage-firewall.service'])
+await applyThrough(wall(DROPS))
+assert.deepEqual(ofFirewall(), [])
+await applyThrough(wall(DROPS, 'other'))
+assert.deepEqual(ofFirewall(), [
+  'systemctl stop piimage-firewall.service',
+  'systemctl restart piimage-firewall.service',
+])
+await applyThrough()
+assert.deepEqual(ofFirewall(), ['systemctl stop piimage-firewall.service'])
+assert.ok(!existsSync('/etc/piimage/netroot/firewall.sh'))
+assert.ok(!existsSync('/etc/systemd/system/nftables.service.d/piimage-firewall.conf'))
 
 // A root that is in use keeps its files; then everything goes, and the machine is as it was.
 const inUse = snapshot('/etc')

@@ -113,7 +113,7 @@ test('cards made again: a dead twin is forgotten, and who is in the old head’s
   if (laptop === undefined) return
   const { lab, piimage } = laptop
   const cards = tempFolder(t)
-  for (const name of ['hammond', 'carter'])
+  for (const name of ['hammond', 'tealc'])
     cpSync(join(lab.node(name).folder, 'fat'), join(cards, name), { recursive: true })
   for (const name of lab.nodes.keys()) lab.powerOn(name)
   for (const name of ['oneil', 'carter', 'tealc'])
@@ -124,13 +124,12 @@ test('cards made again: a dead twin is forgotten, and who is in the old head’s
   await until('the head has gathered all', 60, () => lab.hasFinished('hammond'))
   assert.equal(piimage('status').status, 0)
 
-  // Left and joined within a heartbeat: the record before still looks alive.
-  lab.inside('oneil', 'docker swarm leave --force')
-  makeAgain(lab, 'carter', join(cards, 'carter'))
-  await until('carter has booted', 120, () => lab.hasFinished('carter'))
   const names = () => lab.inside('hammond', "docker node ls --format '{{.Hostname}} {{.Status}}'").stdout
-  const isDown = () => names().split('\n').includes('oneil Down')
-  await until(`the head misses oneil: ${names()}`, 60, isDown)
+  // A card made again, and a node that left and comes back within a heartbeat: its record still looks alive.
+  makeAgain(lab, 'tealc', join(cards, 'tealc'))
+  await until('tealc has booted', 120, () => lab.hasFinished('tealc'))
+  await until('the head misses tealc', 60, () => names().includes('tealc Down'))
+  assert.equal(lab.inside('oneil', 'docker swarm leave --force').status, 0)
   const again = piimage('join')
   assert.equal(again.status, 0, again.stdout + again.stderr)
   assert.deepEqual(names().trim().split('\n').sort(), [
@@ -139,10 +138,6 @@ test('cards made again: a dead twin is forgotten, and who is in the old head’s
     'oneil Ready',
     'tealc Ready',
   ])
-
-  // Removed on the head, which the node does not hear of at once.
-  const idOf = 'docker node ls -q -f name=tealc'
-  lab.inside('hammond', `docker node rm --force $(${idOf})`)
 
   makeAgain(lab, 'hammond', join(cards, 'hammond'))
   await until('the new head has its swarm', 120, waits)
@@ -154,13 +149,14 @@ test('cards made again: a dead twin is forgotten, and who is in the old head’s
       .map(({ node, stray }) => [node, stray]),
   )
   assert.equal(strays.oneil, 'it is in another swarm than hammond')
-  assert.match(String(strays.carter), /^it is in another swarm than hammond \([a-z0-9]+, not [a-z0-9]+\)$/)
+  // It was a manager, and has no quorum.
+  assert.match(String(strays.carter), /^it is in another swarm than hammond/)
   assert.match(piimage('status').stdout, /^oneil .* it is in another swarm than hammond$/m)
 
   // Nobody is there to agree.
   const asked = piimage('join')
   assert.equal(asked.status, 2, asked.stdout + asked.stderr)
-  assert.match(asked.stderr, /not agreed to: oneil, carter/)
+  assert.match(asked.stderr, /not agreed to: oneil, carter, tealc would leave/)
   assert.equal(names().trim(), 'hammond Ready')
   const led = piimage('join', '--yes')
   assert.equal(led.status, 0, led.stdout + led.stderr)

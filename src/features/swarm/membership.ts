@@ -12,7 +12,7 @@ import type { Said } from '../../cluster/feature.ts'
 export const MEMBERSHIP = `if command -v docker >/dev/null; then
 d info -f 'swarm {{.Swarm.LocalNodeState}}
 swarm-node {{.Swarm.NodeID}}
-swarm-id {{if .Swarm.ControlAvailable}}{{.Swarm.Cluster.ID}}{{end}}
+swarm-id {{if .Swarm.ControlAvailable}}{{with .Swarm.Cluster}}{{.ID}}{{end}}{{end}}
 swarm-managers {{range .Swarm.RemoteManagers}}{{.NodeID}} {{end}}'
 if [ "$(d info -f '{{.Swarm.ControlAvailable}}')" = true ]; then echo "swarm-members $(echo $(d node ls -q))"; fi
 fi`

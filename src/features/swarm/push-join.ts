@@ -91,9 +91,9 @@ async function askSwarm(run: RunOnNode, name: string): Promise<Membership | stri
 
 /**
  * Labels and role, set on the head once it sees this node ready: this one, and
- * not another of its name. Dead ones of its name are forgotten, and so is the one
- * that it was a moment ago, which looks alive until it misses three heartbeats. A
- * manager has to be demoted first.
+ * not another of its name. Dead ones of its name are forgotten, and so are the one
+ * that it was a moment ago and the one that was noted, which look alive until they
+ * miss three heartbeats. A manager has to be demoted first.
  * @param was the node's ID before; '' or its ID now: none
  */
 function settleCommand(
@@ -110,10 +110,11 @@ function settleCommand(
   return `set -e; n=0; while :; do
 seen=$(sudo -n docker node ls --format '{{.ID}} {{.Hostname}} {{.Status}}')
 printf '%s\\n' "$seen" | grep -qx '${id} ${name} Ready' && break; n=$((n + 1)); [ $n -lt 30 ] || { echo 'the head does not see it' >&2; exit 1; }; sleep 1; done
+noted=$(sudo -n cat ${MEMBERS}/${name} 2>/dev/null || :)
 sudo -n sh -c 'mkdir -p ${MEMBERS} && echo ${id} >${MEMBERS}/${name}'
 ${update}
 ${promote}
-printf '%s\\n' "$seen" | awk '$1 != "${id}" && $2 == "${name}" && ($3 == "Down" || $1 == "${was}") { print $1 }' | while read -r twin; do
+printf '%s\\n' "$seen" | awk -v noted="$noted" '$1 != "${id}" && $2 == "${name}" && ($3 == "Down" || $1 == "${was}" || $1 == noted) { print $1 }' | while read -r twin; do
 sudo -n docker node demote "$twin" >/dev/null 2>&1 || :
 sudo -n docker node rm --force "$twin" >/dev/null
 done`

@@ -14,6 +14,7 @@ import { type NetrootPlan, planNetroot } from '../../netroot/plan.ts'
 import { chooseRootMode, type RootModeChoice } from '../../netroot/root-modes/choose.ts'
 import type { ServedCluster, ServedNode } from '../../netroot/served.ts'
 import { readServed } from '../../netroot/state.ts'
+import { openingLines } from '../../servers/firewall.ts'
 import { type Caller, taskOf } from '../caller.ts'
 import { openBases } from '../image-pipeline.ts'
 import { cacheOf, type Project } from '../project.ts'
@@ -23,6 +24,7 @@ import { checkServers, type ServeOptions, serve, tellServerFiles } from './serve
 import { findServer } from './server.ts'
 import { atSite, type NetrootRequest, type Site, whileStateLocked } from './site.ts'
 import { type NodeArchive, writeTarFile } from './tar.ts'
+import { verifyServed } from './verify.ts'
 
 export interface LayOutRequest extends NetrootRequest, ServeOptions {
   /** Default: all that boot from the network. */
@@ -32,23 +34,31 @@ export interface LayOutRequest extends NetrootRequest, ServeOptions {
 }
 
 /** Tells what would be made, and changes nothing. */
-export const planLayOut = (request: LayOutRequest, caller: Caller): Promise<{ served: ServedCluster }> =>
+export const planLayOut = (
+  request: LayOutRequest,
+  caller: Caller,
+): Promise<{ served: ServedCluster; firewall?: { manager: string; lines: string[] } }> =>
   withPlanner(request, caller, async ({ make, choice, site }) => {
     const plan = await make()
     tellWarnings(plan, caller)
     const { served } = plan
     const description = describeNetroot(plan, choice, (path) => existsSync(at(site.place, path)))
     caller.onEvent({ event: 'plan', rootMode: choice.mode, why: choice.why, served, description })
-    await tellServerFiles(served, site, caller)
-    return { served }
+    const firewall = await tellServerFiles(served, request, site, caller)
+    if (firewall === undefined) return { served }
+    return { served, firewall: { manager: firewall.manager, lines: openingLines(served, firewall) } }
   })
 
 /** Lay out what is new, then write the servers' files. What is being served meanwhile stays as it is. */
 export const layOutNetroot = (request: LayOutRequest, caller: Caller): Promise<{ served: ServedCluster }> => {
   if (request.install && !request.apply)
     throw new UsageError('--install is for --apply', { hint: 'sudo piimage netroot --apply --install' })
-  return withPlanner(request, caller, ({ make, choice, images, site }) =>
-    whileStateLocked(site, caller, async () => {
+  if (request.openFirewall && !request.apply)
+    throw new UsageError('--open-firewall is for --apply', {
+      hint: 'sudo piimage netroot --apply --open-firewall',
+    })
+  return withPlanner(request, caller, async ({ make, choice, images, site }) => {
+    const laid = await whileStateLocked(site, caller, async () => {
       const plan = await make()
       tellWarnings(plan, caller)
       await checkServers(plan.served, request, site)
@@ -61,10 +71,12 @@ export const layOutNetroot = (request: LayOutRequest, caller: Caller): Promise<{
       )
       const { state } = site
       caller.onEvent({ event: 'laid-out', state, generations, nodes, rootMode: choice.mode })
-      await serve(served, request, site, caller)
-      return { served }
-    }),
-  )
+      return { served, ...(await serve(served, request, site, caller)) }
+    })
+    const { served, started } = laid
+    if (started) await verifyServed(served, site, { nodes: request.nodes }, caller)
+    return { served }
+  })
 }
 
 /** One node's trees as an archive, for a server that piimage does not run on. */

@@ -8,7 +8,8 @@ import type { ServedCluster } from '../../netroot/served.ts'
 import { readServed } from '../../netroot/state.ts'
 import { refuseFaults, rehearse } from '../../rehearsal/rehearse.ts'
 import type { Caller } from '../caller.ts'
-import { atSite, type NetrootRequest } from './site.ts'
+import { atSite, type NetrootRequest, type Site } from './site.ts'
+import { tellFirewall } from './tell-firewall.ts'
 
 export interface VerifyRequest extends NetrootRequest {
   /** Default: all that are laid out. */
@@ -19,30 +20,41 @@ export interface VerifyRequest extends NetrootRequest {
 
 /** @throws {NetrootError} a node would not boot; each was told as an event */
 export const verifyNetroot = (request: VerifyRequest, caller: Caller): Promise<{ nodes: number }> =>
-  atSite(request, caller, async ({ state, place }) => {
-    const served = readServed(state, place)
-    const { as, offline = false } = request
-    const { prefix } = place
-    if (prefix !== '' && !offline)
+  atSite(request, caller, async (site) => {
+    const served = readServed(site.state, site.place)
+    if (site.place.prefix !== '' && !request.offline)
       throw new UsageError('what lies under --prefix is not what the running servers serve', {
         hint: 'Add --offline to look at the files alone.',
       })
-    const only = request.nodes?.map((name) => knownNode(served, name))
-    const cast =
-      as === undefined ? served : { ...served, nodes: served.nodes.map((node) => ({ ...node, model: as })) }
-    const images = offline ? served.nodes.flatMap(imagesNow) : []
-    const results = await withImages(images, state, place, (here) =>
-      rehearse(cast, {
-        only,
-        offline,
-        disk: { prefix, here },
-        signal: caller.signal,
-        onNode: (played) => caller.onEvent({ event: 'node', ok: played.faults.length === 0, ...played }),
-      }),
-    )
-    refuseFaults(results)
-    return { nodes: results.length }
+    if (!request.offline) await tellFirewall(served, caller)
+    return verifyServed(served, site, request, caller)
   })
+
+/** The same of what is being served already. */
+export async function verifyServed(
+  served: ServedCluster,
+  { state, place }: Site,
+  request: Pick<VerifyRequest, 'nodes' | 'as' | 'offline'>,
+  caller: Caller,
+): Promise<{ nodes: number }> {
+  const { as, offline = false } = request
+  const { prefix } = place
+  const only = request.nodes?.map((name) => knownNode(served, name))
+  const cast =
+    as === undefined ? served : { ...served, nodes: served.nodes.map((node) => ({ ...node, model: as })) }
+  const images = offline ? served.nodes.flatMap(imagesNow) : []
+  const results = await withImages(images, state, place, (here) =>
+    rehearse(cast, {
+      only,
+      offline,
+      disk: { prefix, here },
+      signal: caller.signal,
+      onNode: (played) => caller.onEvent({ event: 'node', ok: played.faults.length === 0, ...played }),
+    }),
+  )
+  refuseFaults(results)
+  return { nodes: results.length }
+}
 
 function knownNode({ nodes, stateFolder }: ServedCluster, name: string): string {
   if (nodes.some((node) => node.name === name)) return name
