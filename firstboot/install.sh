@@ -130,17 +130,20 @@ stage_early() {
 }
 
 # Takes our trigger out of cmdline.txt: only when the token that starts this
-# very script is there, and then exactly the tokens that belong to it. Quotes
-# keep blanks together, as the kernel reads them.
+# very script is there, and then exactly the tokens that belong to it. Where
+# another script is to run as well (Raspberry Pi Imager's), what stands behind
+# that one is its own. Quotes keep blanks together, as the
+# kernel reads them.
 stage_trigger() {
   # The firmware of some systems reads it elsewhere: config.txt's cmdline= and os_prefix=.
   line=$PIIMAGE_BOOT/${PIIMAGE_CMDLINE:-cmdline.txt}
   [ -f "$line" ] || return 0
   rm -f "$line.new"
   tr -d '\r' <"$line" | awk '
+    function is_ours(text) { return text ~ /^systemd\.run="?\/[^"]*[\/ ]piimage\/install\.sh"?$/ }
     NR > 1 { print; next }
     {
-      count = 0; token = ""; quoted = 0; ours = 0
+      count = 0; token = ""; quoted = 0; ours = 0; other = 0
       for (i = 1; i <= length($0) + 1; i++) {
         c = i > length($0) ? " " : substr($0, i, 1)
         if (c == "\"") quoted = !quoted
@@ -149,13 +152,17 @@ stage_trigger() {
           token = ""
         } else token = token c
       }
-      for (i = 1; i <= count; i++) if (tokens[i] ~ /^systemd\.run="?\/[^" ]*\/piimage\/install\.sh"?$/) ours = 1
+      for (i = 1; i <= count; i++)
+        if (is_ours(tokens[i])) ours = 1
+        else if (!other && tokens[i] ~ /^systemd\.run=/) other = i
       if (!ours) exit 3
       separator = ""
       for (i = 1; i <= count; i++) {
-        if (tokens[i] ~ /^systemd\.run="?\/[^" ]*\/piimage\/install\.sh"?$/) continue
-        if (tokens[i] ~ /^systemd\.run_(success|failure)_action=/) continue
-        if (tokens[i] == "systemd.unit=kernel-command-line.target") continue
+        if (is_ours(tokens[i])) continue
+        if (!other || i < other) {
+          if (tokens[i] ~ /^systemd\.run_(success|failure)_action=/) continue
+          if (tokens[i] == "systemd.unit=kernel-command-line.target") continue
+        }
         printf "%s%s", separator, tokens[i]
         separator = " "
       }

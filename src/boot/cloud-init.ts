@@ -34,7 +34,11 @@ function escapeCharacter(character: string): string {
  * @throws {UsageError} a text that no file can carry (half a surrogate pair)
  */
 export function formatYaml(tree: TreeMap): string {
-  const document = new Document(tree, { version: '1.1', aliasDuplicateObjects: false })
+  return formatDocument(new Document(tree, { version: '1.1', aliasDuplicateObjects: false }))
+}
+
+function formatDocument(document: Document): string {
+  const tree = JSON.stringify(document.toJS())
   let unwritable: string | undefined
   visit(document, {
     Scalar(_, { value }, path) {
@@ -58,7 +62,7 @@ export function formatYaml(tree: TreeMap): string {
     })
   }
   const again = parseDocument(text, { version: '1.1', logLevel: 'error' })
-  if (again.errors.length > 0 || JSON.stringify(again.toJS()) !== JSON.stringify(tree)) {
+  if (again.errors.length > 0 || JSON.stringify(again.toJS()) !== tree) {
     throw new Error('YAML that was written reads back as something else')
   }
   return text
@@ -73,6 +77,18 @@ function nearestKey(path: readonly unknown[]): string {
 /** `user-data`: cloud-init takes the file for cloud-config by its first line only. */
 export function formatUserData(tree: TreeMap, comment: string): string {
   return `#cloud-config\n# ${comment}\n${Object.keys(tree).length === 0 ? '' : formatYaml(tree)}`
+}
+
+/** Several parts in one file, each of which cloud-init takes for what its type says. */
+export function formatArchive(parts: readonly { type: string; content: string }[], comment: string): string {
+  const document = new Document(parts, { version: '1.1', aliasDuplicateObjects: false })
+  visit(document, {
+    Scalar(_, scalar) {
+      // For people. Outside ASCII it is escaped, which only quotes take.
+      if (/^[\t\n\x20-\x7e]*\n$/.test(String(scalar.value))) scalar.type = Scalar.BLOCK_LITERAL
+    },
+  })
+  return `#cloud-config-archive\n# ${comment}\n${formatDocument(document)}`
 }
 
 /** What else cloud-init takes for user-data, by how it begins. */

@@ -16,7 +16,7 @@
  */
 import { FormatError, UsageError } from '../errors.ts'
 import { oneLine, showValue } from '../plain-value.ts'
-import { PAYLOAD } from './payload-paths.ts'
+import { INSTALL, PAYLOAD } from './payload-paths.ts'
 
 /** Old boot loaders and kernels cut longer lines off (COMMAND_LINE_SIZE of 32-bit ARM). */
 const MAX_CMDLINE_BYTES = 1024
@@ -118,12 +118,34 @@ export function withBootScript(tokens: readonly string[], script: string): strin
   const others = withoutBootScript(tokens)
   return [
     ...others,
-    checkToken(`systemd.run=${script}`),
+    checkToken(`systemd.run=${/ /.test(script) ? `"${script}"` : script}`),
     'systemd.run_success_action=reboot',
     // The generator's default for a script that fails is to power the machine off.
     'systemd.run_failure_action=reboot',
     'systemd.unit=kernel-command-line.target',
   ]
+}
+
+/**
+ * The command for `withBootScript`.
+ *
+ * @param shared whether Raspberry Pi Imager may put a script of its own behind it: Raspberry Pi OS
+ *   since Bookworm then turns each `/boot/` on the line into `/boot/firmware/`, so none is on it
+ */
+export function installCommand(bootMount: string, shared: boolean): string {
+  if (!shared) return `${bootMount}/${INSTALL}`
+  const [, top, ...below] = bootMount.split('/')
+  return `/usr/bin/env --chdir=/${top} sh ${[...below, INSTALL].join('/')}`
+}
+
+/** Path of our script that these tokens start; undefined: none of ours, or none at all. */
+export function installedScript(tokens: readonly string[]): string | undefined {
+  for (const token of tokens) {
+    const [, folder = '', path] = /^systemd\.run="?(?:\S+ --chdir=(\S+) sh )?([^"]*)"?$/.exec(token) ?? []
+    const script = folder === '' ? path : `${folder}/${path}`
+    if (script?.endsWith(`/${INSTALL}`)) return script
+  }
+  return undefined
 }
 
 /** The exact opposite: all of the switch, and no other `systemd.` parameter. */

@@ -39,6 +39,15 @@ export type Loader =
  */
 export type MachineId = 'constant' | 'serial' | 'RPi4' | 'RPi5'
 
+/**
+ * How Raspberry Pi Imager puts somebody's account, key and Wi-Fi into a published image; `none`: it can't.
+ * `systemd`: a script that systemd runs. `cloudinit`: user-data and network-config; `-rpi`: with the
+ * module of Raspberry Pi OS.
+ *
+ * Source: raspberrypi/rpi-imager, doc/os_customisation_formats.md.
+ */
+export type ImagerFormat = 'none' | 'systemd' | 'cloudinit' | 'cloudinit-rpi'
+
 export interface Board {
   /** The name on the box. */
   title: string

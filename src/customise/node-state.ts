@@ -33,6 +33,8 @@ export interface StateRequest {
   keys: NodeKeys | undefined
   /** Files given in place of the image's own. */
   extras?: GivenFiles
+  /** For everybody: see NodeState. */
+  published?: boolean
   /** `--os`; else the node's `os:`, else what is found. */
   os?: string
   /** What its root says; undefined: it can't be read, or is not here. */
@@ -52,7 +54,7 @@ export interface PlannedState {
  * @throws {FormatError} an unknown system, or a file on the partition that cannot be read
  */
 export async function planState(request: StateRequest): Promise<PlannedState> {
-  const { cluster, image, overlays, keys, extras, families, root } = request
+  const { cluster, image, overlays, keys, extras, published, families, root } = request
   if (root !== undefined) await refuseOtherThanLocked(image, root)
   const node = root === undefined ? request.node : await fitToRoot(request.node, root)
   const earlier = await readEarlier(request.boot)
@@ -69,6 +71,7 @@ export async function planState(request: StateRequest): Promise<PlannedState> {
     hostKey: () => keys?.hostKey(node.name),
     makeArtifact: (name, overlay) => makeArtifact(name, overlay, subject, keys),
     given: extras,
+    published,
   })
   await checkFirmwareFiles(state.config, boot, node.model)
   const kernel = await readKernel(boot, line)

@@ -11,6 +11,7 @@
  */
 import { type BootFiles, listTree } from '../boot/boot-files.ts'
 import { PAYLOAD } from '../boot/payload-paths.ts'
+import type { ImagerFormat } from '../cluster/boards.ts'
 import { findSamePaths } from '../disk/fat/names.ts'
 import { UsageError } from '../errors.ts'
 import { secretsOf } from '../node/state.ts'
@@ -38,6 +39,8 @@ export interface BootRequest extends StateRequest {
 export interface BootPlan {
   node: string
   os: DetectedOs
+  /** How Raspberry Pi Imager may set a person's account in it. */
+  imager: ImagerFormat
   /** By path. Files that stay as they are are left out. */
   files: FileChange[]
   /** Every secret that occurs in `files`, for redaction. */
@@ -77,6 +80,7 @@ export async function planBoot(request: BootRequest): Promise<BootPlan> {
   return {
     node: state.node.name,
     os: image.os,
+    imager: (state.published && image.family.imagerFormat?.(image.os)) || 'none',
     files,
     secrets: [...new Set([...secrets, ...secretsBefore(files)])].sort(),
     warnings: [

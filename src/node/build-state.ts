@@ -28,11 +28,12 @@ export interface StateInput {
   /** A text made from the whole cluster, by name. */
   makeArtifact: (name: string, overlay: string) => Secret | string
   given?: GivenFiles
+  published?: boolean
 }
 
 /** @throws {UsageError} a value that no system could take */
 export function buildState(input: StateInput): NodeState {
-  const { node, cluster, image, overlays, makeArtifact, given = nothingGiven } = input
+  const { node, cluster, image, overlays, makeArtifact, given = nothingGiven, published = false } = input
   const facts = collectFacts(overlays, input.hostKey)
   const edits = overlays.flatMap(({ edits: own }) => own)
   const of = <K extends Edit['kind']>(kind: K) =>
@@ -76,6 +77,7 @@ export function buildState(input: StateInput): NodeState {
     payload,
     secretFiles,
     given,
+    published,
   }
 }
 

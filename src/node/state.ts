@@ -39,6 +39,8 @@ export interface NodeState {
   /** The same, readable by root only. Plain text: not secret itself. */
   secretFiles: ReadonlyMap<string, Secret | string>
   given: GivenFiles
+  /** For everybody: whoever writes the image may still say account, key and Wi-Fi in another tool's way. */
+  published: boolean
 }
 
 /** Facts that overlays ask for; what is undefined was not asked for and stays as the image has it. */

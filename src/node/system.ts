@@ -10,7 +10,7 @@ export interface Traits {
 
 /** How the payload is started on the first boot. */
 export type Trigger =
-  /** user-data's runcmd. */
+  /** user-data's runcmd, or in a published image a script of vendor-data's. */
   | 'cloud-init'
   /** `systemd.run=` on the command line; needs systemd 240. */
   | 'systemd.run'

@@ -11,6 +11,7 @@
  */
 import { type BootFiles, bytesOf, readText } from '../boot/boot-files.ts'
 import {
+  formatArchive,
   formatUserData,
   formatYaml,
   mergeTrees,
@@ -70,33 +71,71 @@ export function cloudLogin({ passwordHash, sudoPassword, sshKeys }: User): TreeM
 }
 
 /**
+ * What says it all to cloud-init: user-data, or in a published image vendor-data.
+ *
+ * @param settled keys of the image's own user-data that the family has seen to
+ */
+export async function seedData(
+  state: NodeState,
+  facts: TreeMap,
+  os: DetectedOs,
+  boot: BootFiles,
+  settled: readonly string[] = [],
+): Promise<Partial<Settings>> {
+  if (state.published) return { seed: vendorData(state, facts, os) }
+  return { ...(await replacedUserData(boot, settled)), seed: userData(state, facts, os) }
+}
+
+/**
  * user-data: the facts, what overlays say over them, what a person brought
  * along beneath; and in runcmd what starts the payload, whatever else is there.
  *
  * @throws {UsageError} two that contradict each other, or a runcmd that would not run
  */
-export function userData(
-  { node, cloudConfig, given }: NodeState,
-  facts: TreeMap,
-  os: DetectedOs,
-): Settings['seed'] {
+export function userData(state: NodeState, facts: TreeMap, os: DetectedOs): Settings['seed'] {
+  const tree = wholeConfig(state, facts, os)
+  checkModules(tree, userModules)
+  return new Map([['user-data', bytesOf(formatUserData(tree, `${writtenByUs} for node ${state.node.name}`))]])
+}
+
+/**
+ * vendor-data: the same where user-data is for whoever writes the image. What that says goes before it,
+ * key by key, so what starts the payload is a script and no key.
+ *
+ * Source: cloud-init documentation, "Vendor-data", "NoCloud", "Cloud config archive".
+ */
+function vendorData(state: NodeState, facts: TreeMap, os: DetectedOs): Settings['seed'] {
+  if ([...state.bootFiles.keys()].some((path) => path.toLowerCase() === 'vendor-data'))
+    throw new UsageError(`node ${state.node.name}: vendor-data starts the first boot of a published image`, {
+      hint: 'Take the file vendor-data out of its overlays: cloud-init: says the same.',
+    })
+  const { runcmd, ...config } = wholeConfig(state, facts, os)
+  checkModules(config, vendorModules)
+  const comment = `${writtenByUs} for node ${state.node.name}`
+  const parts = [
+    { type: 'text/cloud-config', content: formatUserData(config, comment) },
+    { type: 'text/x-shellscript', content: `#!/bin/sh\n${runcmdScript(runcmd)}` },
+  ]
+  return new Map([['vendor-data', bytesOf(formatArchive(parts, comment))]])
+}
+
+function wholeConfig({ cloudConfig, given }: NodeState, facts: TreeMap, os: DetectedOs): TreeMap {
   const beneath = given.userData ?? {}
   const script = [beneath, ...cloudConfig].map(({ runcmd }) => runcmdScript(runcmd)).join('')
   const merged = cloudConfig.map(withoutRuncmd).reduce((tree, fragment) => mergeTrees(tree, fragment), facts)
   const own = Array.isArray(facts.runcmd) ? facts.runcmd : []
   const runcmd = runcmdWith(own, script, `${os.bootMount}/${INSTALL}`)
-  const tree = mergeTrees(withoutRuncmd(beneath), { ...merged, runcmd })
-  checkModules(tree)
-  return new Map([['user-data', bytesOf(formatUserData(tree, `${writtenByUs} for node ${node.name}`))]])
+  return mergeTrees(withoutRuncmd(beneath), { ...merged, runcmd })
 }
 
 const withoutRuncmd = ({ runcmd: _, ...rest }: TreeMap): TreeMap => rest
 
 /** Which modules of cloud-init run, and the one of them that ours needs. */
-const modules = { cloud_config_modules: 'runcmd', cloud_final_modules: 'scripts_user' } as const
+const userModules = { cloud_config_modules: 'runcmd', cloud_final_modules: 'scripts_user' }
+const vendorModules = { cloud_final_modules: 'scripts_vendor' }
 
 /** A list of a person's own takes the place of the image's. */
-function checkModules(tree: TreeMap): void {
+function checkModules(tree: TreeMap, modules: Readonly<Record<string, string>>): void {
   for (const [key, needed] of Object.entries(modules)) {
     const list = tree[key]
     if (list === undefined) continue
@@ -130,15 +169,8 @@ export async function networkConfig(
   return { seed: new Map([['network-config', bytesOf(`# ${comment}\n${text}`)]]) }
 }
 
-/**
- * What the image itself says in its user-data is lost; say so.
- *
- * @param settled keys that the family has seen to
- */
-export async function replacedUserData(
-  boot: BootFiles,
-  settled: readonly string[] = [],
-): Promise<Partial<Settings>> {
+/** What the image itself says in its user-data is lost; say so. */
+async function replacedUserData(boot: BootFiles, settled: readonly string[]): Promise<Partial<Settings>> {
   const lost = Object.keys(await foreignUserData(boot)).filter((key) => !settled.includes(key))
   if (lost.length === 0) return {}
   return { warnings: [`the image's own user-data is replaced (${lost.join(', ')})`] }

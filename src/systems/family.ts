@@ -9,6 +9,7 @@
  * A new system is a new file here and a line in ./detect.ts.
  */
 import type { BootFiles } from '../boot/boot-files.ts'
+import type { ImagerFormat } from '../cluster/boards.ts'
 import type { NodeState } from '../node/state.ts'
 import type { DetectedOs } from '../node/system.ts'
 import type { ServedImage } from './root/served-image.ts'
@@ -45,5 +46,7 @@ export interface OsFamily {
   settle(state: NodeState, image: SystemImage, medium: Medium): Promise<Settings>
   /** How its first boot is started. */
   start(os: DetectedOs, state: NodeState): Start
+  /** What may still be set in an image of a published node; left out: `none`. */
+  imagerFormat?(os: DetectedOs): ImagerFormat
   served: ServedImage
 }

@@ -20,7 +20,7 @@ import { bytesOf, readText } from '../boot/boot-files.ts'
 import { emptyPreseed, PRESEED, preseedKeys } from '../boot/preseed.ts'
 import type { NodeState } from '../node/state.ts'
 import type { DetectedOs } from '../node/system.ts'
-import { cloudFacts, networkConfig, replacedUserData, userData } from './cloud-seed.ts'
+import { cloudFacts, networkConfig, seedData } from './cloud-seed.ts'
 import type { Medium, OsFamily, SystemImage } from './family.ts'
 import { networkConfigV2 } from './network/network-config.ts'
 import { profilesOf } from './profiles.ts'
@@ -71,13 +71,17 @@ export const raspios: OsFamily = {
       : settleBySteps(state, image, medium),
 
   start: startByRelease,
+
+  imagerFormat: ({ trigger }) =>
+    trigger === 'cloud-init' ? 'cloudinit-rpi' : trigger === 'systemd.run' ? 'systemd' : 'none',
+
   served: debianRoot,
 }
 
 /** Start the payload the way the release can; for systems built on Raspberry Pi OS as well. */
 export function startByRelease(os: DetectedOs, state: NodeState): Start {
   if (os.trigger === 'cloud-init') return startByCloudInit(state, { dsmode: 'local' }, { byCmdline: true })
-  return os.trigger === 'systemd.run' ? startBySystemdRun(os) : startByInitShell(os)
+  return os.trigger === 'systemd.run' ? startBySystemdRun(os, state) : startByInitShell(os)
 }
 
 /** @returns also an rpi-preseed.toml that sets nothing, where one lies: it would come over the node's settings on the boot after */
@@ -105,7 +109,6 @@ async function settleByCloudInit(
     radioSettings(facts),
     // cloud-init keeps off the network of a root that came over it.
     medium === 'net' ? scriptNetwork(facts, node.name) : await networkConfig(boot, node.name, network, ''),
-    { seed: userData(state, cloudFacts(state), os) },
-    await replacedUserData(boot),
+    await seedData(state, cloudFacts(state), os, boot),
   )
 }

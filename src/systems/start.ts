@@ -2,7 +2,7 @@
  * The four ways to start a first boot from a card.
  *
  * - cloud-init's seed names a machine that it hasn't seen before; user-data's
- *   runcmd does the rest (./cloud-seed.ts).
+ *   runcmd does the rest, or in a published image vendor-data (./cloud-seed.ts).
  * - `systemd.run=` on the command line; needs systemd 240.
  * - A shell as the first process, for systemd before that (Stretch). The kernel
  *   starts bash, with the root file system read-only and nothing mounted. Its
@@ -25,7 +25,13 @@
  */
 import { bytesOf } from '../boot/boot-files.ts'
 import { formatYaml, mergeTrees, type TreeMap } from '../boot/cloud-init.ts'
-import { formatCmdline, withBootScript, withInitShell, withInstanceId } from '../boot/cmdline-txt.ts'
+import {
+  formatCmdline,
+  installCommand,
+  withBootScript,
+  withInitShell,
+  withInstanceId,
+} from '../boot/cmdline-txt.ts'
 import { INSTALL, PRESCRIPT, SAVED_CMDLINE } from '../boot/payload-paths.ts'
 import type { NodeState } from '../node/state.ts'
 import type { DetectedOs } from '../node/system.ts'
@@ -68,9 +74,12 @@ export function startByCloudInit(
   return { payload: nothing, card: start, served: start }
 }
 
-export const startBySystemdRun = ({ bootMount }: DetectedOs): Start => ({
+export const startBySystemdRun = ({ bootMount }: DetectedOs, { published }: NodeState): Start => ({
   payload: nothing,
-  card: (kernel) => ({ files: nothing, kernel: withBootScript(kernel, `${bootMount}/${INSTALL}`) }),
+  card: (kernel) => ({
+    files: nothing,
+    kernel: withBootScript(kernel, installCommand(bootMount, published)),
+  }),
   served: asItIs,
 })
 

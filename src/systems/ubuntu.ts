@@ -22,7 +22,7 @@ import { formatYaml, type TreeMap } from '../boot/cloud-init.ts'
 import { UsageError } from '../errors.ts'
 import type { NodeState } from '../node/state.ts'
 import type { DetectedOs } from '../node/system.ts'
-import { cloudFacts, networkConfig, replacedUserData, stockSeed, userData } from './cloud-seed.ts'
+import { cloudFacts, networkConfig, seedData, stockSeed } from './cloud-seed.ts'
 import type { OsFamily } from './family.ts'
 import { networkConfigV2 } from './network/network-config.ts'
 import { profilesOf } from './profiles.ts'
@@ -86,18 +86,19 @@ export const ubuntu: OsFamily = {
     if (medium === 'net') throw notServed(node.name)
     const profiles = profilesOf(facts)
     const network = profiles.length === 0 ? undefined : networkConfigV2(profiles, 'networkd')
-    const login = await stockLogin(state, boot)
+    // A published image keeps the whole user-data that it came with.
+    const login = state.published ? undefined : await stockLogin(state, boot)
     return joinSettings(
       hostKeySettings(facts),
       radioSettings(facts),
       await networkConfig(boot, node.name, network, formatYaml(stockNetwork)),
-      { seed: userData(state, { ...login, ...cloudFacts(state) }, os) },
+      await seedData(state, { ...login, ...cloudFacts(state) }, os, boot, LOGIN),
       lostLogin(login),
-      await replacedUserData(boot, LOGIN),
     )
   },
 
   start: (_os, state) => startByCloudInit(state, { dsmode: 'local' }, { byCmdline: false }),
+  imagerFormat: () => 'cloudinit',
   served: debianRoot,
 }
 

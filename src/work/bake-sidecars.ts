@@ -7,6 +7,7 @@ import { type Baked, bakedFileName } from '../bake/bake.ts'
 import type { OsListImage } from '../bake/os-list.ts'
 import { formatSbom, packagesOf } from '../bake/sbom.ts'
 import type { LockedImage } from '../catalog/locked-image.ts'
+import type { ImagerFormat } from '../cluster/boards.ts'
 import type { Cluster, Node } from '../cluster/node.ts'
 import { shownUrl } from '../fetch/http.ts'
 import { writeFileAtomically } from '../io/atomic-file.ts'
@@ -62,11 +63,13 @@ export function osListEntry({
   node,
   image,
   baked,
+  imager,
   name,
   url,
 }: {
   cluster: Cluster
   node: Node
+  imager: ImagerFormat
   image: LockedImage
   baked: Baked
   name: string
@@ -86,5 +89,6 @@ export function osListEntry({
     releaseDate: /^\d{4}-\d{2}-\d{2}/.exec(image.version)?.[0] ?? '1980-01-01',
     model: node.model,
     arch: image.arch,
+    imager,
   }
 }

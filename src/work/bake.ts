@@ -5,6 +5,7 @@ import { bakedFileName, bakeImage } from '../bake/bake.ts'
 import type { BakeFormat } from '../bake/compress.ts'
 import { formatOsList, type OsListImage } from '../bake/os-list.ts'
 import type { Cluster, Node } from '../cluster/node.ts'
+import type { BootPlan } from '../customise/plan-boot.ts'
 import { UsageError } from '../errors.ts'
 import { writeFileAtomically } from '../io/atomic-file.ts'
 import { readInputText } from '../io/input-file.ts'
@@ -14,6 +15,7 @@ import { refuseUnbootable } from './boot-check.ts'
 import { type Caller, taskOf } from './caller.ts'
 import { whileFileLocked } from './file-lock.ts'
 import { openBases } from './image-pipeline.ts'
+import { accountsToCome } from './login.ts'
 import { bakeNetbootCards, type NetbootCardKind, needsNetbootCard, refuseToReplace } from './netboot-card.ts'
 import { buildNodeImage, type NodeImage } from './node-image.ts'
 import { type NodesRequest, openNodes } from './one-off.ts'
@@ -85,6 +87,7 @@ export async function bake(request: BakeRequest, caller: Caller): Promise<BakeRe
   const finds = release ? await openSecretFinder(given.cluster) : () => false
   const listed: OsListImage[] = []
   const skipped: string[] = []
+  const released: BootPlan[] = []
   try {
     for (const node of nodes) {
       const base = await bases.open(project.imageOf(node))
@@ -93,8 +96,10 @@ export async function bake(request: BakeRequest, caller: Caller): Promise<BakeRe
       // What the files beside the image say of the node.
       const said = [project.cluster.name, node.name, ...node.overlays.map(({ name }) => name), request.url]
       if (finds(Buffer.from(JSON.stringify(said)))) secrets.push(listName(shard))
-      if (secrets.length === 0) listed.push(await bakeOne(project, image, folder, request, caller))
-      else if (request.nodes !== 'all') throw notForRelease(node.name, secrets)
+      if (secrets.length === 0) {
+        listed.push(await bakeOne(project, image, folder, request, caller))
+        if (release) released.push(image.plan)
+      } else if (request.nodes !== 'all') throw notForRelease(node.name, secrets)
       else {
         const { message } = notForRelease(node.name, secrets)
         caller.onEvent({ event: 'warning', message: `${message}; left out` })
@@ -109,6 +114,7 @@ export async function bake(request: BakeRequest, caller: Caller): Promise<BakeRe
   await whileFileLocked(list, caller, async () =>
     writeFileAtomically(list, formatOsList(listed, await readList())),
   )
+  for (const message of accountsToCome(released, list)) caller.onEvent({ event: 'warning', message })
   return { files: [list], skipped }
 }
 
@@ -166,7 +172,7 @@ async function bakeOne(
   if (release)
     baked.files.push(await writeSbom({ folder, name, node, image: locked, baseSha256: base.sha256, baked }))
   caller.onEvent({ event: 'baked', node: node.name, ...baked })
-  return osListEntry({ cluster, node, image: locked, baked, name, url })
+  return osListEntry({ cluster, node, image: locked, imager: plan.imager, baked, name, url })
 }
 
 /** Releases of several clusters lie side by side. */

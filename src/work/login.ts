@@ -31,3 +31,26 @@ export function whyNobodyLogsIn(
     return `${nobody} ssh is off (overlays: [ssh]), and ${user.name} has no password to log in with at the board`
   return undefined
 }
+
+/**
+ * What whoever publishes images has to hear: those of Raspberry Pi OS have no account until somebody gives them one.
+ *
+ * @param list where Raspberry Pi Imager finds them
+ * @returns a sentence each
+ */
+export function accountsToCome(
+  released: readonly Pick<BootPlan, 'node' | 'os' | 'imager'>[],
+  list: string,
+): string[] {
+  const bare = released.filter(({ os }) => withoutAccount.has(os.family))
+  const named = (plans: typeof bare) => plans.map(({ node }) => node).join(', ')
+  const asks = 'otherwise the system asks for it at its first boot, on its screen'
+  const open = bare.filter(({ imager }) => imager !== 'none')
+  const closed = bare.filter(({ imager }) => imager === 'none')
+  return [
+    open.length > 0 &&
+      `nobody can log in to ${named(open)} yet: set user, key and Wi-Fi in Raspberry Pi Imager (rpi-imager --repo ${list}) or with piimage customise; ${asks}`,
+    closed.length > 0 &&
+      `nobody can log in to ${named(closed)} yet, and Raspberry Pi Imager can't set a user in this system: piimage customise does; ${asks}`,
+  ].filter((sentence) => sentence !== false)
+}

@@ -81,6 +81,7 @@ export async function planNodeChanges(project: Project, node: Node, base: BaseIm
     root: base.whole ? await root() : undefined,
     overlays,
     keys: project.release === true ? undefined : await project.keys(),
+    published: project.release,
     extras,
     written: { key: image.key, extractedSha256: base.sha256, extractedSize: base.length },
   })

@@ -58,7 +58,7 @@ export function findSecretFiles(plan: BootPlan, given: Node, finds: SecretFinder
     const bytes = Buffer.from(after)
     // What an overlay passes on without knowing what it is; not the image's own, which is public.
     const stock = Buffer.from(before ?? [])
-    const seed = /^(user-data|network-config)$/.test(path) ? findSecrets(bytes.toString()) : []
+    const seed = /^(user-data|vendor-data|network-config)$/.test(path) ? findSecrets(bytes.toString()) : []
     return (
       seed.some((secret) => !stock.includes(secret)) ||
       texts.some((text) => bytes.includes(text)) ||

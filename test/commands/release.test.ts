@@ -39,6 +39,19 @@ test('bake --release: no secret of the cluster, no key of the person, in any fil
     list.os_list.map(({ name }: { name: string }) => name),
     ['demo hammond', 'demo oneil', 'demo carter'],
   )
+  for (const { init_format } of list.os_list) assert.equal(init_format, 'cloudinit-rpi')
+  const warnings = said.events
+    .filter(({ event }) => event === 'warning')
+    .map(({ message }) => String(message))
+  assert.deepEqual(
+    warnings.filter((message) => message.includes('log in')),
+    [
+      `nobody can log in to hammond, oneil, carter yet: set user, key and Wi-Fi in Raspberry Pi Imager (rpi-imager --repo ${project.file('out/os_list.json')}) or with piimage customise; otherwise the system asks for it at its first boot, on its screen`,
+    ],
+  )
+  // A person's own image: Imager has nothing to set in it.
+  const ours = JSON.parse(readFileSync(project.file('own/os_list.json'), 'utf8'))
+  for (const { init_format } of ours.os_list) assert.equal(init_format, 'none')
   const sbom = JSON.parse(readFileSync(project.file('out/demo-oneil.cdx.json'), 'utf8'))
   const image = list.os_list[1]
   assert.equal(sbom.bomFormat, 'CycloneDX')
@@ -90,7 +103,7 @@ test('a node with another secret is left out of --all, and refused by name', asy
   )
   const one = await project.piimage('bake', '--release', '--node', 'carter', '-o', project.file('out'))
   assert.equal(one.status, 2, one.stderr)
-  assert.match(one.stderr, /node carter is not for release: a secret is in .*user-data/)
+  assert.match(one.stderr, /node carter is not for release: a secret is in .*vendor-data/)
   assert.doesNotMatch(one.stderr, /hunter2222/)
   const all = await project.piimage('bake', '--release', '--all', '-o', project.file('out'), '--json')
   assert.equal(all.status, 0, all.stderr)

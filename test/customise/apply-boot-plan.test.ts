@@ -104,6 +104,7 @@ test('checkRoom: 16 MiB stay free, on smaller volumes their share', () => {
   const plan = (bytes: number): BootPlan => ({
     node: 'oneil',
     os,
+    imager: 'none',
     files: [{ path: 'a', before: null, after: new Uint8Array(bytes) }],
     secrets: [],
     warnings: [],
@@ -133,7 +134,11 @@ test('what is removed or replaced leaves nothing behind in free clusters', async
   })
   const apply = async (files: BootPlan['files']) => {
     const volume = await FatVolume.open(editor)
-    await applyBootPlan({ node: 'oneil', os, files, secrets: [], warnings: [] }, volume, modified)
+    await applyBootPlan(
+      { node: 'oneil', os, imager: 'none', files, secrets: [], warnings: [] },
+      volume,
+      modified,
+    )
   }
   await apply([change('piimage/secrets/key', key), change('network-config', passphrase)])
   const isThere = (text: string) => Buffer.from(bytes).includes(text)

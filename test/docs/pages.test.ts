@@ -106,6 +106,7 @@ const elsewhere: Record<string, string> = {
   docker: 'wants a swarm; test/swarm has one',
   kubectl: 'wants a Kubernetes',
   journalctl: 'wants a service that runs',
+  'rpi-imager': 'wants a screen; test/bake/imager.test.ts does to an image what it does',
   systemctl: 'wants a server of diskless nodes',
   truncate: 'part of enlarging a storage image, on a server of diskless nodes',
   e2fsck: 'the same',

@@ -40,6 +40,16 @@ const table: [name: string, before: string, after: string][] = [
     'root=/dev/x systemd.run=/boot/firmware/firstrun.sh systemd.run_success_action=reboot systemd.unit=kernel-command-line.target\r\n',
     'root=/dev/x systemd.run=/boot/firmware/firstrun.sh systemd.run_success_action=reboot systemd.unit=kernel-command-line.target\r\n',
   ],
+  [
+    "somebody else's behind ours keeps what is behind it",
+    `root=/dev/x ${trigger} regdom=AT systemd.run=/boot/firmware/firstrun.sh systemd.run_success_action=reboot systemd.unit=kernel-command-line.target\n`,
+    'root=/dev/x regdom=AT systemd.run=/boot/firmware/firstrun.sh systemd.run_success_action=reboot systemd.unit=kernel-command-line.target\n',
+  ],
+  [
+    'started from a folder, as in a published image',
+    'root=/dev/x systemd.run="/usr/bin/env --chdir=/boot sh firmware/piimage/install.sh" systemd.run_success_action=reboot last\n',
+    'root=/dev/x last\n',
+  ],
   ['no trigger', 'root=/dev/x  two  blanks resize \n', 'root=/dev/x  two  blanks resize \n'],
   [
     'the resize token keeps its place',

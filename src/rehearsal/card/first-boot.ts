@@ -6,6 +6,7 @@
  * Source: firstboot/README.md; systemd-run-generator(8); cloud-init documentation,
  * "How to disable cloud-init".
  */
+import { installedScript } from '../../boot/cmdline-txt.ts'
 import { INSTALL, NODE_RECORD, PAYLOAD, PRESCRIPT } from '../../boot/payload-paths.ts'
 import { PRESEED, preseedKeys } from '../../boot/preseed.ts'
 import type { BootFolder } from '../../firmware/boot-selection.ts'
@@ -108,7 +109,7 @@ async function checkTrigger(card: FirstBoot): Promise<void> {
       `It would not be there. ${AGAIN}`,
     )
   }
-  const script = tokens.findLast((token) => token.startsWith('systemd.run='))?.slice('systemd.run='.length)
+  const script = installedScript(tokens)
   if (script !== undefined) {
     at(script, place)
     if ((await facts?.has('systemd')) === true && (await facts?.has('systemd-run')) === false)
@@ -123,22 +124,21 @@ async function checkTrigger(card: FirstBoot): Promise<void> {
   const shell = tokens.find((token) => /\/piimage\/init"?$/.test(token))
   if (shell !== undefined)
     return at(/(?<![^\s"'=])(\/[^\s"'=]+\/piimage\/init)"?$/.exec(shell)?.[1] ?? '', place)
-  const userData = Buffer.from((await boot.read('user-data')) ?? []).toString('utf8')
-  const started = /(?<![^\s"'=[,(])(\/[^\s"'=[,(]+\/piimage\/install\.sh)/.exec(userData)?.[1]
-  if (started === undefined) return
-  at(started, 'user-data')
+  const seed = await findStartingSeed(boot)
+  if (seed === undefined) return
+  at(seed.script, seed.path)
   const off = await facts?.cloudInit()
   if (tokens.includes('cloud-init=disabled'))
     findings.fault(
       'first boot',
       place,
-      'cloud-init=disabled: nothing reads user-data',
+      `cloud-init=disabled: nothing reads ${seed.path}`,
       `Take it out. ${AGAIN}`,
     )
   if (off === 'absent')
     findings.fault(
       'first boot',
-      'user-data',
+      seed.path,
       'it starts the first boot, and the root has no cloud-init',
       'Say which system it is with --os, or use an image with cloud-init.',
     )
@@ -161,6 +161,16 @@ async function checkPreseed({ boot, facts, findings }: FirstBoot): Promise<void>
     `it sets ${keys.join(', ')} on the boot after, over what this node has`,
     `Remove it. ${AGAIN}`,
   )
+}
+
+/** A published image has it in vendor-data: its user-data is for whoever writes it. */
+async function findStartingSeed(boot: BootFolder): Promise<{ path: string; script: string } | undefined> {
+  for (const path of ['user-data', 'vendor-data']) {
+    const text = Buffer.from((await boot.read(path)) ?? []).toString('utf8')
+    const script = /(?<![^\s"'=[,(])(\/[^\s"'=[,(]+\/piimage\/install\.sh)/.exec(text)?.[1]
+    if (script !== undefined) return { path, script }
+  }
+  return undefined
 }
 
 const WHOLE = [INSTALL, `${PAYLOAD}/run.sh`, `${PAYLOAD}/lib.sh`, `${PAYLOAD}/node.env`]
