@@ -12,6 +12,7 @@ import { addGlobalFlags } from './commands/global-flags.ts'
 import { commands } from './commands/list.ts'
 import { type FlagState, flagState } from './commands/yargs-state.ts'
 import { ClosedOutputError, OutputError, PiimageError, UsageError } from './errors.ts'
+import { nearest } from './nearest.ts'
 import { createOutput, type Output } from './report/output.ts'
 import { systemRefusal } from './system-refusal.ts'
 import { mayHaveMoreThreads, runWithThreads } from './thread-pool.ts'
@@ -65,7 +66,7 @@ export async function parse(given: readonly string[]): Promise<Chosen | string> 
   const verb = findVerb(argv)
   let chosen: Chosen | undefined
   let flags: FlagState | undefined
-  const cli = describeProgram(yargs(argv), verb)
+  const cli = describeProgram(argv, verb, () => flags)
   for (const entry of commands) {
     if (entry.name !== verb) {
       cli.command(entry.name, entry.describe)
@@ -148,8 +149,24 @@ const writtenValues = (name: string, argv: readonly string[]): (string | undefin
 const needsValue = (flag: string): UsageError =>
   new UsageError(`${flag} needs a value`, { hint: `Write ${flag} VALUE, or ${flag}=VALUE.` })
 
-function describeProgram(cli: Argv, verb: string | undefined): Argv<GlobalArgs> {
-  return addGlobalFlags(cli)
+/** yargs knows commands that are near, and no flags. */
+function unknownFlag(written: string, flags: FlagState | undefined, verb: string | undefined): UsageError {
+  const near = nearest(
+    written,
+    Object.keys(flags?.key ?? {}).filter((name) => name.length > 1),
+  )
+  const help = verb === undefined ? 'piimage --help' : `piimage ${verb} --help`
+  return new UsageError(`there is no flag --${written}`, {
+    hint: near === undefined ? `${help} lists what there is` : `did you mean --${near}?`,
+  })
+}
+
+function describeProgram(
+  argv: readonly string[],
+  verb: string | undefined,
+  flags: () => FlagState | undefined,
+): Argv<GlobalArgs> {
+  return addGlobalFlags(yargs(argv))
     .scriptName('piimage')
     .usage('$0 <command>\n\nOne cluster file in git; a verified SD card for every Raspberry Pi in it.')
     .parserConfiguration({ 'duplicate-arguments-array': true })
@@ -166,6 +183,9 @@ function describeProgram(cli: Argv, verb: string | undefined): Argv<GlobalArgs> 
     .fail((message, error) => {
       const [, flag] = /^Not enough arguments following: (\S+)/.exec(message ?? error?.message ?? '') ?? []
       if (flag !== undefined) throw needsValue(flag.length === 1 ? `-${flag}` : `--${flag}`)
+      const [, unknown] = /^Unknown arguments?: ([\w-]+)$/.exec(message ?? '') ?? []
+      if (unknown !== undefined && argv.some((word) => word.split('=', 1)[0] === `--${unknown}`))
+        throw unknownFlag(unknown, flags(), verb)
       const help = verb === undefined ? 'piimage --help' : `piimage ${verb} --help`
       throw error ?? new UsageError(sayPlainly(message, verb), { hint: `${help} lists what there is` })
     })

@@ -110,6 +110,18 @@ export const gatewaysInside: Rule = ({ file, drafts, judge }) => {
     }
 }
 
+/** It can be meant: a network that leads nowhere. */
+export const someWayOut: Rule = ({ file, drafts, judge }) => {
+  if (file.network?.gateway !== undefined) return
+  for (const { name, interfaces } of drafts)
+    if (interfaces.every(({ address, gateway }) => address !== undefined && gateway === undefined))
+      judge.warn(
+        interfaces[0]?.path ?? [],
+        `${name} has a fixed address and no gateway: it reaches nothing outside its own network`,
+        'say which router leads out: network: { gateway: … }, or gateway: at the node',
+      )
+}
+
 export const dhcpRange: Rule = ({ file, drafts, judge }) => {
   const network = parseCidr(file.network?.cidr ?? '')
   const dhcp = file.network?.dhcp

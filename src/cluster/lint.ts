@@ -31,6 +31,7 @@ import {
   gatewaysInside,
   interfacesApart,
   nameServers,
+  someWayOut,
 } from './lint-network.ts'
 import {
   anyNetwork,
@@ -59,6 +60,7 @@ const rules: readonly Rule[] = [
   interfacesApart,
   gatewaysInside,
   gatewayRoutes,
+  someWayOut,
   dhcpRange,
   nameServers,
   containersApart,

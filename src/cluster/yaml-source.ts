@@ -34,6 +34,7 @@ const advice: Partial<Record<string, [problem: string | undefined, hint: string]
     'a second document begins here',
     'one cluster per file: remove the --- line and what follows',
   ],
+  MULTILINE_IMPLICIT_KEY: ['this line has no colon', 'write "key: value", with a blank after the colon'],
   BLOCK_AS_IMPLICIT_KEY: ['a second "key: value" on one line', 'quote a value that holds ": "'],
   MISSING_CHAR: [undefined, 'close every quote, [ and {; write "key: value" with a blank after the colon'],
   BAD_INDENT: [undefined, 'keys of one map start in the same column; close every [ and {'],
@@ -111,7 +112,15 @@ export async function parseYaml(text: string, file: string): Promise<YamlSource>
     },
     Pair(_, pair) {
       const key = pair.key
-      if (isScalar(key) && typeof key.value === 'string') return undefined
+      if (isScalar(key) && typeof key.value === 'string') {
+        const [, name, colon] = /^([\w+-]+)(?: +[{[]|(:)\S)/.exec(key.source ?? '') ?? []
+        if (name === undefined || key.type !== 'PLAIN' || (colon !== undefined && pair.value !== null))
+          return undefined
+        const missing = colon === undefined ? `colon after ${name}` : `blank after ${name}:`
+        report(key.range?.[0] ?? 0, `there is no ${missing}`, `write ${name}: and a blank`)
+        unusable = true
+        return visit.SKIP
+      }
       const offset = (key as YamlNode | null)?.range?.[0] ?? 0
       if (isScalar(key) && key.value !== null)
         report(offset, `the key ${key.source} is read as a ${typeof key.value}`, `quote it: "${key.source}"`)
@@ -210,6 +219,7 @@ function syntaxProblem(code: string, message: string, character: string): string
     return /[\][{}:,&*!|>'"%@`?-]/.test(character)
       ? `${character} does not belong here`
       : 'this does not belong here'
+  if (/^Implicit (?:map )?keys/.test(message)) return 'this line has no colon'
   if (/^Missing closing .quote/.test(message)) return 'a quote is not closed'
   if (/^Flow (map|sequence)/.test(message)) return 'a { or [ is not closed'
   return firstSentence(message)

@@ -38,7 +38,7 @@ async function wordsOf(question: Question): Promise<string> {
       return `Everything on ${question.drives.length === 1 ? 'it' : 'them'} is erased. Go on?`
     case 'card': {
       const { describeDrive } = await import('./describe-drive.ts')
-      return `${question.drive} (${describeDrive(question.found)}) is erased and becomes ${question.node}. Go on?`
+      return `${question.drive} (${describeDrive(question.found, question.was)}) is erased and becomes ${question.node}. Go on?`
     }
     case 'change':
       return 'Go on?'

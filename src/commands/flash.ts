@@ -125,8 +125,8 @@ async function flashPairs(args: GlobalArgs & FlashArgs, context: Context): Promi
         ...cards.tellers,
         target(event) {
           cards.tellers.target?.(event)
-          const { node, image, drive, found } = event
-          rows.push([node, image, drive, found === undefined ? 'image file' : describeDrive(found)])
+          const { node, image, drive, found, was } = event
+          rows.push([node, image, drive, found === undefined ? 'image file' : describeDrive(found, was)])
           if (rows.length === targets.length)
             output.noteText(formatTable(['NODE', 'IMAGE', 'DRIVE', ''], rows))
         },

@@ -108,7 +108,9 @@ function checkIsDevice(path: string, platform: NodeJS.Platform): string {
     real = realpathSync.native(path)
   } catch (cause) {
     throw new UsageError(`there is no ${path || 'drive without a name'}`, {
-      hint: `Is the card in? ${LIST_HINT}`,
+      hint: path.startsWith('/dev/')
+        ? `Is the card in? ${LIST_HINT}`
+        : `To make an image file, let its name end in .img. For a card: ${LIST_HINT}`,
       cause,
     })
   }

@@ -209,13 +209,13 @@ class Batch {
         return
       }
     }
-    if (!(await caller.confirm({ about: 'card', node: node.name, drive: slot, found }))) {
+    if (!(await caller.confirm({ about: 'card', node: node.name, drive: slot, found, was: receipt }))) {
       caller.signal.throwIfAborted()
       this.#refuse(slot, 'left as it is')
       return
     }
     this.#waiting.splice(this.#waiting.indexOf(node), 1)
-    caller.onEvent({ event: 'target', node: node.name, drive: slot, image: node.image, found })
+    caller.onEvent({ event: 'target', node: node.name, drive: slot, image: node.image, found, was: receipt })
     this.#busy.set(
       slot,
       this.#write(node, { slot, found })

@@ -1,4 +1,5 @@
 /** What a use case gets besides its request: where it runs, who is told, and who is asked. */
+import type { Receipt } from '../customise/receipt.ts'
 import type { Drive } from '../drives/drive.ts'
 import type { Task } from '../progress.ts'
 import type { WorkEvent } from './events.ts'
@@ -20,7 +21,7 @@ export type Question =
   /** Everything on these is erased. */
   | { about: 'erase'; drives: string[] }
   /** One card of a batch. */
-  | { about: 'card'; node: string; drive: string; found: Drive }
+  | { about: 'card'; node: string; drive: string; found: Drive; was?: Receipt }
   /** The boot partition of a card that holds a system. */
   | { about: 'change'; path: string; node: string }
   | { about: 'replace'; files: string[] }

@@ -14,6 +14,8 @@ export interface CheckRequest extends ClusterRequest {
   /** As the person wrote it, for messages. */
   path: string
   node: string
+  /** The node that the card says it is. */
+  was?: string
   /** The system, where it is not recognised. */
   os?: string
 }
@@ -33,7 +35,7 @@ export async function checkCard(
   request: CheckRequest,
   caller: Caller,
 ): Promise<CheckedCard> {
-  const { path, node: name, os } = request
+  const { path, node: name, was = name, os } = request
   const project = withOs(await openProject(request, caller), os)
   const node = findNode(project.cluster, name)
   const bases = await openBases(request, caller)
@@ -46,9 +48,15 @@ export async function checkCard(
     if (first === undefined) return { by: 'bytes', added: [] }
     if (await differsInLayoutOnly(card, image.changes, differences))
       return { by: 'files', added: await listHostFiles((await openBootVolume(card)).volume) }
+    const places = differences.length === 1 ? 'one place' : `${differences.length} places`
+    const isOther = was !== name
     throw new DriveError(
-      `${path} differs from the plan for ${name} in ${differences.length} places, first in ${first.length} bytes at ${first.offset}`,
-      { hint: 'A card that was booted always differs; a fresh one should not: flash it again' },
+      `${path} ${isOther ? `is the card of ${was}, and ` : ''}differs from the plan for ${name} in ${places}, first in ${first.length} bytes at ${first.offset}`,
+      {
+        hint: isOther
+          ? `Compare it with the plan for its own node: leave --node out, or say --node ${was}.`
+          : 'A card that was booted always differs; a fresh one should not: flash it again',
+      },
     )
   } finally {
     await bases.close()

@@ -117,8 +117,8 @@ export type WorkEvent =
   | ClusterEvent
 
 export type CardEvent =
-  /** `found` is the drive; undefined: an image file. */
-  | { event: 'target'; node: string; drive: string; image: string; found?: Drive }
+  /** `found` is the drive; undefined: an image file. `was`: what the card there says it is. */
+  | { event: 'target'; node: string; drive: string; image: string; found?: Drive; was?: Receipt }
   /** `login`: `ops@pi1.local`; undefined: the cluster file names nobody. */
   | ({ event: 'flashed'; node: string; login?: string } & CardReport)
   | { event: 'failed'; node: string; drive: string; error: Failure }

@@ -2,8 +2,9 @@
 import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { UsageError } from '../errors.ts'
-import type { Caller } from './caller.ts'
-import { requireNamed } from './card-content.ts'
+import { type Caller, note } from './caller.ts'
+import { readReceipt, requireNamed } from './card-content.ts'
+import { estimate } from './estimate.ts'
 import {
   type CardOptions,
   type CardTarget,
@@ -43,8 +44,14 @@ export async function flash(request: FlashRequest, caller: Caller): Promise<Flas
     targets.map(({ node }) => node),
     caller,
   )
-  for (const { node, drive, found } of targets)
-    caller.onEvent({ event: 'target', node: node.name, drive, image: node.image, found })
+  for (const { node, drive, found } of targets) {
+    const was = found === undefined ? undefined : await readReceipt(found)
+    caller.onEvent({ event: 'target', node: node.name, drive, image: node.image, found, was })
+  }
+  const cards = targets.filter(({ found }) => found !== undefined)
+  const lengths = cards.map(({ node }) => project.imageOf(node).extracted?.size ?? 0)
+  const expected = estimate(lengths, request)
+  if (expected !== undefined) note(caller, expected)
   if (request.unseen)
     for (const { found } of targets) if (found !== undefined) await requireNamed(found, request.erase ?? [])
   const erased = targets.filter(

@@ -79,7 +79,7 @@ export async function inspect(request: InspectRequest, caller: Caller): Promise<
         hint: 'Say which node it should be: --node NAME',
       })
     const { checkCard } = await import('./check-card.ts')
-    const checked = await checkCard(card, { ...request, node }, caller)
+    const checked = await checkCard(card, { ...request, node, was: found.receipt?.node }, caller)
     refuse()
     return { path, ...found, equal: { node, ...checked } }
   } finally {

@@ -5,6 +5,7 @@
  */
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import { type Document, isMap, isNode, isScalar, parse, parseDocument, type Range, stringify } from 'yaml'
 import type { Model } from '../cluster/boards.ts'
 import { packageRoot } from '../package-root.ts'
@@ -145,19 +146,14 @@ function commonest(models: readonly Model[]): Model {
   return models.reduce((best, model) => (count(model) > count(best) ? model : best))
 }
 
-/** Where the nearest installed piimage has its schema, from `folder`; where one would have it if there is none yet. */
+/** Where editors find the schema: in the nearest piimage installed above `folder`, as a path from there; else in this one. */
 export function schemaPath(folder: string): string {
-  const file = join('node_modules', 'piimage', 'schema', 'cluster.v1.json')
-  let up = './'
-  for (let at = folder; ; at = dirname(at)) {
-    if (existsSync(join(at, file))) break
-    if (dirname(at) === at) {
-      up = './'
-      break
-    }
-    up = up === './' ? '../' : `${up}../`
+  const file = 'node_modules/piimage/schema/cluster.v1.json'
+  for (let at = folder, up = './'; ; at = dirname(at), up = up === './' ? '../' : `${up}../`) {
+    if (existsSync(join(at, file))) return `${up}${file}`
+    if (dirname(at) === at) break
   }
-  return `${up}node_modules/piimage/schema/cluster.v1.json`
+  return pathToFileURL(join(packageRoot(), 'schema', 'cluster.v1.json')).href
 }
 
 /** Every map `wifi:` of the file. */

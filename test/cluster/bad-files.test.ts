@@ -42,6 +42,36 @@ const cases: [name: string, text: string, said: string][] = [
     '5:1: a second document begins here (one cluster per file: remove the --- line and what follows)',
   ],
   [
+    'no colon, alone',
+    'cluster sgc\n',
+    '1:1: the cluster file is not a mapping (it starts with cluster: and its name)',
+  ],
+  [
+    'no colon in the first line',
+    'cluster sgc\nimage: x\n',
+    '1:1: this line has no colon (write "key: value", with a blank after the colon)',
+  ],
+  [
+    'no colon before what is below',
+    `${head}user\n  name: ops\n`,
+    '3:1: this line has no colon (write "key: value", with a blank after the colon)',
+  ],
+  [
+    'no colon in the last line',
+    `${one}overlays\n`,
+    '5:1: this line has no colon (close every quote, [ and {; write "key: value" with a blank after the colon)',
+  ],
+  [
+    'no colon before a map',
+    `${head}nodes:\n  oneil { model: pi4 }\n`,
+    '4:3: there is no colon after oneil (write oneil: and a blank)',
+  ],
+  [
+    'no blank after a colon',
+    `${head}nodes: { oneil: {model:pi4} }\n`,
+    '3:18: there is no blank after model: (write model: and a blank)',
+  ],
+  [
     'colon inside a value',
     `cluster: a: b\n`,
     '1:10: a second "key: value" on one line (quote a value that holds ": ")',

@@ -95,6 +95,11 @@ const warned: [name: string, text: string, said: RegExp][] = [
     `${head}nodes: { a: { model: zero2w, clusterhat: p1 } }`,
     /^3:42: a is in a ClusterHAT slot, and no node is its controller/m,
   ],
+  [
+    'address without a way out',
+    `${head}nodes: { a: { model: pi4, address: 10.0.0.2/24 } }`,
+    /^3:36: a has a fixed address and no gateway: it reaches nothing outside its own network/m,
+  ],
 ]
 for (const [name, text, said] of warned)
   test(`warning: ${name}`, async () => {

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { type TestContext, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
 import { readCluster } from '../../src/cluster/cluster-file.ts'
 import { features } from '../../src/features/index.ts'
 import { packageRoot } from '../../src/package-root.ts'
@@ -76,10 +77,9 @@ for (const name of templateNames())
     }
     const text = readFileSync(file, 'utf8')
     assert.deepEqual(commentsOf(text), commentsOf(template(name)), 'every comment stays')
-    assert.match(
-      text,
-      /^# yaml-language-server: \$schema=\.\/node_modules\/piimage\/schema\/cluster\.v1\.json\n/,
-    )
+    // No piimage is installed above it: an editor finds the schema of the one that ran.
+    const [, schema = ''] = /^# yaml-language-server: \$schema=(file:\S+)\n/.exec(text) ?? []
+    assert.equal(fileURLToPath(schema), join(packageRoot(), 'schema/cluster.v1.json'))
     assert.equal(text.split('\n').length, template(name).split('\n').length, 'nothing is reflowed')
 
     const ignored = readFileSync(join(cwd, 'pis', '.gitignore'), 'utf8').split('\n')

@@ -91,10 +91,17 @@ test('inspect --check: a customised card holds the files of its plan; one byte o
   const checked = await project.piimage('inspect', 'card.img', '--check')
   assert.equal(checked.status, 0, checked.stderr)
   assert.match(checked.stdout, /equal to the plan for carter/)
+  const other = await project.piimage('inspect', 'card.img', '--check', '--node', 'oneil')
+  assert.equal(other.status, 5, other.stdout)
+  assert.match(
+    other.stderr,
+    /is the card of carter, and differs from the plan for oneil in (?:one place|\d\d* places), .*\n.*--node carter/,
+  )
 
   const volume = `${project.file('card.img')}@@${DEMO_LAYOUT.boot.offset}`
   assert.equal(run(mcopy, ['-o', '-i', volume, '-', '::issue.txt'], { input: 'another\n' }).status, 0)
   const changed = await project.piimage('inspect', 'card.img', '--check')
   assert.equal(changed.status, 5, changed.stdout)
-  assert.match(changed.stderr, /differs from the plan for carter/)
+  assert.match(changed.stderr, /card\.img differs from the plan for carter/)
+  assert.doesNotMatch(changed.stderr, /1 places/)
 })

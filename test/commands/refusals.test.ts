@@ -122,7 +122,11 @@ for (const [words, says] of [
   [['flash', '--node', 'oneil=/dev/null', '--probe', '--changed-only'], /--probe writes all over the card/],
   [['flash', '--node', 'oneil=a.img', '--probe'], /--probe is for cards; a\.img is a file/],
   [['flahs'], /flash/],
-  [['plan', '--nodes', 'x'], /Unknown argument: nodes/],
+  [['plan', '--nodes', 'x'], /there is no flag --nodes\n.*did you mean --node\?/],
+  [['flash', '--nod', 'x'], /there is no flag --nod\n.*did you mean --node\?/],
+  [['flash', '--xyzzy'], /there is no flag --xyzzy\n.*piimage flash --help lists/],
+  [['flash', '--node', 'oneil', 'card2'], /there is no .*card2\n.*let its name end in \.img/],
+  [['flash', '--node', 'oneil', '/dev/no-such-card'], /there is no \/dev\/no-such-card\n.*Is the card in\?/],
   [[], /no command given/],
 ] as const) {
   test(`piimage ${words.join(' ')}: status 2`, async (t) => {
