@@ -169,8 +169,15 @@ export async function networkConfig(
   return { seed: new Map([['network-config', bytesOf(`# ${comment}\n${text}`)]]) }
 }
 
-/** What the image itself says in its user-data is lost; say so. */
-async function replacedUserData(boot: BootFiles, settled: readonly string[]): Promise<Partial<Settings>> {
+/**
+ * What the image itself says in its user-data is lost; say so.
+ *
+ * @param settled keys that the family has seen to
+ */
+export async function replacedUserData(
+  boot: BootFiles,
+  settled: readonly string[],
+): Promise<Partial<Settings>> {
   const lost = Object.keys(await foreignUserData(boot)).filter((key) => !settled.includes(key))
   if (lost.length === 0) return {}
   return { warnings: [`the image's own user-data is replaced (${lost.join(', ')})`] }

@@ -4,8 +4,12 @@ import { chmodSync, copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, 
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { parse } from 'yaml'
+import { readCluster } from '../../src/cluster/cluster-file.ts'
+import { features } from '../../src/features/index.ts'
 import { packageRoot } from '../../src/package-root.ts'
 import { parseShard, shareOf } from '../../src/work/bake.ts'
+import { standIn } from '../../src/work/release.ts'
+import { templateNames } from '../../src/work/template.ts'
 import { bootFiles } from '../support/boot-files.ts'
 import { findIn, HASH, PSK, personalProject, SSH_KEY, secretsOf } from '../support/personal-project.ts'
 import { demoProject, type Project } from '../support/project.ts'
@@ -160,6 +164,25 @@ test("the release workflow's own steps, on the demo", (t) => {
     /attest-build-provenance@[0-9a-f]{40} # v[\d.]+\n {8}with:\n {10}subject-path: out\/\*\.img\.xz/,
   )
   assert.match(text, /id-token: write/)
+})
+
+test('every example that the release workflow bakes has its images pinned', async () => {
+  const text = readFileSync(join(packageRoot(), '.github/workflows/release.yml'), 'utf8')
+  const skipped = (parse(text) as Workflow).jobs.images?.env?.SKIP?.split(' ') ?? []
+  const { images } = JSON.parse(readFileSync(join(packageRoot(), 'images.lock.json'), 'utf8'))
+  const unpinned: string[] = []
+  for (const name of templateNames()) {
+    const file = `examples/${name}/cluster.yaml`
+    const options = { features, home: '/', readLocal: standIn, imageKeys: Object.keys(images) }
+    const mistakes = await readCluster(join(packageRoot(), file), options).then(
+      () => '',
+      (error: Error) => error.message,
+    )
+    if (/is not in the lock/.test(mistakes)) unpinned.push(file)
+    else assert.ok(!skipped.includes(file) || name === 'demo', `${file} could be baked`)
+  }
+  assert.ok(unpinned.length > 0)
+  for (const file of unpinned) assert.ok(skipped.includes(file), file)
 })
 
 test('shares: each node in exactly one, sizes that differ by one at most', () => {
