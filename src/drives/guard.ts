@@ -18,7 +18,13 @@ import { formatDeviceNumber } from './device-number.ts'
 import { unmountDisk } from './diskutil.ts'
 import type { Drive } from './drive.ts'
 import { type DriveIdentity, requireSameDrive } from './identity.ts'
-import { describeLinuxDrive, type LinuxDevices, readContents, readLinuxDevices } from './linux.ts'
+import {
+  describeLinuxDrive,
+  type LinuxDevices,
+  nameLostFiles,
+  readContents,
+  readLinuxDevices,
+} from './linux.ts'
 import { listDrives, noDrivesHere } from './list.ts'
 import { findRefusal, isAutoMount, type Refusal } from './refusal.ts'
 import type { BlockDevice } from './sysfs.ts'
@@ -92,7 +98,7 @@ export async function findAgain(
   platform: NodeJS.Platform,
 ): Promise<Drive | undefined> {
   if (platform === 'darwin') return (await listDrives(platform)).find((drive) => drive.path === path)
-  const devices = readLinuxDevices()
+  const devices = await nameLostFiles(readLinuxDevices())
   const device = [...devices.byName.values()].find((candidate) => candidate.path === path)
   return device === undefined ? undefined : describeLinuxDrive(devices, device)
 }
@@ -134,7 +140,7 @@ function kindOf(stats: Stats): string {
 }
 
 async function findLinuxDrive(path: string, real: string): Promise<Drive> {
-  const devices = readLinuxDevices()
+  const devices = await nameLostFiles(readLinuxDevices())
   const number = formatDeviceNumber(statSync(real, { bigint: true }).rdev)
   const device = [...devices.byName.values()].find((candidate) => candidate.number === number)
   if (device === undefined)

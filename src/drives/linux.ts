@@ -1,11 +1,15 @@
 /** Drives on Linux: sysfs for what there is, mountinfo and swaps for what is in use. */
+import { execFile } from 'node:child_process'
 import { readFileSync, realpathSync } from 'node:fs'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import { type MountEntry, parseMountinfo, parseSwaps } from '../io/mountinfo.ts'
 import { readSignatures } from './contents.ts'
 import type { Drive, Mount } from './drive.ts'
 import { type BlockDevice, readBlockDevices, readBtrfsMembers } from './sysfs.ts'
 import { listWriters } from './writers.ts'
+
+const runFile = promisify(execFile)
 
 /** The machine's block devices and their use, at one moment. */
 export interface LinuxDevices {
@@ -35,6 +39,30 @@ export function readLinuxDevices(root = '/'): LinuxDevices {
     btrfs: readBtrfsMembers(root),
   }
 }
+
+/**
+ * Which file is behind a loop device whose file has no name any more (removed,
+ * or out of reach here): sysfs says only a path, the kernel says more to root.
+ */
+export async function nameLostFiles(devices: LinuxDevices): Promise<LinuxDevices> {
+  const lost = [...devices.byName.values()].filter(isLost)
+  if (lost.length === 0) return devices
+  const columns = ['NAME', 'BACK-MAJ:MIN', 'BACK-INO']
+  const listed = await runFile('losetup', ['--list', '--noheadings', '--raw', '--output', columns.join()], {
+    timeout: 5000,
+  }).catch(() => ({ stdout: '' }))
+  const files = new Map(
+    listed.stdout.split('\n').map((line) => {
+      const [path = '', device, inode] = line.trim().split(/\s+/)
+      return [path, inode === undefined || inode === '0' ? undefined : `${device}:${inode}`]
+    }),
+  )
+  for (const loop of lost) loop.backing = files.get(loop.path) ?? loop.backing
+  return devices
+}
+
+const isLost = ({ backing, backingFile }: BlockDevice): boolean =>
+  backing !== undefined && backing === backingFile
 
 /** Never read: memory, and what a look may spin up or wait for. */
 const NOT_READ = /^(ram|zram|sr|fd|nbd)\d/
@@ -172,9 +200,7 @@ function stackOn({ byName, btrfs }: LinuxDevices, device: BlockDevice): BlockDev
 function isLoopOver(loop: BlockDevice, member: BlockDevice): boolean {
   if (loop === member || loop.backingFile === undefined) return false
   if (loop.backing === member.backing || names(member, loop.backingFile)) return true
-  // A file without a name any more can't be told from another one of its size.
-  const isLost = (device: BlockDevice) =>
-    device.backing !== undefined && device.backing === device.backingFile
+  // A file that nobody could name can't be told from another one of its size.
   return (isLost(loop) || isLost(member)) && member.backing !== undefined && loop.size === member.size
 }
 

@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs'
 import { UsageError } from '../errors.ts'
 import type { Drive } from './drive.ts'
-import { listLinuxDrives, readContents, readLinuxDevices } from './linux.ts'
+import { listLinuxDrives, nameLostFiles, readContents, readLinuxDevices } from './linux.ts'
 
 export interface ListOptions {
   /** Also read from the drives what lies on them, where this user may. */
@@ -19,7 +19,7 @@ export async function listDrives(
   { contents = false }: ListOptions = {},
 ): Promise<Drive[]> {
   if (platform === 'linux') {
-    const devices = { ...readLinuxDevices(), proc: contents ? '/proc' : undefined }
+    const devices = { ...(await nameLostFiles(readLinuxDevices())), proc: contents ? '/proc' : undefined }
     if (contents) await readContents(devices)
     return listLinuxDrives(devices)
   }

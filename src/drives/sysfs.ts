@@ -10,6 +10,7 @@
  */
 import { existsSync, readdirSync, readFileSync, realpathSync, statSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
+import { formatDeviceNumber } from './device-number.ts'
 import type { Bus } from './drive.ts'
 
 /** The kernel counts `size` in these, whatever the drive's own sectors are. */
@@ -93,7 +94,7 @@ function readBlockDevice(root: string, name: string): BlockDevice | undefined {
 function fileBehind(path: string): string {
   try {
     const { dev, ino } = statSync(path, { bigint: true })
-    return `${dev}:${ino}`
+    return `${formatDeviceNumber(dev)}:${ino}`
   } catch {
     return path
   }

@@ -1,6 +1,6 @@
 /** The guard on this very machine: whatever its system disk is called, it is refused. Nothing is opened for writing. */
 import assert from 'node:assert/strict'
-import { mkdirSync, realpathSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import { mkdirSync, realpathSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { basename, join, relative } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { formatDeviceNumber } from '../../src/drives/device-number.ts'
@@ -187,6 +187,19 @@ test('a card whose other loop device is mounted is refused', async (t) => {
     run('umount', [target])
   }
   await assert.rejects(guard(first), { message: `${first} is part of ${[over, second].sort().join(', ')}` })
+})
+
+test('a loop device over a file that was removed is known by that file, and stands in no other card’s way', async (t) => {
+  if (!needRoot(t)) return
+  const folder = tempFolder(t)
+  const lost = join(folder, 'lost.bin')
+  makeSparseFile(lost, CARD_BYTES)
+  const first = attachLoop(t, lost)
+  const second = attachLoop(t, lost)
+  const card = insertCard(t)
+  rmSync(lost)
+  assert.equal((await guard(card)).path, card)
+  await assert.rejects(guard(first), { message: `${first} is part of ${second}` })
 })
 
 test('a file in the cache is not a card', async (t) => {
