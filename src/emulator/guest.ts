@@ -109,7 +109,7 @@ export class Guest {
         throw new NetrootError(
           `${what}: not within ${Math.round(deadlineMs / 60_000)} minutes; last said: ${lastLine(this.#last)}`,
         )
-      await sleep(500, undefined, { signal }).catch(() => signal.throwIfAborted())
+      await sleep(1000, undefined, { signal }).catch(() => signal.throwIfAborted())
     }
   }
 
