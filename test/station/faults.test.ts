@@ -139,7 +139,7 @@ test('killed in the middle of a batch, it goes on where the journal says', async
     station: Awaited<ReturnType<typeof spawnStation>>,
     found: (table: TableView) => unknown,
   ) => {
-    for (let tries = 0; tries < 1200; tries += 1) {
+    for (let tries = 0; tries < 3600; tries += 1) {
       if (found(JSON.parse(await station.get('/api/table')))) return
       await new Promise((resolve) => setTimeout(resolve, 50))
     }

@@ -4,7 +4,7 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import type { Page } from 'playwright-core'
-import { auditPage, openBrowser, openPage } from '../support/browser.ts'
+import { auditPage, openBrowser, openPage, PATIENCE_MS } from '../support/browser.ts'
 import { DEMO_LAYOUT, demoProject } from '../support/project.ts'
 import { journalOf, makeCards, Reader } from '../support/readers.ts'
 import { startStation } from '../support/station.ts'
@@ -181,6 +181,7 @@ test('from another machine: the password opens the page, a wrong one does not; t
   const origin = new URL(station.address()).origin
   const open = async (password: string) => {
     const context = await browser.newContext({ ignoreHTTPSErrors: true })
+    context.setDefaultTimeout(PATIENCE_MS)
     const page = await context.newPage()
     await page.goto(`${origin}/`)
     assert.deepEqual(await auditPage(page), [])
