@@ -6,7 +6,7 @@
  *
  * CPU time of piimage's own process and the most memory that it had, not wall time: other load on the machine changes
  * neither by much. The image is the demo's. `status` asks by a stand-in for ssh that answers at once.
- * The exponents are between the smallest and the largest cluster, after what a cluster of one node takes is taken off.
+ * The exponents are those of what comes on top of a cluster of one node.
  */
 import { spawnSync } from 'node:child_process'
 import { copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -27,10 +27,21 @@ const KEY = 'demo-trixie-arm64-lite@2025-12-05'
 
 const rows: Record<string, string[]> = {
   'netroot --dry-run': ['netroot', '--dry-run', '--prefix', 'server'],
-  plan: ['plan'],
+  'netroot --dry-run, every line another': ['netroot', '--dry-run', '--prefix', 'other'],
+  'plan --all': ['plan', '--all'],
   'export ansible': ['export', 'ansible'],
+  'export hosts': ['export', 'hosts'],
   'export known-hosts': ['export', 'known-hosts'],
+  'export ssh-config': ['export', 'ssh-config'],
+  'export eeprom': ['export', 'eeprom'],
   status: ['status'],
+}
+
+/** Files of a server that are there already: lines for each node, and none of them as it is to be. */
+const OTHER = {
+  '/etc/exports.d/piimage.exports': 4,
+  '/etc/piimage/netroot/dhcp-hosts': 1,
+  '/etc/systemd/system/nfs-server.service.d/piimage.conf': 2,
 }
 
 interface Figures {
@@ -52,6 +63,11 @@ function makeProject(count: number): string {
   )
   writeFileSync(join(folder, 'cluster.key'), `${'5a'.repeat(32)}\n`, { mode: 0o600 })
   writeFileSync(join(folder, 'bin/ssh'), '#!/bin/sh\necho firstboot\n', { mode: 0o755 })
+  for (const [path, lines] of Object.entries(OTHER)) {
+    mkdirSync(join(folder, 'other', path, '..'), { recursive: true })
+    const text = Array.from({ length: lines * count }, (_, index) => `other line ${index}\n`)
+    writeFileSync(join(folder, 'other', path), text.join(''))
+  }
   const nodes = Array.from({ length: count }, (_, index) => {
     const at = index + 2
     const serial = (0x10000000 + at).toString(16)
@@ -91,11 +107,15 @@ function measure(words: readonly string[], folder: string): Figures {
   return { cpuSeconds: (userCPUTime + systemCPUTime) / 1e6, megabytes: maxRSS / 1024 }
 }
 
-/** How a figure grows from the smallest to the largest count: 1 is linear. */
+/**
+ * How a figure grows: 1 is linear. From the smallest count whose figure stands out of what one node takes, by a
+ * tenth, to the largest.
+ */
 function exponent(base: number, found: readonly number[]): string {
-  const [least = 0, most = 0] = [found[0], found.at(-1)].map((figure = 0) => figure - base)
-  const growth = Math.log((counts.at(-1) ?? 1) / (counts[0] ?? 1))
-  return least <= 0 || growth === 0 ? '-' : (Math.log(most / least) / growth).toFixed(2)
+  const first = found.findIndex((figure) => figure > base * 1.1)
+  const [least = 0, most = 0] = [found[first], found.at(-1)].map((figure = 0) => figure - base)
+  const growth = Math.log((counts.at(-1) ?? 1) / (counts[first] ?? 1))
+  return first < 0 || growth === 0 ? '-' : (Math.log(most / least) / growth).toFixed(2)
 }
 
 const print = (line: string) => process.stdout.write(`${line}\n`)

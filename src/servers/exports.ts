@@ -14,7 +14,7 @@
  * Sources: exports(5), nfs.conf(5).
  */
 import { dirname } from 'node:path'
-import { formatCidr, networkOf, parseIpv4 } from '../cluster/ipv4.ts'
+import { type Cidr, formatCidr, networkOf, parseIpv4 } from '../cluster/ipv4.ts'
 import { NetrootError } from '../errors.ts'
 import type { Export, ServedCluster } from '../netroot/served.ts'
 import { USB } from '../netroot/wire.ts'
@@ -126,13 +126,35 @@ function checkFsids(exports: readonly Export[]): void {
   }
 }
 
-/** The addresses on which nodes reach the NFS server. */
-export function nfsAddresses({ server, nodes }: ServedCluster): string[] {
-  const own = networkOf(parseIpv4(server.ip) ?? 0, server.prefix)
-  const isOn = (network: typeof own, client: string): boolean => {
-    const address = parseIpv4(client)
-    return address !== undefined && networkOf(address, network.prefix).base === network.base
+const ownNetwork = ({ server }: ServedCluster): Cidr => networkOf(parseIpv4(server.ip) ?? 0, server.prefix)
+
+const isOn = (network: Cidr, client: string): boolean => {
+  const address = parseIpv4(client)
+  return address !== undefined && networkOf(address, network.prefix).base === network.base
+}
+
+/**
+ * Without exports of earlier editions whose addresses the server is no longer on,
+ * because the whole network moved: what still runs there has lost its server.
+ */
+export function withinReach(served: ServedCluster): ServedCluster {
+  const own = ownNetwork(served)
+  return {
+    ...served,
+    nodes: served.nodes.map((node) => ({
+      ...node,
+      exports: node.exports.filter(
+        ({ client }) =>
+          client === node.ip || client === formatCidr(own) || isOn(own, client) || isOn(USB_NETWORK, client),
+      ),
+    })),
   }
+}
+
+/** The addresses on which nodes reach the NFS server. */
+export function nfsAddresses(served: ServedCluster): string[] {
+  const { server, nodes } = withinReach(served)
+  const own = ownNetwork(served)
   const clients = nodes.flatMap(({ exports }) => exports.map(({ client }) => client))
   const others = clients.filter((client) => !isOn(own, client) && client !== formatCidr(own))
   const stranger = others.find((client) => !isOn(USB_NETWORK, client))

@@ -7,7 +7,7 @@
  */
 import type { ServedCluster } from '../netroot/served.ts'
 import { formatDnsmasq, formatReservations, hasDns, isEthernetNode, planDnsmasq } from './dnsmasq.ts'
-import { formatExports, formatNfsConf } from './exports.ts'
+import { formatExports, formatNfsConf, withinReach } from './exports.ts'
 import { BARE_MACHINE, type Machine } from './machine.ts'
 import { formatDnsmasqDropIn, formatNfsDropIn, renderMounts } from './mounts.ts'
 import { renderFirewall } from './open-firewall.ts'
@@ -31,10 +31,11 @@ import {
  * @throws {UsageError} a value that no file can carry
  */
 export function renderServers(
-  served: ServedCluster,
+  planned: ServedCluster,
   machine: Machine = BARE_MACHINE,
   openFirewall = false,
 ): ServerFile[] {
+  const served = withinReach(planned)
   const file = (path: string, content: string): ServerFile => ({ path, mode: 0o644, content })
   const firewall = openFirewall ? machine.running?.firewall : undefined
   return [

@@ -7,6 +7,8 @@ import { NetrootError } from '../../src/errors.ts'
 import type { Export, ServedNode } from '../../src/netroot/served.ts'
 import { formatExports, formatNfsConf, nfsAddresses } from '../../src/servers/exports.ts'
 import { BARE_MACHINE } from '../../src/servers/machine.ts'
+import { renderServers } from '../../src/servers/render.ts'
+import { EXPORTS_FILE, NFS_CONF_FILE } from '../../src/servers/server-file.ts'
 import { tempFolder } from '../support/temp.ts'
 import { needRoot, needTool, run } from '../support/tools.ts'
 import { overlayOf, STATE, servedCluster, servedNode } from './served-cluster.ts'
@@ -121,9 +123,23 @@ test('Zeros on USB mount from the controller of their private network', () => {
 })
 
 test('an address that no network of the server reaches is refused', () => {
-  const node = servedNode(1)
+  const node = servedNode(1, { ip: '192.168.7.7' })
   node.exports = node.exports.map((one) => ({ ...one, client: '192.168.7.7' }))
   assert.throws(() => formatNfsConf(servedCluster({ nodes: [node] }), BARE_MACHINE), NetrootError)
+})
+
+test('the whole network moved: what ran on the old one is let go, and everything else is served', () => {
+  const node = servedNode(1)
+  const [root] = node.exports
+  assert.ok(root)
+  const before = { ...root, client: '192.168.7.11' }
+  const swapped = { ...root, client: '10.3.50.12' }
+  node.exports = [...node.exports, before, swapped]
+  const file = (path: string) =>
+    renderServers(servedCluster({ nodes: [node] })).find((one) => one.path === path)?.content ?? ''
+  assert.doesNotMatch(file(EXPORTS_FILE), /192\.168\.7/)
+  assert.match(file(EXPORTS_FILE), /root 10\.3\.50\.12\(/, 'one that is still within reach stays')
+  assert.match(file(NFS_CONF_FILE), /^host=10\.3\.50\.1$/m)
 })
 
 test('nfs.conf: nfs-utils reads where the server listens', (t) => {

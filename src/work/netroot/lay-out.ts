@@ -14,6 +14,7 @@ import { type NetrootPlan, planNetroot } from '../../netroot/plan.ts'
 import { chooseRootMode, type RootModeChoice } from '../../netroot/root-modes/choose.ts'
 import type { ServedCluster, ServedNode } from '../../netroot/served.ts'
 import { readServed } from '../../netroot/state.ts'
+import { withinReach } from '../../servers/exports.ts'
 import { openingLines } from '../../servers/firewall.ts'
 import { type Caller, taskOf } from '../caller.ts'
 import { openBases } from '../image-pipeline.ts'
@@ -141,8 +142,19 @@ async function planNodes(
   })
 }
 
-function tellWarnings({ nodes }: NetrootPlan, { onEvent }: Caller): void {
+function tellWarnings({ nodes, served }: NetrootPlan, { onEvent }: Caller): void {
   for (const { warnings } of nodes) for (const message of warnings) onEvent({ event: 'warning', message })
+  const within = withinReach(served).nodes
+  for (const [index, { name, exports }] of served.nodes.entries()) {
+    const kept = within[index]?.exports ?? []
+    const lost = exports.find((one) => !kept.includes(one))
+    if (lost !== undefined)
+      onEvent({
+        event: 'warning',
+        node: name,
+        message: `as it was started last it has ${lost.client}, on a network that the server has left: it loses its root until it is started again`,
+      })
+  }
 }
 
 /** Where nodes are named, the others stay as they were laid out, as long as they boot from the network. */
