@@ -1,8 +1,10 @@
 /**
  * The files that an overlay brings along. An overlay may be a stranger's, so its
  * paths lead to its own folder, after links; elsewhere leads only a parameter
- * that the cluster file's owner gave. Nothing ever leads to the cluster's key:
- * not by its name, by another name of it, or to a copy of what is in it.
+ * of the cluster file: into that file's folder, and outside of it to what every
+ * user of this machine may read, for the cluster file may be a stranger's too.
+ * Nothing ever leads to the cluster's key: not by its name, by another name of
+ * it, or to a copy of what is in it; nor to what looks like another cluster's.
  *
  * A message names the path and never holds what was read.
  */
@@ -10,8 +12,14 @@ import { constants } from 'node:fs'
 import { open, readdir, realpath, stat } from 'node:fs/promises'
 import { join, resolve, sep } from 'node:path'
 import { PiimageError, UsageError } from '../errors.ts'
-import { readInput } from '../io/input-file.ts'
-import { CLUSTER_KEY_FILE, isClusterKeyFile, parseClusterKey } from '../secrets/cluster-key.ts'
+import { readInputText } from '../io/input-file.ts'
+import { isOpenToAll } from '../io/ownership.ts'
+import {
+  CLUSTER_KEY_FILE,
+  isClusterKeyFile,
+  looksLikeClusterKey,
+  parseClusterKey,
+} from '../secrets/cluster-key.ts'
 import { findAnyOf, type SecretFinder } from '../secrets/occurrences.ts'
 import { formatBytes, MiB } from '../units.ts'
 
@@ -21,7 +29,7 @@ export interface Reach {
   folder: string
   /** The cluster file's. */
   clusterFolder: string
-  /** It is a parameter that the cluster file's owner gave: it is relative to that file, and may lead anywhere. */
+  /** It is a parameter that the cluster file gives: it is relative to that file, and may lead out of its folder. */
   isGiven: boolean
   /** What was read already; every node that uses the overlay gets the same. */
   kept?: Kept
@@ -43,7 +51,7 @@ const PLAIN = constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NO
 export function readText(path: string, reach: Reach, where: string): Promise<string> {
   return once(reach, ['text', path], async () => {
     const bytes = await explained(where, path, reach, async () =>
-      readPlain(await follow(path, reach, where), await openKeyGuard(reach), where, LONGEST_TEXT),
+      readPlain(await follow(path, reach, where), keyFinder(reach), where, LONGEST_TEXT),
     )
     return Buffer.from(bytes).toString('utf8')
   })
@@ -73,13 +81,16 @@ export function readFiles(
 ): Promise<Uint8Array | ReadonlyMap<string, Uint8Array>> {
   const read = async () => {
     const real = await follow(path, reach, where)
-    const guard = await openKeyGuard(reach)
-    if (!(await stat(real)).isDirectory()) return readPlain(real, guard, where)
+    const holdsKey = keyFinder(reach)
+    if (!(await stat(real)).isDirectory()) return readPlain(real, holdsKey, where)
     const files = new Map<string, Uint8Array>()
     const names = (await readdir(real, { withFileTypes: true }))
       .filter((entry) => entry.isFile() && wanted.test(entry.name))
       .map(({ name }) => name)
-    for (const name of names.sort()) files.set(name, await readPlain(join(real, name), guard, where))
+    for (const name of names.sort()) {
+      if (reach.isGiven) await requireOpen(join(real, name), reach.clusterFolder, where)
+      files.set(name, await readPlain(join(real, name), holdsKey, where))
+    }
     return files
   }
   return once(reach, ['files', path, wanted.source], () => explained(where, path, reach, read))
@@ -91,7 +102,11 @@ async function follow(
   { folder, clusterFolder, isGiven }: Reach,
   where: string,
 ): Promise<string> {
-  if (isGiven) return realpath(resolve(clusterFolder, path))
+  if (isGiven) {
+    const real = await realpath(resolve(clusterFolder, path))
+    await requireOpen(real, clusterFolder, where)
+    return real
+  }
   const home = await realpath(folder)
   const leadsOut = () =>
     new UsageError(`${where}: ${path} leads out of the overlay's folder ${folder}`, {
@@ -103,32 +118,34 @@ async function follow(
   return real
 }
 
-interface KeyGuard {
-  /** Of the file; undefined: there is no key here. */
-  identity: string | undefined
-  contains: SecretFinder
+/** What is the user's alone and lies elsewhere (`~/.ssh`) is nobody's to put onto a card but the user's own. */
+async function requireOpen(real: string, clusterFolder: string, where: string): Promise<void> {
+  if (real.startsWith((await realpath(clusterFolder)) + sep) || (await isOpenToAll(real))) return
+  throw new UsageError(`${where}: ${real} is not for everybody, and lies outside the cluster file's folder`, {
+    hint: 'Copy it into the folder, if it is to be on a card. Did you write this cluster file?',
+  })
 }
 
 let lastKey: { key: Uint8Array; contains: SecretFinder } | undefined
 
-async function openKeyGuard({ clusterFolder }: Reach): Promise<KeyGuard> {
+/** What finds this cluster's key, in whatever form. */
+function keyFinder({ clusterFolder }: Reach): SecretFinder {
   const path = join(clusterFolder, CLUSTER_KEY_FILE)
   try {
-    const { bytes, info } = readInput(path)
-    const key = parseClusterKey(bytes.toString('utf8'), path).reveal()
+    const key = parseClusterKey(readInputText(path), path).reveal()
     // Working out how a key can be written down takes longer than looking for it.
     if (lastKey === undefined || Buffer.compare(lastKey.key, key) !== 0)
       lastKey = { key, contains: findAnyOf([key]) }
-    return { identity: `${info.dev}:${info.ino}`, contains: lastKey.contains }
+    return lastKey.contains
   } catch {
     // None, or none that we may read: then nothing of it can be passed on either.
-    return { identity: undefined, contains: () => false }
+    return () => false
   }
 }
 
 async function readPlain(
   path: string,
-  guard: KeyGuard,
+  holdsKey: SecretFinder,
   where: string,
   longest = Number.POSITIVE_INFINITY,
 ): Promise<Uint8Array> {
@@ -141,14 +158,16 @@ async function readPlain(
         `${where}: ${path} has ${formatBytes(Number(info.size))}, more than any text needs`,
       )
     const bytes = new Uint8Array(await handle.readFile())
-    const isKey =
-      `${info.dev}:${info.ino}` === guard.identity ||
-      guard.contains(bytes) ||
-      isClusterKeyFile(path, Buffer.from(bytes.subarray(0, 4096)).toString('latin1'))
-    if (isKey)
+    const start = Buffer.from(bytes.subarray(0, 4096)).toString('latin1')
+    if (holdsKey(bytes) || isClusterKeyFile(path, start))
       throw new UsageError(`${where}: ${path} holds a cluster's key, which is never put on a card`, {
         hint: 'Whoever has it has every node. Find out who wrote this overlay.',
       })
+    if (looksLikeClusterKey(start, Number(info.mode)))
+      throw new UsageError(
+        `${where}: ${path} looks like a cluster's key: 64 hex digits that its owner alone may read`,
+        { hint: 'If it is something else, write it down in another form, or as NAME=VALUE.' },
+      )
     return bytes
   } finally {
     await handle.close()

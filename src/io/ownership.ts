@@ -95,6 +95,19 @@ export async function strangersIn(path: string): Promise<string | undefined> {
   }
 }
 
+/**
+ * Whether every user of this machine can read a file or folder; where there are no modes, nobody is kept from any.
+ * @param path absolute, without links
+ */
+export async function isOpenToAll(path: string): Promise<boolean> {
+  if (effectiveUser() === undefined) return true
+  if (((await stat(path)).mode & 0o004) === 0) return false
+  for (let folder = dirname(path); ; folder = dirname(folder)) {
+    if (((await stat(folder)).mode & 0o001) === 0) return false
+    if (dirname(folder) === folder) return true
+  }
+}
+
 /** A group that has its owner's number is the owner's alone (user private groups). */
 const isWritableByOthers = ({ mode, uid, gid }: Stats): boolean =>
   (mode & 0o002) !== 0 || ((mode & 0o020) !== 0 && gid !== uid)

@@ -49,6 +49,10 @@ export class ClusterKey {
 export const isClusterKeyFile = (path: string, text: string): boolean =>
   basename(path) === CLUSTER_KEY_FILE || text.includes(HEADING)
 
+/** Nothing but 64 hex digits, of any cluster, where modes say that nobody else may read it. */
+export const looksLikeClusterKey = (text: string, mode: number): boolean =>
+  process.platform !== 'win32' && mode % 0o100 === 0 && /^(?:#[^\n]*\n)*[0-9a-fA-F]{64}\s*$/.test(text)
+
 const HEADING = '# piimage cluster key.'
 
 export function formatClusterKey(key: ClusterKey): string {

@@ -1,7 +1,7 @@
 /** A cluster file, an overlay or a repository of somebody else's takes no secret out of where it belongs. */
 import assert from 'node:assert/strict'
-import { chmodSync, copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { chmodSync, copyFileSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
+import { join, relative } from 'node:path'
 import { test } from 'node:test'
 import { held } from '../support/attack.ts'
 import { demoProject, type Project, runPiimage } from '../support/project.ts'
@@ -62,7 +62,7 @@ test('another cluster’s key does not travel by an overlay’s parameter', asyn
     edit(project, (text) => text.replace(/^overlays:$/m, `overlays:\n  - { fan: { p: '${path}' } }`))
     const said = await project.piimage('plan', '--node', 'oneil')
     assert.equal(said.status, 2, said.stdout)
-    assert.match(said.stderr, /holds a cluster's key/)
+    assert.match(said.stderr, /holds a cluster's key|is not for everybody/)
     writeFileSync(project.file('cluster.yaml'), before)
   }
   held(t, 2)
@@ -142,4 +142,80 @@ test('a pipe in the place of a lock is said, not waited for', async (t) => {
   assert.equal(said.status, 2, said.stdout)
   assert.match(said.stderr, /the lock .*\.card\.img\.lock is not a plain file/)
   held(t, 1)
+})
+
+const OVERLAY =
+  // biome-ignore lint/suspicious/noTemplateCurlyInString: a placeholder of overlay.yaml
+  "name: fan\nsummary: A fan\nparameters: { p: { type: string, description: A file. } }\nedits:\n  - copy: { from: '${param.p}', to: x }\n"
+
+function withParameter(t: Parameters<typeof demoProject>[0], path: (project: Project) => string): Project {
+  const project = demoProject(t)
+  mkdirSync(project.file('overlays/fan'), { recursive: true })
+  writeFileSync(project.file('overlays/fan/overlay.yaml'), OVERLAY)
+  const p = path(project)
+  edit(project, (text) => text.replace(/^overlays:$/m, `overlays:\n  - { fan: { p: ${JSON.stringify(p)} } }`))
+  return project
+}
+
+test('a stranger’s cluster file puts nothing onto a card that is the user’s alone and lies elsewhere', async (t) => {
+  const home = tempFolder(t)
+  mkdirSync(join(home, 'open'))
+  writeFileSync(join(home, 'open/key'), 'of the user alone\n', { mode: 0o600 })
+  writeFileSync(join(home, 'open/notes'), 'for all\n')
+  chmodSync(join(home, 'open/notes'), 0o644)
+  const tricks: ((project: Project) => string)[] = [
+    () => join(home, 'open/key'),
+    () => join(home, 'open'),
+    // For all by its own mode, in a folder that is closed.
+    () => join(home, 'open/notes'),
+    (project) => {
+      symlinkSync(join(home, 'open/key'), project.file('innocent'))
+      return 'innocent'
+    },
+    (project) => {
+      symlinkSync(join(home, 'open'), project.file('innocent'))
+      return 'innocent/key'
+    },
+    (project) => relative(project.folder, join(home, 'open/key')),
+    () => '/etc/shadow',
+  ]
+  for (const trick of tricks) {
+    const project = withParameter(t, trick)
+    const said = await project.piimage('plan', '--node', 'oneil')
+    assert.equal(said.status, 2, said.stdout)
+    assert.match(said.stderr, /is not for everybody, and lies outside the cluster file's folder/)
+    assert.ok(!said.stderr.includes('of the user alone'))
+  }
+  chmodSync(home, 0o755)
+  for (const trick of [
+    () => join(home, 'open/notes'),
+    (project: Project) => {
+      writeFileSync(project.file('mine'), 'beside the cluster file\n', { mode: 0o600 })
+      return 'mine'
+    },
+  ]) {
+    const said = await withParameter(t, trick).piimage('plan', '--node', 'oneil')
+    assert.equal(said.status, 0, said.stderr)
+  }
+  const folder = await withParameter(t, () => join(home, 'open')).piimage('plan', '--node', 'oneil')
+  assert.match(folder.stderr, /open\/key is not for everybody/, 'a closed file in an open folder')
+  held(t, tricks.length + 1)
+})
+
+test('the bare digits of another cluster’s key do not travel', async (t) => {
+  const digits = 'a1'.repeat(32)
+  for (const text of [digits, `${digits}\n`, `# mine\n${digits.toUpperCase()}\n`]) {
+    const project = withParameter(t, (lab) => {
+      writeFileSync(lab.file('notes'), text, { mode: 0o600 })
+      return 'notes'
+    })
+    const said = await project.piimage('plan', '--node', 'oneil')
+    assert.equal(said.status, 2, said.stdout)
+    assert.match(said.stderr, /looks like a cluster's key/)
+    assert.ok(!said.stderr.toLowerCase().includes(digits))
+    // What everybody may read is a digest, or a secret no more.
+    chmodSync(project.file('notes'), 0o644)
+    assert.equal((await project.piimage('plan', '--node', 'oneil')).status, 0)
+  }
+  held(t, 3)
 })
