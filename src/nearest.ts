@@ -19,6 +19,18 @@ function editDistance(a: string, b: string): number {
   return last[b.length] ?? 0
 }
 
+/** A cluster file and a lock of somebody else's may have thousands of names each; the first so many are looked at. */
+const MOST_NAMES = 500
+
+function* firstOf(names: Iterable<string>): Generator<string> {
+  let count = 0
+  for (const name of names) {
+    if (count === MOST_NAMES) return
+    count += 1
+    yield name
+  }
+}
+
 /**
  * The best known word for what was written, if one is near enough: a third of
  * its letters may differ, and what was written may be the start of it.
@@ -29,7 +41,7 @@ export function nearest(written: string, known: Iterable<string>): string | unde
   const word = written.toLowerCase()
   let best: string | undefined
   let bestDistance = Number.POSITIVE_INFINITY
-  for (const candidate of known) {
+  for (const candidate of firstOf(known)) {
     const other = candidate.toLowerCase()
     const allowed = Math.max(1, Math.floor(Math.max(word.length, other.length) / 3))
     const edits = editDistance(word, other)
@@ -61,7 +73,7 @@ export function suggest(written: string, known: readonly string[], what: string)
 export function nearestNames(wanted: string, names: Iterable<string>, count = 3): string[] {
   const short = wanted.slice(0, 200)
   const limit = Math.max(3, Math.floor(short.length / 3))
-  return [...names]
+  return [...firstOf(names)]
     .map((name) => ({ name, distance: name.startsWith(short) ? 0 : editDistance(short, name) }))
     .filter(({ distance }) => distance <= limit)
     .sort((a, b) => a.distance - b.distance || (a.name < b.name ? 1 : -1))

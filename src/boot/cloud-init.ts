@@ -10,8 +10,9 @@
  *
  * Source: cloud-init documentation, "NoCloud", "Cloud config data"; YAML 1.1.
  */
-import { Document, isPair, isScalar, parseDocument, Scalar, visit, YAMLParseError } from 'yaml'
+import { Document, isPair, isScalar, LineCounter, parseDocument, Scalar, visit, YAMLParseError } from 'yaml'
 import { FormatError, UsageError } from '../errors.ts'
+import { findTwins } from '../yaml-twins.ts'
 
 /** A YAML value: what JSON has. */
 export type Tree = null | boolean | number | string | Tree[] | { [key: string]: Tree }
@@ -61,8 +62,8 @@ function formatDocument(document: Document): string {
       hint: 'Correct the value in the cluster file or the overlay.',
     })
   }
-  const again = parseDocument(text, { version: '1.1', logLevel: 'error' })
-  if (again.errors.length > 0 || JSON.stringify(again.toJS()) !== tree) {
+    const again = parseDocument(text, { version: '1.1', uniqueKeys: false, logLevel: 'error' })
+    if (again.errors.length > 0 || JSON.stringify(again.toJS()) !== tree) {
     throw new Error('YAML that was written reads back as something else')
   }
   return text
@@ -143,8 +144,15 @@ export function parseYamlMap(text: string, name: string): TreeMap {
 
 function readValues(text: string, name: string): Tree {
   try {
-    const document = parseDocument(text, { version: '1.1', prettyErrors: true, logLevel: 'error' })
-    const [error] = document.errors
+    const lines = new LineCounter()
+    const document = parseDocument(text, {
+      version: '1.1',
+      uniqueKeys: false,
+      prettyErrors: true,
+      lineCounter: lines,
+      logLevel: 'error',
+    })
+    const [error = twinIn(document, lines)] = document.errors
     if (error !== undefined) throw error
     return document.toJS() as Tree
   } catch (error) {
@@ -152,6 +160,15 @@ function readValues(text: string, name: string): Tree {
       hint: 'What reads it would skip the whole file. Correct its YAML.',
     })
   }
+}
+
+function twinIn(document: Document, lines: LineCounter): YAMLParseError | undefined {
+  const [twin] = findTwins(document)
+  if (twin === undefined) return undefined
+  const [start, end] = twin.range ?? [0, 0]
+  const error = new YAMLParseError([start, end], 'DUPLICATE_KEY', '')
+  error.linePos = [lines.linePos(start)]
+  return error
 }
 
 /** The place and the kind of mistake. The library's own words quote the text, which may be secret. */

@@ -9,9 +9,20 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { ErrorObject, ValidateFunction } from 'ajv'
-import { type Document, isMap, isNode, isPair, LineCounter, parseDocument } from 'yaml'
+import {
+  type Document,
+  isMap,
+  isNode,
+  isSeq,
+  LineCounter,
+  type Pair,
+  parseDocument,
+  type Scalar,
+  type YAMLMap,
+} from 'yaml'
 import { type Mistake, MistakesError, UsageError } from '../errors.ts'
 import { packageRoot } from '../package-root.ts'
+import { findTwins } from '../yaml-twins.ts'
 
 /** The newest format this piimage reads and writes. */
 export const LOCKFILE_VERSION = 1
@@ -33,10 +44,14 @@ export async function checkLockText(text: string, file: string): Promise<LockJso
   const value = parseJson(text, file)
   refuseDeep(value, file)
   const document = readPlaces(text, lineCounter)
-  if (document.errors.length > 0) {
-    const mistakes = document.errors.map((error) => {
-      const { line, col } = lineCounter.linePos(error.pos[0])
-      const message = error.code === 'DUPLICATE_KEY' ? 'this key stands twice' : firstLine(error.message)
+  const twins = findTwins(document).map((key) => [key.range?.[0] ?? 0, 'this key stands twice'] as const)
+  const wrong = [
+    ...document.errors.map(({ pos, message }) => [pos[0], firstLine(message)] as const),
+    ...twins,
+  ]
+  if (wrong.length > 0) {
+    const mistakes = wrong.map(([offset, message]) => {
+      const { line, col } = lineCounter.linePos(offset)
       return { file, line, column: col, message }
     })
     throw new MistakesError(inReadingOrder(mistakes))
@@ -44,9 +59,10 @@ export async function checkLockText(text: string, file: string): Promise<LockJso
   refuseNewer(value, file)
   const validate = await loadValidator()
   if (!validate(value)) {
+    const placeOf = openPlaces(document)
     const mistakes = (validate.errors ?? [])
       .filter((error) => error.keyword !== 'if' && error.keyword !== 'propertyNames')
-      .map((error) => describe(error, file, document, lineCounter))
+      .map((error) => describe(error, file, placeOf, lineCounter))
     throw new MistakesError(inReadingOrder(mistakes))
   }
   return value as LockJson
@@ -76,6 +92,7 @@ function parseJson(text: string, file: string): unknown {
 function readPlaces(text: string, lineCounter: LineCounter): Document {
   return parseDocument(text, {
     lineCounter,
+    uniqueKeys: false,
     prettyErrors: false,
     version: '1.2',
     schema: 'json',
@@ -122,7 +139,7 @@ function loadValidator(): Promise<ValidateFunction> {
   return validator
 }
 
-function describe(error: ErrorObject, file: string, document: Document, lines: LineCounter): Mistake {
+function describe(error: ErrorObject, file: string, placeOf: PlaceOf, lines: LineCounter): Mistake {
   const path = error.instancePath
     .split('/')
     .slice(1)
@@ -130,8 +147,7 @@ function describe(error: ErrorObject, file: string, document: Document, lines: L
   // ajv places the pattern of a key at the map and gives the key in `propertyName`.
   const badKey =
     error.keyword === 'additionalProperties' ? error.params.additionalProperty : error.propertyName
-  const offset = badKey === undefined ? valueOffset(document, path) : keyOffset(document, path, badKey)
-  const { line, col } = lines.linePos(offset)
+  const { line, col } = lines.linePos(placeOf(path, badKey))
   const where = path.length === 0 ? '' : `${path.at(-1)}: `
   return { file, line, column: col, message: `${where}${explain(error)}`, ...hintOf(error) }
 }
@@ -158,21 +174,31 @@ function hintOf(error: ErrorObject): { hint?: string } {
   return error.keyword === 'pattern' && typeof hint === 'string' ? { hint } : {}
 }
 
-function valueOffset(document: Document, path: string[]): number {
-  const node = document.getIn(path.map(asIndex), true)
-  return isNode(node) ? (node.range?.[0] ?? 0) : 0
-}
+/** Offset of a value, or of a key in it. */
+type PlaceOf = (path: readonly string[], key?: string) => number
 
-function keyOffset(document: Document, path: string[], key: string): number {
-  const map = path.length === 0 ? document.contents : document.getIn(path.map(asIndex), true)
-  if (!isMap(map)) return 0
-  for (const pair of map.items) {
-    if (isPair(pair) && isNode(pair.key) && pair.key.toJSON() === key) return pair.key.range?.[0] ?? 0
+/** Each map is gone through once, however many mistakes are in it. */
+function openPlaces(document: Document): PlaceOf {
+  const maps = new WeakMap<YAMLMap, Map<string, Pair>>()
+  const pairIn = (map: YAMLMap, key: string): Pair | undefined => {
+    let pairs = maps.get(map)
+    if (pairs === undefined) {
+      pairs = new Map(map.items.map((pair) => [String((pair.key as Scalar).value), pair]))
+      maps.set(map, pairs)
+    }
+    return pairs.get(key)
   }
-  return 0
+  return (path, key) => {
+    let node: unknown = document.contents
+    for (const part of path) {
+      if (isMap(node)) node = pairIn(node, part)?.value
+      else if (isSeq(node)) node = node.items[Number(part)]
+    }
+    const found = key === undefined ? node : isMap(node) ? pairIn(node, key)?.key : undefined
+    return isNode(found) ? (found.range?.[0] ?? 0) : 0
+  }
 }
 
-const asIndex = (part: string): string | number => (/^\d+$/.test(part) ? Number(part) : part)
 const firstLine = (text: string): string => text.split('\n', 1)[0] ?? ''
 const shorten = (text: string | undefined): string =>
   text === undefined ? 'nothing' : text.length > 90 ? `${text.slice(0, 87)}...` : text

@@ -47,6 +47,8 @@ const aliasAdvice = 'write the value out, or use groups: for what nodes share'
 
 /** More references to one anchor than any cluster needs; "a billion laughs" needs millions. */
 const maxAliasCount = 100
+/** Of all anchors: the library compares each alias with all anchors and aliases before it. */
+const mostAliases = 1000
 
 /**
  * Read YAML 1.2 (core schema: `no` and `on` are text).
@@ -54,17 +56,20 @@ const maxAliasCount = 100
  */
 export async function parseYaml(text: string, file: string): Promise<YamlSource> {
   const { Alias, isAlias, isMap, isPair, isScalar, isSeq, parseDocument, visit } = await import('yaml')
+  const { findTwins } = await import('../yaml-twins.ts')
   const body = text.startsWith('\ufeff') ? text.slice(1) : text
   const mistakes: Mistake[] = []
 
   // The library's own line counter loses count after some syntax errors.
   const lineStarts = [0]
   for (let end = body.indexOf('\n'); end !== -1; end = body.indexOf('\n', end + 1)) lineStarts.push(end + 1)
+  // Columns are characters, not the UTF-16 units that an emoji takes two of.
+  const pairEnds = [...body.matchAll(/[\u{10000}-\u{10ffff}]/gu)].map(({ index }) => index + 2)
   const at = (offset: number): Place => {
     const end = Math.min(offset, body.length)
     const line = countUpTo(lineStarts, end)
-    // Characters, not the UTF-16 units that an emoji takes two of.
-    const column = [...body.slice(lineStarts[line - 1], end)].length + 1
+    const start = lineStarts[line - 1] ?? 0
+    const column = end - start - (countUpTo(pairEnds, end) - countUpTo(pairEnds, start)) + 1
     return { file, line, column }
   }
   const report = (offset: number, message: string, hint: string): void => {
@@ -77,7 +82,6 @@ export async function parseYaml(text: string, file: string): Promise<YamlSource>
       prettyErrors: false,
       logLevel: 'error',
       resolveKnownTags: false,
-      // The library compares each key with all before it: minutes, where a map has 60,000.
       uniqueKeys: false,
     })
   } catch (error) {
@@ -95,21 +99,19 @@ export async function parseYaml(text: string, file: string): Promise<YamlSource>
   }
   for (const warning of document.warnings)
     report(warning.pos[0], firstSentence(warning.message), 'remove the tag; a cluster file needs none')
+  for (const key of findTwins(document))
+    report(key.range?.[0] ?? 0, `the key ${key.source ?? key.value} is given twice`, 'remove one of the two')
   let unusable = false
+  // The library looks through the whole document for each alias.
+  const anchors = new Map<string, YamlNode>()
+  const anchored = (_: unknown, node: YamlNode) => {
+    if ('anchor' in node && node.anchor !== undefined) anchors.set(node.anchor, node)
+  }
+  let aliases = 0
   visit(document, {
-    Map(_, map) {
-      const seen = new Set<unknown>()
-      for (const { key } of map.items) {
-        if (!isScalar(key)) continue
-        if (seen.has(key.value))
-          report(
-            key.range?.[0] ?? 0,
-            `the key ${key.source ?? key.value} is given twice`,
-            'remove one of the two',
-          )
-        seen.add(key.value)
-      }
-    },
+    Map: anchored,
+    Seq: anchored,
+    Scalar: anchored,
     Pair(_, pair) {
       const key = pair.key
       if (isScalar(key) && typeof key.value === 'string') {
@@ -129,7 +131,8 @@ export async function parseYaml(text: string, file: string): Promise<YamlSource>
       return visit.SKIP
     },
     Alias(_, alias, path) {
-      const target = alias.resolve(document)
+      aliases += 1
+      const target = anchors.get(alias.source)
       if (target !== undefined && !path.includes(target)) return
       unusable = true
       report(
@@ -139,6 +142,10 @@ export async function parseYaml(text: string, file: string): Promise<YamlSource>
       )
     },
   })
+  if (aliases > mostAliases) {
+    report(0, `there are ${aliases} aliases, more than any cluster needs`, aliasAdvice)
+    unusable = true
+  }
   if (unusable) return unreadable(mistakes, at(0))
 
   let value: unknown

@@ -130,7 +130,7 @@ async function listNodes(words: readonly string[], world: World): Promise<Candid
   const { isMap, isScalar, parseDocument } = await import('yaml')
   const { readInputText } = await import('../io/input-file.ts')
   const file = resolve(world.cwd, requestOf(words).cluster ?? 'cluster.yaml')
-  const nodes = parseDocument(readInputText(file), { logLevel: 'silent' }).get('nodes')
+  const nodes = parseDocument(readInputText(file), { logLevel: 'silent', uniqueKeys: false }).get('nodes')
   if (!isMap(nodes)) return []
   return nodes.items.flatMap(({ key, value }) => {
     const model = isMap(value) ? value.get('model') : undefined

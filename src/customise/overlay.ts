@@ -15,6 +15,7 @@ import { isMissing } from '../errno.ts'
 import { type Mistake, MistakesError, PiimageError, UsageError } from '../errors.ts'
 import { readInputText } from '../io/input-file.ts'
 import { packageRoot } from '../package-root.ts'
+import { KiB } from '../units.ts'
 import type { Need } from './needs.ts'
 
 /** An edit as overlay.yaml says it: one key for its kind, placeholders not filled in. */
@@ -102,6 +103,9 @@ async function listFolders(folder: string): Promise<string[]> {
   }
 }
 
+/** Ten times the longest that ships; each key of it is compared with others. */
+const LONGEST_OVERLAY = 64 * KiB
+
 /** @returns undefined when the folder holds no overlay.yaml */
 async function readOverlay(
   folder: string,
@@ -115,7 +119,7 @@ async function readOverlay(
     // Its words are shown where they are wrong: a link must not make them another file's.
     if ((await realpath(file)) !== join(home, 'overlay.yaml'))
       throw new UsageError(`${file} leads out of its folder`, { hint: 'Put the file itself there.' })
-    text = readInputText(file)
+    text = readInputText(file, LONGEST_OVERLAY)
   } catch (error) {
     if (error instanceof PiimageError) throw error
     if (isMissing(error)) return undefined

@@ -11,7 +11,7 @@ import { UsageError } from '../errors.ts'
 import { formatBytes, KiB, MiB } from '../units.ts'
 
 /** Of a text that a person writes, or that piimage keeps; a cluster of 60,000 nodes has 3 MB. */
-export const LONGEST_TEXT = 16 * MiB
+export const LONGEST_TEXT = 8 * MiB
 
 /** It is there, and is not what may be read. */
 export class UnfitFileError extends UsageError {

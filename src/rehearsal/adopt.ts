@@ -29,7 +29,7 @@ interface Splice {
  */
 export async function adoptInto(text: string, file: string, node: string, board: Adopted): Promise<string> {
   const { isAlias, isMap, isScalar, parseDocument } = await import('yaml')
-  const document = parseDocument(text)
+  const document = parseDocument(text, { uniqueKeys: false })
   if (document.errors.length > 0)
     throw new UsageError(`${file} can’t be read as YAML`, { hint: 'piimage plan says what is wrong in it.' })
   const nodes = document.get('nodes', true)

@@ -31,7 +31,8 @@ export function foldBoots(events: readonly LogEvent[], nodes: readonly ServedNod
   // Addresses that are being played; their transfers mean nothing.
   const played = new Set<string>()
   const playedMacs = new Set<string>()
-  const ipOf = (mac: string) => nodes.find((node) => node.mac === mac)?.ip
+  const ipOf = new Map(nodes.map(({ mac, ip }) => [mac, ip]))
+  const macOf = new Map(nodes.map(({ mac, ip }) => [ip, mac]))
   // Whoever makes up addresses makes up thousands: nothing here looks through all of them.
   const byIp = new Map<string, Boot>()
   const bootAt = (ip: string): Boot | undefined => {
@@ -46,7 +47,7 @@ export function foldBoots(events: readonly LogEvent[], nodes: readonly ServedNod
   let last: Boot | undefined
   for (const event of events) {
     if (event.kind === 'discover') {
-      const ip = ipOf(event.mac) ?? boots.get(event.mac)?.ip
+      const ip = ipOf.get(event.mac) ?? boots.get(event.mac)?.ip
       last = undefined
       if (event.rehearsed) {
         playedMacs.add(event.mac)
@@ -83,7 +84,7 @@ export function foldBoots(events: readonly LogEvent[], nodes: readonly ServedNod
 
   /** A transfer to somebody whose address another server gave. */
   function start(ip: string): Boot | undefined {
-    const mac = nodes.find((node) => node.ip === ip)?.mac
+    const mac = macOf.get(ip)
     if (mac === undefined) return undefined
     const boot: Boot = { mac, ip, sent: [], missing: [] }
     addBoot(boot)

@@ -35,8 +35,9 @@ export interface Seen {
 const FORGET_MS = 10 * 60 * 1000
 
 export function statesOf(nodes: readonly ServedNode[], seen: Seen): NodeState[] {
+  const bootOf = openBoots(seen.boots)
   return nodes.map((node) => {
-    const boot = bootOf(node, seen.boots)
+    const boot = bootOf(node)
     if (seen.answering.has(node.ip)) return { node: node.name, stage: 'up' }
     if (seen.mounted.has(node.ip)) return { node: node.name, stage: 'root mounted' }
     if (boot === undefined || isOver(boot, seen.now)) return { node: node.name, stage: 'off' }
@@ -45,7 +46,8 @@ export function statesOf(nodes: readonly ServedNode[], seen: Seen): NodeState[] 
 }
 
 export function unknownBoards(nodes: readonly ServedNode[], boots: Map<string, Boot>): UnknownBoard[] {
-  const known = new Set(nodes.flatMap((node) => bootOf(node, boots) ?? []))
+  const bootOf = openBoots(boots)
+  const known = new Set(nodes.flatMap((node) => bootOf(node) ?? []))
   return [...boots.values()]
     .filter((boot) => !known.has(boot))
     .map(({ mac, serial, revision, ip }) => {
@@ -54,9 +56,13 @@ export function unknownBoards(nodes: readonly ServedNode[], boots: Map<string, B
     })
 }
 
-const bootOf = ({ mac, serial }: ServedNode, boots: Map<string, Boot>): Boot | undefined =>
-  (mac === undefined ? undefined : boots.get(mac)) ??
-  (serial === undefined ? undefined : [...boots.values()].find((boot) => boot.serial === serial))
+/** Of two boards that say the same serial number the one heard first counts. */
+function openBoots(boots: Map<string, Boot>): (node: ServedNode) => Boot | undefined {
+  const bySerial = new Map([...boots.values()].reverse().map((boot) => [boot.serial, boot]))
+  return ({ mac, serial }) =>
+    (mac === undefined ? undefined : boots.get(mac)) ??
+    (serial === undefined ? undefined : bySerial.get(serial))
+}
 
 /** Files of a boot by what they are for: of each, one is needed. */
 const kinds: { kind: string; pattern: RegExp }[] = [
