@@ -1,6 +1,7 @@
 #!/bin/sh
 # The person's account: the image's own first user (uid 1000) under its new
-# name, or a new one; its password's hash, keys, and right to sudo.
+# name, or a new one; its password's hash, keys, and right to sudo. And accounts
+# beside it.
 set -eu
 # shellcheck source=../lib.sh
 . "$PIIMAGE_LIB"
@@ -46,14 +47,18 @@ fi
 # An image of April 2026 leaves its first user with a shell that refuses logins.
 case $(field "$name" 7) in */nologin | */false | '') accounts usermod -s /bin/bash "$name" ;; esac
 
-# The hash goes through a pipe: arguments can be read by every process. Without
-# one, no password fits; old images came with one that everybody knows.
-hash='*'
-if [ -s "$secrets/password-hash" ]; then hash=$(head -n 1 "$secrets/password-hash"); fi
-has_hash=$(awk -F: -v name="$name" '$1 == name { print $2; exit }' "$root/etc/shadow" 2>/dev/null) || has_hash=
-if [ "$has_hash" != "$hash" ]; then printf '%s:%s\n' "$name" "$hash" | accounts chpasswd -e; fi
+# set_login NAME SUFFIX: its password's hash and its keys, from the files that end in SUFFIX.
+set_login() {
+  # The hash goes through a pipe: arguments can be read by every process. Without
+  # one, no password fits; old images came with one that everybody knows.
+  hash='*'
+  if [ -s "$secrets/password-hash$2" ]; then hash=$(head -n 1 "$secrets/password-hash$2"); fi
+  has_hash=$(awk -F: -v name="$1" '$1 == name { print $2; exit }' "$root/etc/shadow" 2>/dev/null) || has_hash=
+  if [ "$has_hash" != "$hash" ]; then printf '%s:%s\n' "$1" "$hash" | accounts chpasswd -e; fi
 
-if [ -s "$payload/keys/authorized_keys" ]; then
+  [ -s "$payload/keys/authorized_keys$2" ] || return 0
+  home=$(field "$1" 6)
+  ids=$(field "$1" 3):$(field "$1" 4)
   mkdir -p "$root$home/.ssh"
   own "$ids" "$root$home/.ssh"
   chmod 700 "$root$home/.ssh"
@@ -63,14 +68,36 @@ if [ -s "$payload/keys/authorized_keys" ]; then
     cat "$keys" 2>/dev/null || :
     while IFS= read -r key || [ -n "$key" ]; do
       if [ -n "$key" ] && ! grep -qxF -e "$key" "$keys" 2>/dev/null; then printf '%s\n' "$key"; fi
-    done <"$payload/keys/authorized_keys"
+    done <"$payload/keys/authorized_keys$2"
   } | put 600 "$ids" "$keys"
+}
+
+set_login "$name" ''
+
+# Accounts beside it, a line each: name, shell, groups or -, and what sudo asks.
+if [ -f "$payload/users" ]; then
+  while read -r other shell groups _; do
+    if [ -z "$(field "$other" 1)" ]; then accounts useradd -m -s "$shell" "$other"; fi
+    if [ "$(field "$other" 7)" != "$shell" ]; then accounts usermod -s "$shell" "$other"; fi
+    if [ "$groups" != - ]; then
+      for group in $(printf '%s' "$groups" | tr , ' '); do has_group "$group" || accounts groupadd -r "$group"; done
+      accounts usermod -a -G "$groups" "$other"
+    fi
+    set_login "$other" ".$other"
+  done <"$payload/users"
 fi
 
 # The last rule that fits wins, and files are read in order of name: after
 # cloud-init's 90-… and the image's own 010_pi-nopasswd.
-if [ "${PIIMAGE_SUDO_PASSWORD:-no}" = yes ]; then rule='ALL'; else rule='NOPASSWD: ALL'; fi
-printf '%s ALL=(ALL:ALL) %s\n' "$name" "$rule" | put 440 root:root "$root/etc/sudoers.d/95-piimage"
+rule() { printf '%s ALL=(ALL:ALL) %s\n' "$1" "$2"; }
+{
+  if [ "${PIIMAGE_SUDO_PASSWORD:-no}" = yes ]; then rule "$name" ALL; else rule "$name" 'NOPASSWD: ALL'; fi
+  if [ -f "$payload/users" ]; then
+    while read -r other _ _ sudo; do
+      case $sudo in password) rule "$other" ALL ;; nothing) rule "$other" 'NOPASSWD: ALL' ;; esac
+    done <"$payload/users"
+  fi
+} | put 440 root:root "$root/etc/sudoers.d/95-piimage"
 
 # Without this the image waits at its screen for somebody to choose a user.
 if has_unit userconfig.service; then

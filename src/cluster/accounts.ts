@@ -1,6 +1,6 @@
 /**
- * A node's user, with what lies in files of its own: public keys, a password
- * to hash.
+ * A node's user and the accounts beside it, with what lies in files of its own:
+ * public keys, a password to hash.
  *
  * What is a secret is never part of a message.
  */
@@ -10,10 +10,11 @@ import { parseAuthorizedKeys, sshKeyTypes } from '../secrets/authorized-keys.ts'
 import { ClusterKey } from '../secrets/cluster-key.ts'
 import { derive } from '../secrets/derive.ts'
 import { cryptAlphabet, sha512crypt } from '../secrets/sha512crypt.ts'
+import type { FurtherUserSettings } from './file-shape.ts'
 import type { Judge } from './judge.ts'
-import { hasMap, type Layer, pick, pickField, pickOneOf, type Said } from './layers.ts'
+import { accountsOf, type Fields, hasMap, type Layer, pick } from './layers.ts'
 import { openLocalFiles } from './local-files.ts'
-import type { User, Wifi } from './node.ts'
+import type { FurtherUser, User, Wifi } from './node.ts'
 import { show } from './schema-check.ts'
 import { openWifi } from './wifi.ts'
 import type { Path } from './yaml-source.ts'
@@ -21,6 +22,8 @@ import type { Path } from './yaml-source.ts'
 interface Settings {
   layers: readonly Layer[]
 }
+
+type Account = Fields<FurtherUserSettings>
 
 /** Resolves users and networks; what nodes share is read, hashed and judged once. */
 export interface Accounts {
@@ -62,8 +65,8 @@ export function openAccounts(judge: Judge): Accounts {
     return undefined
   }
 
-  const sshKeysOf = (node: Settings): string[] => {
-    const said = pickField(node, 'user', 'sshKeys')
+  const sshKeysOf = (account: Account): string[] => {
+    const said = account.said('sshKeys')
     const lines: string[] = []
     for (const [index, item] of (said?.value ?? []).entries()) {
       if (item === undefined || said === undefined) continue
@@ -107,16 +110,16 @@ export function openAccounts(judge: Judge): Accounts {
     return [...new Set(lines)]
   }
 
-  const passwordOf = (node: Settings, name: string | undefined): Secret | undefined => {
-    const [field, second] = pickOneOf(node, 'user', ['passwordHash', 'passwordFile'])
+  const passwordOf = (account: Account, name: string | undefined): Secret | undefined => {
+    const [field, second] = account.named(passwordFields)
     if (field === undefined) return undefined
-    const said = pickField(node, 'user', field) as Said<string>
+    const said = account.said(field)
     if (second !== undefined) {
-      const other = pickField(node, 'user', second) as Said<string>
-      judge.mistake(other.path, `user has both ${field} and ${second}`, 'keep one of the two', 'key')
+      const at = account.said(second)?.path ?? account.path
+      judge.mistake(at, `user has both ${field} and ${second}`, 'keep one of the two', 'key')
       return undefined
     }
-    if (said.value === undefined) return undefined
+    if (said?.value === undefined) return undefined
     if (field === 'passwordHash') return new Secret(said.value)
     const password = files.readSecretLine(said.value, said.path)
     if (password === undefined || name === undefined) return undefined
@@ -132,28 +135,70 @@ export function openAccounts(judge: Judge): Accounts {
     return once(hashes, `${name}\n${password}`, () => new Secret(sha512crypt(password, saltFor(key, name))))
   }
 
+  /** @returns undefined: it has no name, which was reported */
+  const resolveUser = (account: Account): Omit<User, 'others'> | undefined => {
+    const name = account.said('name')
+    if (name === undefined) judge.mistake(account.path, 'user has no "name"', 'for example name: ops', 'key')
+    const sshKeys = sshKeysOf(account)
+    const passwordHash = passwordOf(account, name?.value)
+    const sudo = account.said('sudoPassword')
+    if (sudo?.value === true && account.named(passwordFields).length === 0)
+      judge.mistake(
+        sudo.path,
+        'sudo would ask for a password that the user does not have',
+        'give passwordFile or passwordHash, or sudoPassword: false',
+      )
+    if (name?.value === undefined) return undefined
+    return { name: name.value, passwordHash, sshKeys, sudoPassword: sudo?.value ?? false }
+  }
+
+  const resolveFurther = (account: Account): FurtherUser | undefined => {
+    const user = resolveUser(account)
+    const asks = account.said('sudoPassword')
+    const sudo = account.said('sudo')?.value ?? asks?.value ?? false
+    if (asks?.value === true && !sudo)
+      judge.mistake(asks.path, 'sudo: false leaves nothing to ask a password for', 'keep one of the two')
+    if (user === undefined) return undefined
+    const groups = (account.said('groups')?.value ?? []).filter((group) => group !== undefined)
+    return { ...user, sudo, groups: [...new Set(groups)], shell: account.said('shell')?.value ?? '/bin/bash' }
+  }
+
+  const refuseTwice = (accounts: readonly Account[]): void => {
+    const seen = new Set<string>()
+    for (const { said } of accounts) {
+      const name = said('name')
+      if (name?.value === undefined) continue
+      if (seen.has(name.value))
+        judge.mistake(name.path, `the user ${show(name.value)} is there twice`, 'keep one of the two')
+      seen.add(name.value)
+    }
+  }
+
   return {
     userOf(node) {
-      if (!hasMap(node, 'user')) return undefined
-      const name = pickField(node, 'user', 'name')
-      if (name === undefined)
-        judge.mistake(pick(node, 'user')?.path ?? [], 'user has no "name"', 'for example name: ops', 'key')
-      const sshKeys = sshKeysOf(node)
-      const passwordHash = passwordOf(node, name?.value)
-      const sudo = pickField(node, 'user', 'sudoPassword')
-      if (sudo?.value === true && pickOneOf(node, 'user', ['passwordHash', 'passwordFile']).length === 0)
-        judge.mistake(
-          sudo.path,
-          'sudo would ask for a password that the user does not have',
-          'give passwordFile or passwordHash, or sudoPassword: false',
-        )
-      if (name?.value === undefined) return undefined
-      return { name: name.value, passwordHash, sshKeys, sudoPassword: sudo?.value ?? false }
+      const [main, ...further] = accountsOf(node)
+      if (!hasMap(node, 'user') || main === undefined) {
+        const path = pick(node, 'users')?.path
+        if (path !== undefined && further.length > 0)
+          judge.mistake(
+            path,
+            'users are made beside a user, and this node has none',
+            'add user: { name: ops, … }',
+            'key',
+          )
+        return undefined
+      }
+      refuseTwice([main, ...further])
+      const user = resolveUser(main)
+      const others = further.map(resolveFurther).filter((other) => other !== undefined)
+      return user === undefined || others.length === 0 ? user : { ...user, others }
     },
 
     wifiOf: openWifi(judge, files),
   }
 }
+
+const passwordFields = ['passwordHash', 'passwordFile'] as const
 
 /** Where the keys of an account at GitHub are kept, from the cluster file's folder. */
 export const pinnedKeysFile = (account: string): string => `ssh-keys/github-${account}.keys`

@@ -16,6 +16,13 @@ export interface UserSettings {
   sudoPassword?: boolean
 }
 
+/** An account beside the node's user. */
+export interface FurtherUserSettings extends UserSettings {
+  groups?: (string | undefined)[]
+  shell?: string
+  sudo?: boolean
+}
+
 export type WifiSecurity = 'wpa2' | 'wpa3' | 'wpa2-wpa3' | 'open'
 
 export interface WifiSettings {
@@ -47,6 +54,7 @@ export interface SharedSettings {
   boot?: 'card' | 'net'
   storage?: string
   user?: UserSettings | false
+  users?: (FurtherUserSettings | undefined)[]
   wifi?: WifiSettings | (WifiSettings | undefined)[] | false
   locale?: LocaleSettings
   overlays?: (OverlayEntry | undefined)[]

@@ -231,6 +231,16 @@ export const formats: Record<string, Format> = {
   timezone,
   size,
   'password-hash': passwordHash,
+  'group-of-users': pattern(
+    /^[a-z_][a-z0-9_-]{0,31}$/,
+    'is not a valid name of a group',
+    'as `getent group` prints them: dialout, gpio, docker',
+  ),
+  shell: pattern(
+    /^(?:\/[A-Za-z0-9][A-Za-z0-9._-]*)+$/,
+    'is not the path of a shell',
+    'for example /bin/bash, or /usr/sbin/nologin',
+  ),
   psk: pattern(
     /^[0-9a-fA-F]{64}$/,
     'is not a valid pre-shared key',

@@ -2,7 +2,13 @@
  * Settings in layers: the top of the file, then groups, then the node. The
  * strongest layer that names a key has its value; maps are merged field by field.
  */
-import type { GroupSettings, NodeSettings, SharedSettings, WifiSettings } from './file-shape.ts'
+import type {
+  FurtherUserSettings,
+  GroupSettings,
+  NodeSettings,
+  SharedSettings,
+  WifiSettings,
+} from './file-shape.ts'
 import type { Path } from './yaml-source.ts'
 
 /** A value and where it was said; the value is undefined where it was wrong and is reported already. */
@@ -118,6 +124,12 @@ export const itemsOf = <M extends object>(said: Said<unknown> | undefined): Fiel
 /** Wi-Fi networks, preferred ones first: a list, or the one that the layers make together. */
 export const networksOf = (draft: { layers: readonly Layer[] }): Fields<WifiSettings>[] =>
   itemsOf<WifiSettings>(pick(draft, 'wifi')) ?? [fieldsOf(draft, 'wifi')]
+
+/** The node's user, and the accounts beside it. */
+export const accountsOf = (draft: { layers: readonly Layer[] }): Fields<FurtherUserSettings>[] => [
+  fieldsOf(draft, 'user') as Fields<FurtherUserSettings>,
+  ...(itemsOf<FurtherUserSettings>(pick(draft, 'users')) ?? []),
+]
 
 /** A map's own value: `constructor` and its like are no nodes. */
 export function ownOf<T>(map: Record<string, T | undefined> | undefined, key: string): T | undefined {

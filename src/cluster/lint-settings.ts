@@ -4,7 +4,7 @@ import { suggest } from '../nearest.ts'
 import { boards } from './boards.ts'
 import { headDraft } from './draft.ts'
 import { variantsOf } from './known/keyboards.ts'
-import { hasMap, networksOf, pick, pickField, pickOneOf } from './layers.ts'
+import { accountsOf, hasMap, networksOf, pick, pickField, pickOneOf } from './layers.ts'
 import type { Rule } from './rule.ts'
 import { show } from './schema-check.ts'
 
@@ -202,14 +202,16 @@ export const releaseKnows: Rule = ({ drafts, judge }) => {
     if (facts === undefined) continue
     const isOld = (releases: readonly string[]) =>
       facts.os === 'hypriotos' || releases.includes(facts.release ?? '')
-    const hash = pickField(draft, 'user', 'passwordHash')
-    const method = /^\$(y|gy|7|2[aby])\$/.exec(hash?.value ?? '')?.[1]
-    if (hash !== undefined && method !== undefined && isOld(beforeLibxcrypt))
-      judge.mistake(
-        hash.path,
-        `${draft.name}: ${image} knows no password hash of the kind $${method}$`,
-        'make one with: openssl passwd -6',
-      )
+    for (const { said } of accountsOf(draft)) {
+      const hash = said('passwordHash')
+      const method = /^\$(y|gy|7|2[aby])\$/.exec(hash?.value ?? '')?.[1]
+      if (hash !== undefined && method !== undefined && isOld(beforeLibxcrypt))
+        judge.mistake(
+          hash.path,
+          `${draft.name}: ${image} knows no password hash of the kind $${method}$`,
+          'make one with: openssl passwd -6',
+        )
+    }
     for (const { said } of networksOf(draft)) {
       const security = said('security')
       if (security?.value?.includes('wpa3') && isOld(withoutSae))

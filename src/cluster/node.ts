@@ -61,6 +61,17 @@ export interface User {
   sshKeys: string[]
   /** Whether sudo asks for the password; false: NOPASSWD. */
   sudoPassword: boolean
+  /** Further accounts, which are made beside this one. */
+  others?: readonly FurtherUser[]
+}
+
+export interface FurtherUser extends Omit<User, 'others'> {
+  /** Besides the one of its own name; those that the image lacks are made. */
+  groups: readonly string[]
+  /** Absolute path. */
+  shell: string
+  /** Whether it may become root at all. */
+  sudo: boolean
 }
 
 export interface Locale {
@@ -115,7 +126,7 @@ export interface Node {
   storageBytes?: number
   groups: string[]
   place: Place
-  /** Where values were said that its image judges: `timezone`, `keymap`, `keymapVariant`, `locale`, `user NAME`. */
+  /** Where values were said that its image judges: `timezone`, `keymap`, `keymapVariant`, `locale`, `user NAME`, `shell NAME`. */
   places?: ReadonlyMap<string, Place>
 }
 

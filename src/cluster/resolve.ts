@@ -5,7 +5,7 @@ import type { ClusterFile, ServerSettings } from './file-shape.ts'
 import { formatIpv4, parseIpv4WithPrefix } from './ipv4.ts'
 import type { Judge } from './judge.ts'
 import { canonicalZone } from './known/time-zones.ts'
-import { hasMap, pick, pickField } from './layers.ts'
+import { accountsOf, hasMap, pick, pickField } from './layers.ts'
 import type { Cluster, Locale, Netroot, Network, Node, NodeInterface, Place, User } from './node.ts'
 import { placeOverlays } from './overlay-order.ts'
 
@@ -68,8 +68,13 @@ function placesOf(draft: Draft, user: User | undefined, judge: Judge): Map<strin
     const path = pickField(draft, 'locale', field)?.path
     if (path !== undefined) places.set(field, judge.placeOf(path))
   }
-  const name = pickField(draft, 'user', 'name')
-  if (user !== undefined && name !== undefined) places.set(`user ${user.name}`, judge.placeOf(name.path))
+  if (user !== undefined)
+    for (const { said } of accountsOf(draft))
+      for (const [what, path] of [
+        ['user', said('name')?.path],
+        ['shell', said('shell')?.path],
+      ] as const)
+        if (path !== undefined) places.set(`${what} ${said('name')?.value}`, judge.placeOf(path))
   return places
 }
 

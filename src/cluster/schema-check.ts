@@ -204,7 +204,7 @@ function kindOf(data: unknown, secret: boolean): string {
 }
 
 function unknownKeyHint(key: string, known: readonly string[], path: Path): string {
-  if (key === 'password' && path.at(-1) === 'user')
+  if (key === 'password' && (path.at(-1) === 'user' || path.at(-2) === 'users'))
     return 'this file is for git: put it on the first line of a file (chmod 600) and name that: passwordFile; or hash it: passwordHash, made with openssl passwd -6'
   if (key === '<<') return 'YAML merge keys are not read; use groups: for what nodes share'
   return suggest(key, known, 'keys')

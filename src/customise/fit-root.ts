@@ -33,10 +33,10 @@ export async function fitToRoot(node: Node, root: RootFacts): Promise<Node> {
   }
   const { timezone, keymap, keymapVariant, locale } = node.locale
   const zone = timezone === undefined ? undefined : await unlessDamaged(() => zoneIn(root, timezone))
-  if (node.user !== undefined) {
-    const { name } = node.user
+  for (const { name } of node.user === undefined ? [] : [node.user, ...(node.user.others ?? [])])
     await judge(`user ${name}`, () => judgeAccount(root, name))
-  }
+  for (const { name, shell } of node.user?.others ?? [])
+    await judge(`shell ${name}`, () => judgeShell(root, shell))
   if (timezone !== undefined && zone === undefined)
     await judge('timezone', () => judgeZone(root, timezone, node.image))
   if (keymap !== undefined) {
@@ -71,6 +71,12 @@ async function judgeAccount(root: RootFacts, name: string): Promise<Complaint | 
   return group === undefined || group.id >= FIRST_USER
     ? undefined
     : { message: `${JSON.stringify(name)} is a group of the image's own (gid ${group.id})`, hint }
+}
+
+async function judgeShell(root: RootFacts, shell: string): Promise<Complaint | undefined> {
+  // Without any shell it is no root that could be asked.
+  if ((await root.files.has(shell)) || !(await root.files.has('/bin/sh'))) return undefined
+  return { message: `the image has no shell ${JSON.stringify(shell)}`, hint: 'for example /bin/bash' }
 }
 
 /** By its own name, or by an older one on a system from before it was renamed. */

@@ -99,7 +99,8 @@ export const nothingGiven: GivenFiles = { files: new Map(), secrets: [] }
 /** Everything in a state that must not be shown. */
 export function secretsOf({ facts, secretFiles, given }: NodeState): string[] {
   const networks = [facts.wifi, ...(facts.wifi?.others ?? [])].flatMap((wifi) => [wifi?.psk, wifi?.sae])
-  const held = [facts.user?.passwordHash, ...networks, ...secretFiles.values()]
+  const hashes = [facts.user, ...(facts.user?.others ?? [])].map((user) => user?.passwordHash)
+  const held = [...hashes, ...networks, ...secretFiles.values()]
   const secrets = new Set(given.secrets)
   for (const secret of held) if (typeof secret === 'object') secrets.add(secret.reveal())
   return [...secrets].sort()

@@ -21,7 +21,7 @@ import {
 } from '../boot/cloud-init.ts'
 import { INSTALL } from '../boot/payload-paths.ts'
 import { runcmdScript, runcmdWith } from '../boot/runcmd.ts'
-import type { User } from '../cluster/node.ts'
+import type { FurtherUser, User } from '../cluster/node.ts'
 import { FormatError, UsageError } from '../errors.ts'
 import type { NodeState } from '../node/state.ts'
 import type { DetectedOs } from '../node/system.ts'
@@ -40,7 +40,10 @@ export function cloudFacts({ node, facts }: NodeState): TreeMap {
     if (domain !== undefined) tree.fqdn = `${hostname}.${domain}`
     tree.manage_etc_hosts = 'localhost'
   }
-  if (user !== undefined) tree.user = cloudUser(user)
+  if (user !== undefined) {
+    tree.user = cloudUser(user)
+    if (user.others !== undefined) tree.users = ['default', ...user.others.map(cloudFurther)]
+  }
   if (locale?.timezone !== undefined) tree.timezone = locale.timezone
   if (locale?.locale !== undefined) tree.locale = locale.locale
   if (locale?.keymap !== undefined) {
@@ -60,8 +63,24 @@ const cloudUser = (user: User): TreeMap => ({
   ...cloudLogin(user),
 })
 
+/** An account beside the image's own. */
+export const cloudFurther = (user: FurtherUser): TreeMap => {
+  const { sudo, ...login } = cloudLogin(user)
+  return {
+    name: user.name,
+    ...(user.groups.length > 0 && { groups: user.groups.join(',') }),
+    shell: user.shell,
+    ...login,
+    ...(user.sudo && { sudo }),
+  }
+}
+
 /** What is said of an account in `user:` and in `users:` alike. */
-export function cloudLogin({ passwordHash, sudoPassword, sshKeys }: User): TreeMap {
+export function cloudLogin({
+  passwordHash,
+  sudoPassword,
+  sshKeys,
+}: Pick<User, 'passwordHash' | 'sudoPassword' | 'sshKeys'>): TreeMap {
   const tree: TreeMap = { lock_passwd: passwordHash === undefined }
   if (passwordHash !== undefined) tree.passwd = passwordHash.reveal()
   // Without this key the image's default user passes on its own rule, which asks for no password.

@@ -26,6 +26,7 @@ import type { NodeInterface, User } from '../cluster/node.ts'
 import type { NodeState, SystemFacts } from '../node/state.ts'
 import type { DetectedOs } from '../node/system.ts'
 import {
+  cloudFurther,
   cloudLogin,
   foreignUserData,
   NOT_CLOUD_CONFIG,
@@ -152,7 +153,7 @@ async function seedFacts({ facts, given }: NodeState, boot: BootFiles): Promise<
   const { hostname, user, ssh } = facts
   const tree: TreeMap = { package_update: false, package_upgrade: false }
   if (hostname !== undefined) Object.assign(tree, { hostname, manage_etc_hosts: 'localhost' })
-  if (user !== undefined) tree.users = [seedUser(user)]
+  if (user !== undefined) tree.users = [seedUser(user), ...(user.others ?? []).map(cloudFurther)]
   // A user-data that a person brings along has accounts of its own.
   else if (given.userData?.users === undefined) {
     const { users, chpasswd } = await stockSeed(boot)

@@ -5,6 +5,7 @@
  * from the files beside it.
  */
 import { bytesOf } from '../boot/boot-files.ts'
+import type { FurtherUser } from '../cluster/node.ts'
 import type { NodeState, SystemFacts } from '../node/state.ts'
 import type { DetectedOs } from '../node/system.ts'
 import { networkCandidates, profilesOf } from './profiles.ts'
@@ -34,14 +35,29 @@ export const radioSettings = ({ wifi }: SystemFacts): Partial<Settings> =>
 
 export function scriptUser({ user }: SystemFacts): Partial<Settings> {
   if (user === undefined) return {}
-  const { passwordHash, sshKeys } = user
-  const lines = sshKeys.map((key) => `${key}\n`).join('')
+  const { others = [] } = user
+  const accounts = [{ of: '', ...user }, ...others.map((other) => ({ of: `.${other.name}`, ...other }))]
   return {
     early: ['user'],
-    secretFiles: new Map(passwordHash === undefined ? [] : [['password-hash', passwordHash]]),
-    payload: new Map(lines === '' ? [] : [['keys/authorized_keys', bytesOf(lines)]]),
+    secretFiles: new Map(
+      accounts.flatMap(({ of, passwordHash }) =>
+        passwordHash === undefined ? [] : [[`password-hash${of}`, passwordHash]],
+      ),
+    ),
+    payload: new Map([
+      ...accounts.flatMap(({ of, sshKeys }): [string, Uint8Array][] =>
+        sshKeys.length === 0
+          ? []
+          : [[`keys/authorized_keys${of}`, bytesOf(sshKeys.map((key) => `${key}\n`).join(''))]],
+      ),
+      ...(others.length === 0 ? [] : [['users', bytesOf(others.map(furtherLine).join(''))] as const]),
+    ]),
   }
 }
+
+/** A line of the file `users`: name, shell, groups or `-`, and what sudo asks. */
+const furtherLine = ({ name, shell, groups, sudo, sudoPassword }: FurtherUser): string =>
+  `${name} ${shell} ${groups.join(',') || '-'} ${sudo ? (sudoPassword ? 'password' : 'nothing') : 'no'}\n`
 
 function scriptSsh(facts: SystemFacts, os: DetectedOs): Partial<Settings> {
   const { ssh, user } = facts

@@ -47,9 +47,10 @@ function withoutPerson({ user: _user, wifi: _wifi, ...node }: Node): Node {
  * @returns the files that hold something secret
  */
 export function findSecretFiles(plan: BootPlan, given: Node, finds: SecretFinder): string[] {
-  const texts = [...plan.secrets, ...(given.user?.sshKeys ?? []).map(keyMaterial)]
+  const users = [given.user, ...(given.user?.others ?? [])].filter((user) => user !== undefined)
+  const texts = [...plan.secrets, ...users.flatMap(({ sshKeys }) => sshKeys).map(keyMaterial)]
   const networks = [given.wifi, ...(given.wifi?.others ?? [])].flatMap((wifi) => [wifi?.psk, wifi?.sae])
-  for (const secret of [given.user?.passwordHash, ...networks])
+  for (const secret of [...users.map(({ passwordHash }) => passwordHash), ...networks])
     if (secret !== undefined) texts.push(secret.reveal())
   const findsGiven = findAnyOf(texts)
   const holds = plan.files.filter(({ path, before, after }) => {

@@ -137,7 +137,7 @@ const cases: [name: string, text: string, said: string][] = [
   [
     'unknown key, far',
     node('colour: red'),
-    '4:24: unknown key "colour" in nodes.oneil (keys: model, image, os, boot, storage, user, wifi, locale, overlays, labels, role, interface, gateway, dns, group, groups, address, interfaces, mac, serial, clusterhat, router)',
+    '4:24: unknown key "colour" in nodes.oneil (keys: model, image, os, boot, storage, user, users, wifi, locale, overlays, labels, role, interface, gateway, dns, group, groups, address, interfaces, mac, serial, clusterhat, router)',
   ],
   [
     'cluster name is a number',
@@ -464,7 +464,7 @@ const cases: [name: string, text: string, said: string][] = [
   [
     'group with an address',
     `${one}groups: { workers: { address: 10.3.50.1/24 } }\n`,
-    '5:22: unknown key "address" in groups.workers (keys: model, image, os, boot, storage, user, wifi, locale, overlays, labels, role, interface, gateway, dns)',
+    '5:22: unknown key "address" in groups.workers (keys: model, image, os, boot, storage, user, users, wifi, locale, overlays, labels, role, interface, gateway, dns)',
   ],
   [
     'Wi-Fi on a Pi 2',

@@ -49,6 +49,7 @@ const everyNodeKey = {
   boot: 'card',
   storage: '8G',
   user: { name: 'ops', sshKeys: ['keys/id_ed25519.pub'], passwordFile: 'pi.password', sudoPassword: true },
+  users: [{ name: 'sam', sudo: true, groups: ['gpio'], shell: '/bin/sh' }],
   wifi: { ssid: 'attic', passphraseFile: 'wifi.passphrase', country: 'DE', hidden: true },
   locale: { timezone: 'Europe/Berlin', keymap: 'de', locale: 'de_DE.UTF-8' },
   overlays: ['ssh', { 'gpu-mem': { megabytes: 16 } }, { docker: false }],
@@ -94,7 +95,19 @@ test('schema and types name the same keys', () => {
   const node = schema.$defs?.node?.properties ?? {}
   // clusterhat excludes a router's own addresses, so the sample above has none.
   assert.deepEqual(Object.keys(node).sort(), [...Object.keys(everyNodeKey), 'clusterhat'].sort())
-  const shared = ['model', 'image', 'os', 'boot', 'storage', 'user', 'wifi', 'locale', 'overlays', 'labels']
+  const shared = [
+    'model',
+    'image',
+    'os',
+    'boot',
+    'storage',
+    'user',
+    'users',
+    'wifi',
+    'locale',
+    'overlays',
+    'labels',
+  ]
   assert.deepEqual(Object.keys(schema.properties ?? {}).sort(), [...Object.keys(everyKey), ...shared].sort())
   for (const key of ['network', 'join', 'netroot'] as const)
     assert.deepEqual(

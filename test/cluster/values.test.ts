@@ -185,6 +185,47 @@ test('pinned keys of an account are what their file says', async () => {
   assert.deepEqual(nodes[0]?.user?.sshKeys, [publicLine])
 })
 
+const sam = `{ name: sam, sshKeys: [keys/id_ed25519.pub], passwordFile: pi.password, sudo: true, sudoPassword: true, groups: [dialout, gpio] }`
+const ops = 'user: { name: ops, sshKeys: [keys/id_ed25519.pub] }\n'
+test('further users, each with what it needs', async () => {
+  const text = `${head}${ops}users: [${sam}, { name: guest, shell: /usr/sbin/nologin }]\n${one}`
+  const [first, second] = (await parseRight(text)).nodes[0]?.user?.others ?? []
+  const { passwordHash, ...rest } = first ?? {}
+  assert.match(passwordHash?.reveal() ?? '', /^\$6\$/)
+  assert.deepEqual(rest, {
+    ...{ name: 'sam', sshKeys: [publicLine], sudo: true, sudoPassword: true },
+    ...{ groups: ['dialout', 'gpio'], shell: '/bin/bash' },
+  })
+  assert.deepEqual([second?.name, second?.sudo, second?.shell], ['guest', false, '/usr/sbin/nologin'])
+  const own = text.replace('model: pi4', 'model: pi4, users: [{ name: kim }]')
+  assert.deepEqual(
+    (await parseRight(own)).nodes[0]?.user?.others?.map(({ name }) => name),
+    ['kim'],
+  )
+})
+const wrongUsers: [text: string, about: RegExp][] = [
+  [`${ops}users: [{ name: ops }]`, /the user "ops" is there twice/],
+  [`${ops}users: [{ name: sam }, { name: sam }]`, /4:32: the user "sam" is there twice/],
+  [`${ops}users: [{ name: operator }]`, /an account or a group of the system's own/],
+  [`${ops}users: [{ sudo: true }]`, /user has no "name"/],
+  [`${ops}users: [{ name: sam, sudoPassword: true }]`, /password that the user does not have/],
+  [`${ops}users: [{ name: sam, passwordHash: x, passwordFile: pi.password }]`, /passwordHash/],
+  [`${ops}users: [{ name: sam, groups: ["dial out"] }]`, /"dial out" is not a valid name of a group/],
+  [`${ops}users: [{ name: sam, shell: bash }]`, /"bash" is not the path of a shell/],
+  [
+    `${ops}users: [{ name: sam, password: hunter2 }]`,
+    /unknown key "password" in users\[0\] \(.*passwordFile/,
+  ],
+  ['users: [{ name: sam }]', /users are made beside a user, and this node has none/],
+  [`${ops}users: { name: sam }`, /users is a map; it should be a list/],
+]
+for (const [text, about] of wrongUsers)
+  test(`users refused: ${text.replace(ops, '').slice(0, 60)}`, async () => {
+    const said = await refused(text)
+    assert.match(said, about)
+    assert.doesNotMatch(said, /hunter2/)
+  })
+
 const wifiOf = async (text: string) => {
   const wifi = (await parseRight(`${head}wifi: { ${text} }\n${one}`)).nodes[0]?.wifi
   return (
@@ -298,6 +339,14 @@ test('password hashes by what the release can check', async () => {
         /mine@1 knows no password hash of the kind \$(y|2b)\$/,
       )
   assert.equal(await onImage('raspios', 'buster', user(hash.six)), '')
+  assert.match(
+    await onImage(
+      'raspios',
+      'buster',
+      `${user(hash.six)}\nusers: [{ name: sam, passwordHash: '${hash.y}' }]`,
+    ),
+    /knows no password hash of the kind \$y\$/,
+  )
   for (const release of ['bullseye', 'bookworm', 'trixie'])
     for (const value of [hash.y, hash.b]) assert.equal(await onImage('raspios', release, user(value)), '')
 })

@@ -11,6 +11,8 @@ import { makeNode } from './cluster.ts'
 
 const zone = 'usr/share/zoneinfo'
 const files = {
+  'bin/sh': '',
+  'bin/bash': '',
   'etc/passwd':
     'root:x:0:0::/root:/bin/bash\nklipper:x:997:997::/:/bin/false\npi:x:1000:1000::/home/pi:/bin/bash\n',
   'etc/group': 'root:x:0:\npi:x:1000:\nzigbee:x:996:\nmates:x:1001:pi\n',
@@ -41,9 +43,16 @@ async function fitted(t: TestContext, over: Partial<Node>, root?: RootFacts): Pr
   }
 }
 
+const beside = (name: string, shell = '/bin/bash'): Partial<Node> => {
+  const other = { name, shell, sshKeys: [], sudo: false, sudoPassword: false, groups: [] }
+  return { user: { name: 'ops', sshKeys: [], sudoPassword: false, others: [other] }, locale: {} }
+}
+
 const refused: [over: Partial<Node>, about: RegExp][] = [
   [user('klipper'), /oneil: "klipper" is an account of the image's own \(uid 997\) \(choose another name/],
   [user('zigbee'), /"zigbee" is a group of the image's own \(gid 996\)/],
+  [beside('klipper'), /"klipper" is an account of the image's own/],
+  [beside('sam', '/bin/zsh'), /the image has no shell "\/bin\/zsh" \(for example \/bin\/bash\)/],
   [said({ timezone: 'Europe/Paris' }), /knows no time zone "Europe\/Paris"/],
   [said({ timezone: 'Europe/Berli' }), /no time zone "Europe\/Berli" \(did you mean Europe\/Berlin\?\)/],
   [said({ keymap: 'dee' }), /no keyboard layout "dee" \(did you mean de\?\)/],
@@ -64,6 +73,7 @@ test('what the root has is taken, a zone by the name that it has', async (t) => 
     user('pi'),
     user('mates'),
     user('ops'),
+    beside('sam'),
     said({ keymap: 'de', keymapVariant: 'neo' }),
     said({ locale: 'de_DE.utf8' }),
     said({ locale: 'de_DE@euro' }),

@@ -10,9 +10,10 @@ import { readExtras } from '../../src/customise/extras.ts'
 import { type Overlay, readOverlays } from '../../src/customise/overlay.ts'
 import { planBoot } from '../../src/customise/plan-boot.ts'
 import { packageRoot } from '../../src/package-root.ts'
+import { Secret } from '../../src/secret.ts'
 import { tempFolder } from '../support/temp.ts'
 import { needTool, run } from '../support/tools.ts'
-import { keys, makeCluster, makeNode, use } from './cluster.ts'
+import { keys, makeCluster, makeNode, PASSWORD_HASH, use } from './cluster.ts'
 import { stockFiles } from './stock.ts'
 
 let overlays: Map<string, Overlay>
@@ -252,4 +253,45 @@ for (const [text, message] of kinds) {
 
 test('a byte-order mark in front is no part of the text', () => {
   assert.deepEqual(parseUserData('\ufeff#cloud-config\r\na: 1\r\n', 'f'), { a: 1 })
+})
+
+test('cloud-init makes the user of the image’s own, and further users beside it', async (t) => {
+  if (needTool(t, 'cloud-init', 'cloud-init') === undefined) return
+  const user = {
+    ...{ name: 'ops', sshKeys: ['ssh-ed25519 AAAAops ops'], sudoPassword: false },
+    others: [
+      {
+        ...{ name: 'sam', sshKeys: ['ssh-ed25519 AAAAsam sam'], passwordHash: new Secret(PASSWORD_HASH) },
+        ...{ sudo: true, sudoPassword: true, groups: ['dialout', 'gpio'], shell: '/bin/bash' },
+      },
+      {
+        ...{ name: 'guest', sshKeys: [], sudo: false, sudoPassword: false },
+        ...{ groups: [], shell: '/usr/sbin/nologin' },
+      },
+    ],
+  }
+  const file = join(tempFolder(t), 'user-data')
+  const program = `import json, sys, yaml
+from cloudinit.distros import ug_util
+class Distro:
+  def get_default_user(self): return {'name': 'pi', 'groups': ['video', 'sudo'], 'shell': '/bin/bash'}
+print(json.dumps(ug_util.normalize_users_groups(yaml.safe_load(open(sys.argv[1])), Distro())[0]))`
+  for (const system of ['trixie', 'hypriotos-1.12.3']) {
+    writeFileSync(file, await userDataOf({ node: { user }, system }))
+    const read = run('/usr/bin/python3', ['-c', program, file])
+    assert.equal(read.status, 0, read.stderr)
+    const { ops, sam, guest } = JSON.parse(read.stdout)
+    assert.match(ops.groups, /video/, system)
+    assert.deepEqual(ops.ssh_authorized_keys, ['ssh-ed25519 AAAAops ops'])
+    assert.equal(ops.sudo, 'ALL=(ALL:ALL) NOPASSWD:ALL')
+    assert.equal(sam.groups, 'dialout,gpio')
+    assert.deepEqual(
+      [sam.default, sam.shell, sam.lock_passwd, sam.passwd, sam.sudo],
+      [false, '/bin/bash', false, PASSWORD_HASH, 'ALL=(ALL:ALL) ALL'],
+    )
+    assert.deepEqual(
+      [guest.shell, guest.lock_passwd, guest.sudo, guest.groups, guest.ssh_authorized_keys],
+      ['/usr/sbin/nologin', true, undefined, undefined, undefined],
+    )
+  }
 })

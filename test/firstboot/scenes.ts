@@ -315,6 +315,13 @@ export function scenesOf(archive: Archive): Record<string, Record<string, Scene>
           'opt/piimage/keys/authorized_keys': 'ssh-ed25519 AAAAone one\n',
         },
       },
+      beside: {
+        files: {
+          'opt/piimage/users': 'sam /bin/sh video,zigbee password\nguest /usr/sbin/nologin - no\n',
+          'opt/piimage/keys/authorized_keys.sam': 'ssh-ed25519 AAAAsam sam\n',
+          'etc/piimage/secrets/password-hash.sam': '$6$salt$PASSWORDHASH\n',
+        },
+      },
     },
     wifi: {
       plain: {
