@@ -13,6 +13,7 @@
  */
 import { dirname } from 'node:path'
 import { features } from '../features/index.ts'
+import { formatIni } from '../ini.ts'
 import { dropIn, folder, type RootEdit, unit, wanted } from '../systems/root/root-edit.ts'
 import { VOLUME_FILE } from './paths.ts'
 
@@ -54,28 +55,26 @@ export function volumeEdits(serverIp: string, exported: string, overlays: readon
       mountUnit(target, { What: `${VOLUME}/${name}`, Type: 'none', Options: 'bind,_netdev' }),
     ),
     ...mounts.map((name) => wanted(name, 'remote-fs.target')),
-    ...users.map((name) => dropIn(name, `[Unit]\nRequiresMountsFor=${targets.join(' ')}\n`)),
+    ...users.map((name) => dropIn(name, formatIni({ Unit: { RequiresMountsFor: targets.join(' ') } }))),
     // Without a volume the node must still become reachable.
-    dropIn('piimage-firstboot.service', `[Unit]\nWants=${mounts.join(' ')}\nAfter=${mounts.join(' ')}\n`),
+    dropIn(
+      'piimage-firstboot.service',
+      formatIni({ Unit: { Wants: mounts.join(' '), After: mounts.join(' ') } }),
+    ),
   ]
 }
 
 /** `_netdev` is for what systemd can't tell by its type: it goes before the network does. */
 function mountUnit(where: string, mount: { What: string; Type: string; Options: string }): RootEdit {
-  const source = mount.What.startsWith('/') ? [`RequiresMountsFor=${dirname(mount.What)}`] : []
+  const { What, Type, Options } = mount
   return unit(
     unitOf(where),
-    [
-      '[Unit]',
-      `Description=piimage: ${where}`,
-      ...source,
-      '',
-      '[Mount]',
-      `What=${mount.What}`,
-      `Where=${where}`,
-      `Type=${mount.Type}`,
-      `Options=${mount.Options}`,
-      '',
-    ].join('\n'),
+    formatIni({
+      Unit: {
+        Description: `piimage: ${where}`,
+        RequiresMountsFor: What.startsWith('/') ? dirname(What) : undefined,
+      },
+      Mount: { What, Where: where, Type, Options },
+    }),
   )
 }

@@ -10,6 +10,7 @@
  *
  * Sources: systemd.mount(5), the kernel's filesystems/overlayfs.rst.
  */
+import { formatIni, type Settings } from '../ini.ts'
 import { imageOptions } from '../netroot/fs-image.ts'
 import { overlayOptions } from '../netroot/root-modes/overlay.ts'
 import type { ImageMount, OverlayMount, ServedCluster } from '../netroot/served.ts'
@@ -40,34 +41,32 @@ export function imagesOf({ nodes }: ServedCluster): ImageMount[] {
 
 /** In the order in which they can be mounted. */
 export function renderMounts(served: ServedCluster): ServerFile[] {
-  const unit = (where: string, after: readonly string[], mount: readonly string[]): ServerFile => ({
+  const unit = (where: string, after: readonly string[], mount: Settings): ServerFile => ({
     path: `${UNIT_FOLDER}/${mountUnitName(where)}`,
     mode: 0o644,
-    content: fileText([
-      '[Unit]',
-      'Description=piimage: a file system of a diskless node',
-      'Before=nfs-server.service',
-      `RequiresMountsFor=${after.map(unitWord).join(' ')}`,
-      '',
-      '[Mount]',
-      `Where=${unitText(where)}`,
-      ...mount,
-    ]),
+    content: iniFile({
+      Unit: {
+        Description: 'piimage: a file system of a diskless node',
+        Before: 'nfs-server.service',
+        RequiresMountsFor: after.map(unitWord).join(' '),
+      },
+      Mount: { Where: unitText(where), ...mount },
+    }),
   })
   return [
     ...imagesOf(served).map(({ image, folder, writable }) =>
-      unit(
-        plainPath(folder),
-        [served.stateFolder],
-        [`What=${unitText(plainPath(image))}`, 'Type=ext4', `Options=${imageOptions(writable)}`],
-      ),
+      unit(plainPath(folder), [served.stateFolder], {
+        What: unitText(plainPath(image)),
+        Type: 'ext4',
+        Options: imageOptions(writable),
+      }),
     ),
     ...overlaysOf(served).map((overlay) =>
-      unit(
-        overlayPath(overlay.merged),
-        [overlay.lower, overlay.upper],
-        ['What=overlay', 'Type=overlay', `Options=${unitText(optionsOf(overlay))}`],
-      ),
+      unit(overlayPath(overlay.merged), [overlay.lower, overlay.upper], {
+        What: 'overlay',
+        Type: 'overlay',
+        Options: unitText(optionsOf(overlay)),
+      }),
     ),
   ]
 }
@@ -75,30 +74,31 @@ export function renderMounts(served: ServedCluster): ServerFile[] {
 /** A drop-in for Debian's nfs-server.service. */
 export function formatNfsDropIn(served: ServedCluster): string {
   const units = mountPointsOf(served).map((folder) => unitWord(mountUnitName(folder)))
-  return fileText([
-    '[Unit]',
-    `RequiresMountsFor=${unitWord(served.stateFolder)}`,
-    ...units.map((unit) => `Wants=${unit}\nAfter=${unit}`),
-    'StartLimitIntervalSec=0',
-    '',
-    '[Service]',
-    '# It cannot listen on an address that the interface does not have yet.',
-    'Restart=on-failure',
-    'RestartSec=10',
-  ])
+  return iniFile({
+    Unit: [
+      { RequiresMountsFor: unitWord(served.stateFolder) },
+      ...units.map((unit) => ({ Wants: unit, After: unit })),
+      { StartLimitIntervalSec: '0' },
+    ],
+    Service: {
+      '#': 'It cannot listen on an address that the interface does not have yet.',
+      Restart: 'on-failure',
+      RestartSec: '10',
+    },
+  })
 }
 
 /** A drop-in for Debian's dnsmasq.service. */
 export const formatDnsmasqDropIn = ({ tftpRoot }: ServedCluster, hasDns: boolean): string =>
-  fileText([
-    '[Unit]',
-    `RequiresMountsFor=${unitWord(tftpRoot)}`,
-    ...(hasDns
-      ? []
-      : [
-          '',
-          '[Service]',
-          '# Debian would tell resolvconf of a name server here; this one answers no names.',
-          'ExecStartPost=',
-        ]),
-  ])
+  iniFile({
+    Unit: { RequiresMountsFor: unitWord(tftpRoot) },
+    Service: hasDns
+      ? undefined
+      : {
+          '#': 'Debian would tell resolvconf of a name server here; this one answers no names.',
+          ExecStartPost: '',
+        },
+  })
+
+const iniFile = (sections: Parameters<typeof formatIni>[0]): string =>
+  fileText([formatIni(sections).trimEnd()])

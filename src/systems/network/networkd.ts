@@ -4,19 +4,21 @@
  * Wi-Fi itself is wpa_supplicant's; networkd gives the interface its address.
  * Source: systemd.network(5).
  */
+import { formatIni } from '../../ini.ts'
 import { checkProfile, type NetworkProfile } from './profile.ts'
 
 export function formatNetworkdUnit(profile: NetworkProfile): string {
   const { name, address, dns, domain, wifi } = checkProfile(profile)
-  const lines = ['[Match]', `Name=${name}`, '', '[Network]']
-  if (address === undefined) lines.push('DHCP=yes')
-  else {
-    lines.push('DHCP=no', `Address=${address.ip}/${address.prefix}`)
-    if (address.gateway !== undefined) lines.push(`Gateway=${address.gateway}`)
-  }
-  for (const server of dns) lines.push(`DNS=${server}`)
-  if (domain !== undefined) lines.push(`Domains=${domain}`)
-  // The second way to the same network is used only while the cable is out.
-  if (wifi !== undefined && address === undefined) lines.push('', '[DHCPv4]', 'RouteMetric=600')
-  return `${lines.join('\n')}\n`
+  return formatIni({
+    Match: { Name: name },
+    Network: {
+      DHCP: address === undefined ? 'yes' : 'no',
+      Address: address && `${address.ip}/${address.prefix}`,
+      Gateway: address?.gateway,
+      DNS: dns,
+      Domains: domain,
+    },
+    // The second way to the same network is used only while the cable is out.
+    DHCPv4: wifi !== undefined && address === undefined ? { RouteMetric: '600' } : undefined,
+  })
 }

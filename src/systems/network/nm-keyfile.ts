@@ -7,6 +7,7 @@
  *
  * Source: nm-settings-keyfile(5).
  */
+import { formatIni, type Settings } from '../../ini.ts'
 import { checkProfile, connectionUuid, HIGHEST_PRIORITY, type NetworkProfile, networksOf } from './profile.ts'
 
 const formatSsid = (ssid: string): string =>
@@ -39,35 +40,41 @@ export function formatNmKeyfile(
   { id, priority } = { id: profile.name, priority: HIGHEST_PRIORITY },
 ): string {
   const { name, address, dns, domain, wifi } = checkProfile(profile)
-  const lines = [
-    '[connection]',
-    `id=piimage-${id}`,
-    `uuid=${connectionUuid(node, id)}`,
-    `type=${wifi === undefined ? 'ethernet' : 'wifi'}`,
-    `interface-name=${name}`,
-    `autoconnect-priority=${priority}`,
-  ]
-  if (wifi !== undefined) {
-    lines.push('', '[wifi]', 'mode=infrastructure', `ssid=${formatSsid(wifi.ssid)}`)
-    if (wifi.hidden) lines.push('hidden=true')
-    // Of a network with both, NetworkManager itself tries WPA3 first, if it has the pass phrase.
-    if (wifi.sae !== undefined) {
-      const kind = wifi.psk === undefined ? 'sae' : 'wpa-psk'
-      lines.push('', '[wifi-security]', `key-mgmt=${kind}`, `psk=${escapeValue(wifi.sae.reveal())}`)
-    } else if (wifi.psk !== undefined)
-      lines.push('', '[wifi-security]', 'key-mgmt=wpa-psk', `psk=${wifi.psk.reveal()}`)
-  }
-  lines.push('', '[ipv4]')
-  if (address === undefined) lines.push('method=auto')
-  else {
-    const gateway = address.gateway === undefined ? '' : `,${address.gateway}`
-    lines.push('method=manual', `address1=${address.ip}/${address.prefix}${gateway}`)
-  }
   const v4 = dns.filter((server) => !server.includes(':'))
   const v6 = dns.filter((server) => server.includes(':'))
-  if (v4.length > 0) lines.push(`dns=${v4.map((server) => `${server};`).join('')}`)
-  if (domain !== undefined) lines.push(`dns-search=${domain};`)
-  lines.push('', '[ipv6]', 'method=auto')
-  if (v6.length > 0) lines.push(`dns=${v6.map((server) => `${server};`).join('')}`)
-  return `${lines.join('\n')}\n`
+  return formatIni({
+    connection: {
+      id: `piimage-${id}`,
+      uuid: connectionUuid(node, id),
+      type: wifi === undefined ? 'ethernet' : 'wifi',
+      'interface-name': name,
+      'autoconnect-priority': String(priority),
+    },
+    wifi: wifi && {
+      mode: 'infrastructure',
+      ssid: formatSsid(wifi.ssid),
+      hidden: wifi.hidden ? 'true' : undefined,
+    },
+    'wifi-security': wifi && securityOf(wifi),
+    ipv4: {
+      method: address === undefined ? 'auto' : 'manual',
+      address1: address && [`${address.ip}/${address.prefix}`, address.gateway].filter(Boolean).join(','),
+      dns: listOf(v4),
+      'dns-search': listOf([domain].filter((one) => one !== undefined)),
+    },
+    ipv6: { method: 'auto', dns: listOf(v6) },
+  })
 }
+
+function securityOf({
+  psk,
+  sae,
+}: Pick<NonNullable<NetworkProfile['wifi']>, 'psk' | 'sae'>): Settings | undefined {
+  // Of a network with both, NetworkManager itself tries WPA3 first, if it has the pass phrase.
+  if (sae !== undefined)
+    return { 'key-mgmt': psk === undefined ? 'sae' : 'wpa-psk', psk: escapeValue(sae.reveal()) }
+  return psk && { 'key-mgmt': 'wpa-psk', psk: psk.reveal() }
+}
+
+const listOf = (values: readonly string[]): string | undefined =>
+  values.length === 0 ? undefined : values.map((value) => `${value};`).join('')

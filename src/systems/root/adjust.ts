@@ -5,6 +5,7 @@
  *
  * Source: pi-gen, raspberrypi-sys-mods, rpi-swap; apt_preferences(5); fstab(5).
  */
+import { formatIni } from '../../ini.ts'
 import { dropIn, file, masked, type RootEdit, unit, wanted } from './root-edit.ts'
 import type { RootLook, RootSnapshot } from './root-snapshot.ts'
 import { hasUnit, unitPaths } from './units.ts'
@@ -32,7 +33,7 @@ export function adjustRoot(snapshot: RootSnapshot): RootEdit[] {
     file('/etc/fstab', withoutCard(snapshot.text('/etc/fstab'))),
     ...cardUnits.filter((name) => hasUnit(snapshot, name)).map(masked),
     ...(snapshot.has('/etc/rpi/swap.conf') || hasUnit(snapshot, 'rpi-resize-swap-file.service')
-      ? [file('/etc/rpi/swap.conf.d/90-piimage.conf', '[Main]\nMechanism=zram\n')]
+      ? [file('/etc/rpi/swap.conf.d/90-piimage.conf', formatIni({ Main: { Mechanism: 'zram' } }))]
       : []),
     ...(snapshot.has('/etc/cloud')
       ? [file('/etc/cloud/cloud.cfg.d/99-piimage-netroot.cfg', cloudConfig)]
@@ -44,7 +45,7 @@ export function adjustRoot(snapshot: RootSnapshot): RootEdit[] {
     wanted('piimage-booted.service', 'multi-user.target'),
     // The last packets of a shutdown go to the root.
     ...(snapshot.has('/etc/network/interfaces')
-      ? [dropIn('networking.service', '[Service]\nExecStop=\n')]
+      ? [dropIn('networking.service', formatIni({ Service: { ExecStop: '' } }))]
       : []),
   ]
 }
@@ -65,17 +66,14 @@ Pin-Priority: -1
 `
 
 /** Tells `piimage netroot prune` which of a node's roots it last ran on. */
-const bootedUnit = `[Unit]
-Description=piimage: this root was started
-
-[Service]
-Type=oneshot
-ExecStart=/bin/mkdir -p /var/lib/piimage
-ExecStart=/bin/touch /var/lib/piimage/booted
-
-[Install]
-WantedBy=multi-user.target
-`
+const bootedUnit = formatIni({
+  Unit: { Description: 'piimage: this root was started' },
+  Service: {
+    Type: 'oneshot',
+    ExecStart: ['/bin/mkdir -p /var/lib/piimage', '/bin/touch /var/lib/piimage/booted'],
+  },
+  Install: { WantedBy: 'multi-user.target' },
+})
 
 /** Without the root, the boot partition and swap; a line for the root would only get it checked. */
 export function withoutCard(fstab: string): string {

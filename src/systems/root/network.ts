@@ -9,6 +9,7 @@
  * Source: NetworkManager.conf(5), systemd.network(5), dhcpcd.conf(5),
  * interfaces(5), resolved.conf(5).
  */
+import { formatIni } from '../../ini.ts'
 import { file, type RootEdit } from './root-edit.ts'
 import type { RootLook, RootSnapshot } from './root-snapshot.ts'
 
@@ -44,31 +45,27 @@ export function networkEdits(network: RootNetwork, { has, text, target }: RootSn
   return edits
 }
 
-const networkManager = (device: string): string => `# Written by piimage: the root comes over ${device}.
-[main]
-dns=none
+const heading = (device: string): string => `# Written by piimage: the root comes over ${device}.\n`
 
-[keyfile]
-unmanaged-devices=interface-name:${device}
-`
+const networkManager = (device: string): string =>
+  heading(device) +
+  formatIni({ main: { dns: 'none' }, keyfile: { 'unmanaged-devices': `interface-name:${device}` } })
 
 const networkd = ({ device, ip, prefix, gateway, dns, domain }: RootNetwork): string =>
-  [
-    `# Written by piimage: the root comes over ${device}.`,
-    '[Match]',
-    `Name=${device}`,
-    '',
-    '[Network]',
-    `Address=${ip}/${prefix}`,
-    ...(gateway === undefined ? [] : [`Gateway=${gateway}`]),
-    ...dns.map((server) => `DNS=${server}`),
-    ...(domain === undefined ? [] : [`Domains=${domain}`]),
-    'DHCP=no',
-    'KeepConfiguration=yes',
-    'ConfigureWithoutCarrier=yes',
-    'IgnoreCarrierLoss=yes',
-    '',
-  ].join('\n')
+  heading(device) +
+  formatIni({
+    Match: { Name: device },
+    Network: {
+      Address: `${ip}/${prefix}`,
+      Gateway: gateway,
+      DNS: dns,
+      Domains: domain,
+      DHCP: 'no',
+      KeepConfiguration: 'yes',
+      ConfigureWithoutCarrier: 'yes',
+      IgnoreCarrierLoss: 'yes',
+    },
+  })
 
 const dhcpcd = (stock: string, device: string): string => `${stock.trimEnd()}
 
@@ -78,7 +75,7 @@ nohook resolv.conf
 `
 
 const resolvedConf = (dns: readonly string[], domain: string | undefined): string =>
-  `[Resolve]\nDNS=${dns.join(' ')}\n${domain === undefined ? '' : `Domains=${domain}\n`}`
+  formatIni({ Resolve: { DNS: dns.join(' '), Domains: domain } })
 
 const resolvConf = (dns: readonly string[], domain: string | undefined): string =>
   [
