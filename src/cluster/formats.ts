@@ -74,7 +74,9 @@ const address: Format = (text) => {
 }
 
 const fixedAddress: Format = (text) =>
-  text === 'dhcp' ? complain('is no address to be found at', 'write it as 10.3.50.2/24') : address(text)
+  text === 'dhcp'
+    ? complain('is not an address that nodes can look for', 'write it as 10.3.50.2/24')
+    : address(text)
 
 function hostAddress(value: number, prefix: number): Complaint | undefined {
   const first = Math.floor(value / 2 ** 24)
@@ -94,7 +96,7 @@ const ip: Format = (text) => {
   if (parseIpv4(text) !== undefined) return undefined
   const bare = parseIpv4WithPrefix(text)
   return complain(
-    'is no IPv4 address',
+    'is not an IPv4 address',
     bare === undefined ? 'write it as 10.3.50.1' : `without prefix: ${text.replace(/\/.*/, '')}`,
   )
 }
@@ -266,7 +268,7 @@ export const formats: Record<string, Format> = {
     /^(cnat|cbridge|p([1-9]|[1-9]\d|1\d\d|2[0-4]\d|25[0-2]))$/.test(text)
       ? undefined
       : complain(
-          'is no ClusterHAT role',
+          'is not a ClusterHAT role',
           'cnat or cbridge for the controller, p1 to p252 for a Zero in that slot',
         ),
   'word-name': pattern(/^[a-z][a-z0-9-]{0,62}$/, 'is not a valid name', 'a-z first, then a-z, 0-9 and -'),

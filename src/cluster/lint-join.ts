@@ -134,5 +134,5 @@ function checkOutside(
       'name the address that the nodes reach it at',
     )
   else if (network !== undefined && (parsed.address === network.base || parsed.address === lastOf(network)))
-    judge.mistake(path, `${ip} is no machine's address in ${formatCidr(network)}`, 'choose one between')
+    judge.mistake(path, `${ip} can't be a machine's address in ${formatCidr(network)}`, 'choose one between')
 }

@@ -22,7 +22,7 @@ export const isFlag = typed((value) => typeof value === 'boolean', 'true or fals
 export const isOneOf =
   (values: readonly unknown[]): Check =>
   (value, at) =>
-    values.includes(value) ? undefined : `${named(at)} is none of ${values.join(', ')}`
+    values.includes(value) ? undefined : `${named(at)} is not one of ${values.join(', ')}`
 
 export const optional =
   (check: Check): Check =>

@@ -103,7 +103,7 @@ async function checkServer({ server }: ServedCluster): Promise<void> {
     })
   if (!addresses.includes(` ${server.ip}/${server.prefix} `))
     throw new NetrootError(
-      `${server.interface} has not the address ${server.ip}/${server.prefix}, at which nodes look for their server`,
+      `${server.interface} does not have the address ${server.ip}/${server.prefix}, at which nodes look for their server`,
       {
         hint: `It has ${/inet (\S+)/.exec(addresses)?.[1] ?? 'none'}. Correct the server’s network, then run this again.`,
       },

@@ -127,7 +127,7 @@ const systems: readonly Refused[] = [
       const found = date === undefined && both.every((one) => tokens.includes(one))
       return found ? `cmdline.txt: ${both.join(' ')}` : undefined
     },
-    reason: "it is none of the releases that Docker's, k3s' and the first boot's packages are made for",
+    reason: "it is not one of the releases that Docker's, k3s' and the first boot's packages are made for",
     hint: OTHER_IMAGE,
   },
   {

@@ -267,7 +267,7 @@ const cases: [name: string, text: string, said: string][] = [
   [
     'gateway with prefix',
     `${head}${net(', gateway: 10.3.50.1/24')}nodes:\n  oneil: { model: pi4 }\n`,
-    '3:41: network.gateway: "10.3.50.1/24" is no IPv4 address (without prefix: 10.3.50.1)',
+    '3:41: network.gateway: "10.3.50.1/24" is not an IPv4 address (without prefix: 10.3.50.1)',
   ],
   [
     'node gateway outside',
@@ -277,7 +277,7 @@ const cases: [name: string, text: string, said: string][] = [
   [
     'name server that is a name',
     `${head}${net(', dns: [dns.google]')}nodes:\n  oneil: { model: pi4 }\n`,
-    '3:38: network.dns[0]: "dns.google" is no IPv4 address (write it as 10.3.50.1)',
+    '3:38: network.dns[0]: "dns.google" is not an IPv4 address (write it as 10.3.50.1)',
   ],
   [
     'same address twice',
@@ -332,7 +332,7 @@ const cases: [name: string, text: string, said: string][] = [
   [
     'no such slot',
     node('clusterhat: p253'),
-    '4:36: nodes.oneil.clusterhat: "p253" is no ClusterHAT role (cnat or cbridge for the controller, p1 to p252 for a Zero in that slot)',
+    '4:36: nodes.oneil.clusterhat: "p253" is not a ClusterHAT role (cnat or cbridge for the controller, p1 to p252 for a Zero in that slot)',
   ],
   [
     'Pi 4 in a slot',

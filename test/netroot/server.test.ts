@@ -34,8 +34,8 @@ test('a server that is no node: what its address can not be', async (t) => {
   const cases: [said: string, refusal: RegExp][] = [
     ['{ address: 192.168.2.11/24 }', /has 192\.168\.2\.11, the address of oneil/],
     ['{ address: 10.9.9.9/24 }', /10\.9\.9\.9 is outside the network 192\.168\.2\.0\/24/],
-    ['{ address: 192.168.2.255/24 }', /192\.168\.2\.255 is no machine's address/],
-    ['{ address: dhcp }', /is no address to be found at/],
+    ['{ address: 192.168.2.255/24 }', /192\.168\.2\.255 can't be a machine's address/],
+    ['{ address: dhcp }', /is not an address that nodes can look for/],
     ['{ address: 192.168.2.2 }', /has no prefix length/],
     ['{ interface: eth0 }', /address/],
     ['nobody', /there is no node nobody/],

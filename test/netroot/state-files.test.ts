@@ -177,7 +177,7 @@ for (const { path, value, unversioned, mayBe, read } of files) {
       if (typeof wrong === 'object' && !Array.isArray(wrong))
         await refused(
           JSON.stringify({ version: 1, ...wrong }),
-          / is not the .*: .+ (is not|is none of|is missing)/,
+          / is not the .*: .+ (is not|is not one of|is missing)/,
         )
     for (const version of [2, 99])
       await refused(JSON.stringify({ version, ...value }), /written by a newer piimage/)

@@ -128,7 +128,7 @@ const layouts: { name: string; files: Record<string, string>; says: RegExp }[] =
       'config.txt': 'dtparam=audio=on\nauto_initramfs=1\n',
       'kernel8.img': 'x',
     },
-    says: /^this is Kali Linux \(cmdline\.txt: dwc_otg\.fiq_fix_enable=2 net\.ifnames=0\): it is none of the releases/,
+    says: /^this is Kali Linux \(cmdline\.txt: dwc_otg\.fiq_fix_enable=2 net\.ifnames=0\): it is not one of the releases/,
   },
   {
     name: "Armbian, with cloud-init's seed",

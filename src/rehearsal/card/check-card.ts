@@ -219,7 +219,7 @@ function findRootVolume(
   const partition = `partition ${found.index}`
   if (found.problem !== undefined) findings.fault('root', partition, found.problem, AGAIN)
   else if (found.volume === undefined)
-    findings.note(partition, 'its file system is none that is read here: the root was not looked at')
+    findings.note(partition, "its file system can't be read here: the root was not checked")
   else if (found.volume instanceof FatVolume)
     findings.fault(
       'root',

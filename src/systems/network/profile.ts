@@ -49,7 +49,7 @@ export const networksOf = (wifi: WifiAccess): WifiNetwork[] => [wifi, ...(wifi.o
 function checkIp(ip: string, what: string): string {
   oneWord(ip, what)
   if (!/^(?:\d{1,3}\.){3}\d{1,3}$/.test(ip) && !/^[0-9a-f:]+$/i.test(ip)) {
-    throw new UsageError(`${what} is ${showValue(ip)}, which is no IP address`, {
+    throw new UsageError(`${what} is ${showValue(ip)}, which is not an IP address`, {
       hint: 'Write it as 192.168.2.11.',
     })
   }
@@ -88,7 +88,7 @@ export function checkProfile(profile: NetworkProfile): NetworkProfile {
 function checkWifi(wifi: WifiAccess): void {
   const { country } = wifi
   if (!/^[A-Z]{2}$/.test(country)) {
-    throw new UsageError(`${showValue(country)} is no Wi-Fi country`, {
+    throw new UsageError(`${showValue(country)} is not a valid Wi-Fi country`, {
       hint: 'Two letters, as in US or DE.',
     })
   }

@@ -30,7 +30,7 @@ export function findServer(cluster: Cluster): Server {
       hint: 'Give it one: address: 10.3.50.1/24',
     })
   throw new UsageError(`this machine has no address in ${where}`, {
-    hint: 'Run it on the server, or name the node that serves: netroot: { server: NAME }, or one that is no node by its address',
+    hint: 'Run it on the server, or name the node that serves: netroot: { server: NAME }, or one outside the cluster by its address',
   })
 }
 
