@@ -62,8 +62,8 @@ function formatDocument(document: Document): string {
       hint: 'Correct the value in the cluster file or the overlay.',
     })
   }
-    const again = parseDocument(text, { version: '1.1', uniqueKeys: false, logLevel: 'error' })
-    if (again.errors.length > 0 || JSON.stringify(again.toJS()) !== tree) {
+  const again = parseDocument(text, { version: '1.1', uniqueKeys: false, logLevel: 'error' })
+  if (again.errors.length > 0 || JSON.stringify(again.toJS()) !== tree) {
     throw new Error('YAML that was written reads back as something else')
   }
   return text
