@@ -1,6 +1,6 @@
 /**
  * The switch between guests: each QEMU connects to a socket in a folder that
- * only this user may enter, and what one says all others hear. One more QEMU,
+ * only this user may enter, and frames go where their address was heard. One more QEMU,
  * without a machine, gives the network a gateway, and ports that lead to each
  * guest's ssh. No root, no interface of this machine.
  *
@@ -20,6 +20,8 @@ export class Switch {
   readonly #path: string
   readonly #server: Server
   readonly #plugs = new Set<Socket>()
+  /** Ethernet address, in hex → the plug that it was heard from. */
+  readonly #addresses = new Map<string, Socket>()
   #gateway: ChildProcess | undefined
 
   private constructor(path: string, server: Server) {
@@ -42,20 +44,31 @@ export class Switch {
     let rest: Buffer = Buffer.alloc(0)
     socket.on('data', (bytes: Buffer) => {
       rest = rest.length === 0 ? bytes : Buffer.concat([rest, bytes])
-      let end = 0
-      while (rest.length >= end + LENGTH_BYTES) {
-        const length = rest.readUInt32BE(end)
+      let at = 0
+      while (rest.length >= at + LENGTH_BYTES) {
+        const length = rest.readUInt32BE(at)
         if (length > LONGEST_FRAME) return void socket.destroy()
-        if (rest.length < end + LENGTH_BYTES + length) break
-        end += LENGTH_BYTES + length
+        const end = at + LENGTH_BYTES + length
+        if (rest.length < end) break
+        this.#forward(socket, rest.subarray(at, end))
+        at = end
       }
-      // Whole frames only: those of several guests must not mix.
-      const frames = rest.subarray(0, end)
-      rest = rest.subarray(end)
-      if (frames.length > 0) for (const other of this.#plugs) if (other !== socket) other.write(frames)
+      rest = rest.subarray(at)
     })
     const pullOut = () => void this.#plugs.delete(socket)
     socket.on('close', pullOut).on('error', pullOut)
+  }
+
+  /**
+   * To whom it is for, where that is known: the gateway takes whatever it hears
+   * for its own, and would refuse connections between guests.
+   */
+  #forward(from: Socket, frame: Buffer): void {
+    const address = (start: number) => frame.toString('hex', LENGTH_BYTES + start, LENGTH_BYTES + start + 6)
+    this.#addresses.set(address(6), from)
+    const to = this.#addresses.get(address(0))
+    for (const plug of to !== undefined && this.#plugs.has(to) ? [to] : this.#plugs)
+      if (plug !== from) plug.write(frame)
   }
 
   /** The value of `-netdev` for one more plug. */

@@ -36,7 +36,7 @@ test('the boards’ machines have the network on USB', () => {
 })
 
 const frame = (text: string): Buffer => {
-  const bytes = Buffer.from(text)
+  const bytes = Buffer.from(text, 'latin1')
   const length = Buffer.alloc(4)
   length.writeUInt32BE(bytes.length)
   return Buffer.concat([length, bytes])
@@ -66,6 +66,19 @@ test('what one guest says all others hear, in whole frames', async (t) => {
   assert.deepEqual(heard[2], want)
   assert.deepEqual(heard[0], frame('from two'), 'nobody hears himself')
   assert.deepEqual(heard[1], long)
+  // Whose address was heard is told alone.
+  const [a, b] = ['02aaaaaaaaaa', '02bbbbbbbbbb']
+  const ethernet = (to: string, from: string) => frame(Buffer.from(to + from, 'hex').toString('latin1'))
+  const third = guests[2] as Socket
+  one.write(ethernet('ffffffffffff', a as string))
+  const broadcast = ethernet('ffffffffffff', a as string)
+  while ((heard[2] as Buffer).length < want.length + broadcast.length)
+    await new Promise((done) => setTimeout(done, 10))
+  const before = (heard[1] as Buffer).length
+  third.write(ethernet(a as string, b as string))
+  while ((heard[0] as Buffer).length < frame('from two').length + broadcast.length)
+    await new Promise((done) => setTimeout(done, 10))
+  assert.equal((heard[1] as Buffer).length, before, 'the second one does not hear it')
   // One that says something impossible is pulled out.
   two.on('error', () => {})
   two.write(Buffer.from([0xff, 0xff, 0xff, 0xff]))
