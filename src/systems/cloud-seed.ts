@@ -202,9 +202,6 @@ export async function replacedUserData(
   return { warnings: [`the image's own user-data is replaced (${lost.join(', ')})`] }
 }
 
-/** Stands for a user-data that can't be read. */
-export const NOT_CLOUD_CONFIG = 'something that is not cloud-config'
-
 /** Settings in the partition's user-data that are not from an earlier plan. */
 export async function foreignUserData(boot: BootFiles): Promise<TreeMap> {
   const text = await readText(boot, 'user-data')
@@ -213,7 +210,7 @@ export async function foreignUserData(boot: BootFiles): Promise<TreeMap> {
     return parseUserData(text, 'user-data')
   } catch (error) {
     if (!(error instanceof FormatError)) throw error
-    return { [NOT_CLOUD_CONFIG]: true }
+    return { 'something that is not cloud-config': true }
   }
 }
 

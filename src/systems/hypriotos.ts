@@ -25,16 +25,7 @@ import { formatYaml, parseYamlMap, type TreeMap } from '../boot/cloud-init.ts'
 import type { NodeInterface, User } from '../cluster/node.ts'
 import type { NodeState, SystemFacts } from '../node/state.ts'
 import type { DetectedOs } from '../node/system.ts'
-import {
-  cloudFurther,
-  cloudLogin,
-  foreignUserData,
-  NOT_CLOUD_CONFIG,
-  networkConfig,
-  replacedUserData,
-  stockSeed,
-  userData,
-} from './cloud-seed.ts'
+import { cloudFurther, cloudLogin, networkConfig, stockSeed, userData } from './cloud-seed.ts'
 import type { OsFamily, SystemImage } from './family.ts'
 import { formatInterfacesD } from './network/interfaces-d.ts'
 import { networkConfigV1 } from './network/network-config.ts'
@@ -119,8 +110,7 @@ export const hypriotos: OsFamily = {
         ? await wiredByCloudInit(wired, boot, node.name)
         : scriptNetwork({ network: wired }, node.name),
       ...radio.map(radioByIfupdown),
-      { seed: userData(await withOwnUserData(state, boot), await seedFacts(state, boot), os) },
-      await lostUserData(state, boot),
+      { seed: userData(state, await seedFacts(state, boot), os) },
     )
   },
 
@@ -131,22 +121,6 @@ export const hypriotos: OsFamily = {
     ...debianRoot,
     systemFiles: [...debianRoot.systemFiles, 'device-init.yaml', CLOCK_FILE],
   },
-}
-
-/** Keys of accounts: the node's, or the image's own where it has none. */
-const SEEN_TO = ['users', 'chpasswd']
-
-/** What the image's user-data says besides, its runcmd with it, stays beneath the node's; a person's takes its place. */
-async function withOwnUserData(state: NodeState, boot: BootFiles): Promise<NodeState> {
-  const own = await foreignUserData(boot)
-  if (state.given.userData !== undefined || NOT_CLOUD_CONFIG in own) return state
-  const kept = Object.entries(own).filter(([key]) => !SEEN_TO.includes(key))
-  return { ...state, given: { ...state.given, userData: Object.fromEntries(kept) } }
-}
-
-async function lostUserData(state: NodeState, boot: BootFiles): Promise<Partial<Settings>> {
-  const isKept = state.given.userData === undefined && !(NOT_CLOUD_CONFIG in (await foreignUserData(boot)))
-  return isKept ? {} : replacedUserData(boot, SEEN_TO)
 }
 
 async function seedFacts({ facts, given }: NodeState, boot: BootFiles): Promise<TreeMap> {
@@ -215,14 +189,7 @@ function radioByIfupdown(profile: RadioProfile): Partial<Settings> {
 /** Never back; and only where the image looks for it. */
 async function clock({ boot, pastDay }: SystemImage): Promise<Partial<Settings>> {
   const stock = (await readText(boot, CLOCK_FILE))?.trim()
-  if (stock === undefined) return {}
-  if (pastDay === '' && stock !== '')
-    return {
-      warnings: [
-        `${CLOCK_FILE} stays at ${stock}, as the image has it: no certificate of today is valid for the node before a time server has answered`,
-      ],
-    }
-  if (pastDay === '') return {}
+  if (stock === undefined || pastDay === '') return {}
   const earliest = `${pastDay} 00:00:00`
   return { seed: new Map([[CLOCK_FILE, bytesOf(`${stock > earliest ? stock : earliest}\n`)]]) }
 }

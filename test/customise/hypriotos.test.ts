@@ -5,7 +5,6 @@ import { parse } from 'yaml'
 import { bootFilesOf } from '../../src/boot/boot-files.ts'
 import { parseUserData } from '../../src/boot/cloud-init.ts'
 import type { Node } from '../../src/cluster/node.ts'
-import { readExtras } from '../../src/customise/extras.ts'
 import { readOverlays } from '../../src/customise/overlay.ts'
 import { planBoot } from '../../src/customise/plan-boot.ts'
 import { packageRoot } from '../../src/package-root.ts'
@@ -68,44 +67,6 @@ test('the user of the cluster file takes the place of the image’s', async () =
   assert.deepEqual((data.runcmd as unknown[]).at(-1), ['sh', '/boot/piimage/install.sh'])
 })
 
-test('what else the image says in its user-data stays, its runcmd with it', async () => {
-  const pirate = Buffer.from(stockFiles('hypriotos-1.12.3').get('user-data') ?? []).toString()
-  const own = `${pirate}locale: en_US.UTF-8\nruncmd:\n  - 'systemctl restart avahi-daemon'\n`
-  const files = stockFiles('hypriotos-1.12.3', { 'user-data': own })
-  for (const node of [{}, { overlays: [use('hostname')] }, { overlays: [use('ssh')] }]) {
-    const { plan, text } = await planned('hypriotos-1.12.3', node, files, '2026-11-20')
-    const data = parseUserData(text('user-data'), 'user-data')
-    assert.equal(data.locale, 'en_US.UTF-8')
-    assert.match(JSON.stringify(data.runcmd), /systemctl restart avahi-daemon/)
-    assert.deepEqual((data.runcmd as unknown[]).at(-1), ['sh', '/boot/piimage/install.sh'])
-    assert.equal((data.users as unknown[]).length, 1)
-    assert.deepEqual(plan.warnings, [])
-  }
-  const foreign = stockFiles('hypriotos-1.12.3', { 'user-data': '#!/bin/sh\necho mine\n' })
-  const { plan } = await planned('hypriotos-1.12.3', {}, foreign, '2026-11-20')
-  assert.deepEqual(plan.warnings, [
-    "the image's own user-data is replaced (something that is not cloud-config)",
-  ])
-})
-
-test("a person's user-data takes the place of the image's, which is said", async () => {
-  const own = '#cloud-config\nhostname: black-pearl\nusers: []\nruncmd:\n  - echo image\n'
-  const node = makeNode({ overlays: [use('hostname')] })
-  const plan = await planBoot({
-    ...{ cluster: makeCluster([node]), node, image: { ...image, download: downloadOf('2026-11-20') }, keys },
-    boot: bootFilesOf(stockFiles('hypriotos-1.12.3', { 'user-data': own })),
-    overlays: await readOverlays([join(packageRoot(), 'overlays')]),
-    extras: readExtras({
-      userData: { name: 'given', text: '#cloud-config\nruncmd:\n  - echo given\n' },
-      files: new Map(),
-    }),
-  })
-  const after = Buffer.from(plan.files.find(({ path }) => path === 'user-data')?.after ?? []).toString()
-  assert.match(after, /echo given/)
-  assert.doesNotMatch(after, /echo image/)
-  assert.deepEqual(plan.warnings, ["the image's own user-data is replaced (hostname, runcmd)"])
-})
-
 test('1.12.1 and later: network-config without the network: key; the steps of before leave it alone', async () => {
   const { plan, text } = await planned('hypriotos-1.12.3')
   const config = parse(text('network-config'))
@@ -142,8 +103,6 @@ test('the clock starts on the latest day that is known, and never goes back', as
   // A card that has run knows better.
   assert.equal(await changed('2027-01-01 08:00:00\n', '2026-11-20'), undefined)
   assert.equal(await changed('2020-07-02 14:17:05\n'), undefined)
-  const { plan } = await planned('hypriotos-1.12.3')
-  assert.match(plan.warnings.join(), /^fake-hwclock\.data stays at 2020-07-02 14:17:05/)
   // Images before 1.12.0 do not read it.
   assert.equal(await changed(undefined, '2026-11-20'), undefined)
 })
