@@ -39,7 +39,6 @@ export function formatYaml(tree: TreeMap): string {
 }
 
 function formatDocument(document: Document): string {
-  const tree = JSON.stringify(document.toJS())
   let unwritable: string | undefined
   visit(document, {
     Scalar(_, { value }, path) {
@@ -54,14 +53,15 @@ function formatDocument(document: Document): string {
         key.type = Scalar.QUOTE_DOUBLE
     },
   })
-  const text = document
-    .toString({ defaultStringType: 'QUOTE_DOUBLE', defaultKeyType: 'PLAIN', lineWidth: 0, indentSeq: false })
-    .replace(/[\u007f-\u{10ffff}]/gu, escapeCharacter)
   if (unwritable !== undefined) {
     throw new UsageError(`YAML cannot carry ${unwritable}`, {
       hint: 'Correct the value in the cluster file or the overlay.',
     })
   }
+  const tree = JSON.stringify(document.toJS())
+  const text = document
+    .toString({ defaultStringType: 'QUOTE_DOUBLE', defaultKeyType: 'PLAIN', lineWidth: 0, indentSeq: false })
+    .replace(/[\u007f-\u{10ffff}]/gu, escapeCharacter)
   const again = parseDocument(text, { version: '1.1', uniqueKeys: false, logLevel: 'error' })
   if (again.errors.length > 0 || JSON.stringify(again.toJS()) !== tree) {
     throw new Error('YAML that was written reads back as something else')

@@ -3,9 +3,9 @@ import { boot } from '../work/boot/boot.ts'
 import type { BootRequest } from '../work/boot/request.ts'
 import { describeBootEvent } from '../work/boot/words.ts'
 import type { BootEvent } from '../work/events.ts'
-import { callerOf } from './caller.ts'
+import { callerOf, OS_FLAG } from './caller.ts'
 import { defineCommand } from './command.ts'
-import { nodesRequest, OS_FLAG } from './one-off-flags.ts'
+import { nodesRequest } from './one-off-flags.ts'
 
 type BootArgs = Omit<BootRequest, 'what' | 'files' | 'oneOff'> & { what: string[] }
 

@@ -11,6 +11,9 @@ export type Tellers = {
 /** The flags that every request has. */
 export const common = ({ cluster, lock, cache, offline }: GlobalArgs) => ({ cluster, lock, cache, offline })
 
+/** The same for every command that has it. */
+export const OS_FLAG = 'System of the image, if it is not recognised: raspios-bookworm …'
+
 export function callerOf(args: GlobalArgs, { world, output }: Context, tell: Tellers = {}): Caller {
   const { cwd, env, platform, now, signal } = world
   return {

@@ -6,9 +6,8 @@ import { describePacked } from '../unpack/packed-file.ts'
 import { describeCheck } from '../work/boot-check.ts'
 import type { CardContent } from '../work/events.ts'
 import { type Inspected, inspect } from '../work/inspect.ts'
-import { callerOf, common } from './caller.ts'
+import { callerOf, common, OS_FLAG } from './caller.ts'
 import { defineCommand } from './command.ts'
-import { OS_FLAG } from './one-off-flags.ts'
 
 interface InspectArgs {
   path: string

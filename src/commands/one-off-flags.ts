@@ -6,7 +6,7 @@ import { type ExtraFiles, splitFile } from '../work/extra-files.ts'
 import type { NodesRequest } from '../work/one-off.ts'
 import type { OneOff } from '../work/request.ts'
 import type { World } from '../world.ts'
-import { common } from './caller.ts'
+import { common, OS_FLAG } from './caller.ts'
 import type { GlobalArgs } from './command.ts'
 
 export interface OneOffArgs {
@@ -40,9 +40,6 @@ const ONLY_ONE_OFF = [
   'wifi-country',
   'sha256',
 ] as const
-
-/** The same for every command that has it. */
-export const OS_FLAG = 'System of the image, if it is not recognised: raspios-bookworm …'
 
 export function oneOffFlags<T>(cli: Argv<T>): Argv<T & OneOffArgs> {
   return cli

@@ -1,8 +1,8 @@
 /**
  * The files that an overlay brings along. An overlay may be a stranger's, so its
  * paths lead to its own folder, after links; elsewhere leads only a parameter
- * of the cluster file: into that file's folder, and outside of it to what every
- * user of this machine may read, for the cluster file may be a stranger's too.
+ * of the cluster file. That may be a stranger's, too: outside of its folder it
+ * leads to nothing that is kept for the user alone (`~/.ssh`, `/etc/shadow`).
  * Nothing ever leads to the cluster's key: not by its name, by another name of
  * it, or to a copy of what is in it; nor to what looks like another cluster's.
  *
@@ -118,13 +118,20 @@ async function follow(
   return real
 }
 
-/** What is the user's alone and lies elsewhere (`~/.ssh`) is nobody's to put onto a card but the user's own. */
+/**
+ * What is the user's alone and lies where programs keep such things (`~/.ssh`, `/etc/shadow`) is nobody's to put
+ * onto a card but the user's own.
+ */
 async function requireOpen(real: string, clusterFolder: string, where: string): Promise<void> {
-  if (real.startsWith((await realpath(clusterFolder)) + sep) || (await isOpenToAll(real))) return
+  if (real.startsWith((await realpath(clusterFolder)) + sep)) return
+  if (!HIDDEN.test(real) || (await isOpenToAll(real))) return
   throw new UsageError(`${where}: ${real} is not for everybody, and lies outside the cluster file's folder`, {
     hint: 'Copy it into the folder, if it is to be on a card. Did you write this cluster file?',
   })
 }
+
+/** Below a folder whose name begins with a dot, or among the system's own files. */
+const HIDDEN = /\/\.|^(\/private)?\/(etc|proc|sys|run|boot|var\/(?!tmp\/|folders\/))/
 
 let lastKey: { key: Uint8Array; contains: SecretFinder } | undefined
 

@@ -32,7 +32,7 @@ users: [{ name: default, user: { client-key-data: ${ADMIN_KEY} } }]
 CONFIG
   ;;
   *firstboot*) echo 'firstboot {"step":"firstboot","state":"done","time":"","detail":""}' ;;
-  *LocalNodeState*) echo inactive ;;
+  *LocalNodeState*) printf '%s\\n' 'swarm inactive' 'swarm-node ' ;;
   *) cat >/dev/null ;;
 esac
 `

@@ -76,12 +76,22 @@ const uses: Record<string, Use> = {
   // Nothing is laid out there.
   'netroot verify': {
     args: ['netroot', 'verify', '--prefix', 'nowhere', '--offline'],
-    needs: `${cluster} firmware netroot rehearsal root`,
+    needs: `${cluster} firmware netroot rehearsal root servers`,
     status: 7,
   },
   // No ssh is found, so nobody is asked.
   status: { args: ['status', '--node', 'oneil'], needs: `${cluster} export`, status: 2 },
   join: { args: ['join', '--node', 'oneil'], needs: `${cluster} export`, status: 2 },
+  // There is no system on it, which needs no QEMU to be seen.
+  boot: {
+    args: ['boot', 'oneil'],
+    needs: `${cluster} ${boot} ${check} drives emulator export unpack`,
+    status: 7,
+  },
+  station: {
+    args: ['station', '--service', '--listen', '127.0.0.1:4711'],
+    needs: `${cluster} ${boot} ${check} drives flash station unpack`,
+  },
 }
 
 test('every command has its line here', () => {

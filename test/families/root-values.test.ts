@@ -52,7 +52,7 @@ test('values that this image has no use for are refused at their places', async 
   if (project === undefined) return
   for (const command of [
     ['plan'],
-    ['bake', '--node', 'oneil', 'oneil.img'],
+    ['bake', '--node', 'oneil', '-o', 'baked'],
     ['flash', '--node', 'oneil=x.img'],
   ]) {
     const said = await project.piimage(...command)

@@ -159,24 +159,24 @@ function withParameter(t: Parameters<typeof demoProject>[0], path: (project: Pro
 
 test('a stranger’s cluster file puts nothing onto a card that is the user’s alone and lies elsewhere', async (t) => {
   const home = tempFolder(t)
-  mkdirSync(join(home, 'open'))
-  writeFileSync(join(home, 'open/key'), 'of the user alone\n', { mode: 0o600 })
-  writeFileSync(join(home, 'open/notes'), 'for all\n')
-  chmodSync(join(home, 'open/notes'), 0o644)
+  mkdirSync(join(home, '.kept'))
+  writeFileSync(join(home, '.kept/key'), 'of the user alone\n', { mode: 0o600 })
+  writeFileSync(join(home, '.kept/notes'), 'for all\n')
+  chmodSync(join(home, '.kept/notes'), 0o644)
   const tricks: ((project: Project) => string)[] = [
-    () => join(home, 'open/key'),
-    () => join(home, 'open'),
+    () => join(home, '.kept/key'),
+    () => join(home, '.kept'),
     // For all by its own mode, in a folder that is closed.
-    () => join(home, 'open/notes'),
+    () => join(home, '.kept/notes'),
     (project) => {
-      symlinkSync(join(home, 'open/key'), project.file('innocent'))
+      symlinkSync(join(home, '.kept/key'), project.file('innocent'))
       return 'innocent'
     },
     (project) => {
-      symlinkSync(join(home, 'open'), project.file('innocent'))
+      symlinkSync(join(home, '.kept'), project.file('innocent'))
       return 'innocent/key'
     },
-    (project) => relative(project.folder, join(home, 'open/key')),
+    (project) => relative(project.folder, join(home, '.kept/key')),
     () => '/etc/shadow',
   ]
   for (const trick of tricks) {
@@ -188,7 +188,7 @@ test('a stranger’s cluster file puts nothing onto a card that is the user’s 
   }
   chmodSync(home, 0o755)
   for (const trick of [
-    () => join(home, 'open/notes'),
+    () => join(home, '.kept/notes'),
     (project: Project) => {
       writeFileSync(project.file('mine'), 'beside the cluster file\n', { mode: 0o600 })
       return 'mine'
@@ -197,8 +197,8 @@ test('a stranger’s cluster file puts nothing onto a card that is the user’s 
     const said = await withParameter(t, trick).piimage('plan', '--node', 'oneil')
     assert.equal(said.status, 0, said.stderr)
   }
-  const folder = await withParameter(t, () => join(home, 'open')).piimage('plan', '--node', 'oneil')
-  assert.match(folder.stderr, /open\/key is not for everybody/, 'a closed file in an open folder')
+  const folder = await withParameter(t, () => join(home, '.kept')).piimage('plan', '--node', 'oneil')
+  assert.match(folder.stderr, /\.kept\/key is not for everybody/, 'a closed file in an open folder')
   held(t, tricks.length + 1)
 })
 
