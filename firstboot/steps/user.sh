@@ -76,8 +76,16 @@ set_login "$name" ''
 
 # Accounts beside it, a line each: name, shell, groups or -, and what sudo asks.
 if [ -f "$payload/users" ]; then
+  making=$state/user-in-the-making
+  mkdir -p "${making%/*}"
   while read -r other shell groups _; do
-    if [ -z "$(field "$other" 1)" ]; then accounts useradd -m -s "$shell" "$other"; fi
+    if [ -z "$(field "$other" 1)" ] || [ "$(cat "$making" 2>/dev/null)" = "$other" ]; then
+      # useradd goes over several files: one that was cut off between them is made anew.
+      printf '%s\n' "$other" >"$making"
+      [ -z "$(field "$other" 1)" ] || accounts userdel "$other"
+      accounts useradd -m -s "$shell" "$other"
+      rm -f "$making"
+    fi
     if [ "$(field "$other" 7)" != "$shell" ]; then accounts usermod -s "$shell" "$other"; fi
     if [ "$groups" != - ]; then
       for group in $(printf '%s' "$groups" | tr , ' '); do has_group "$group" || accounts groupadd -r "$group"; done

@@ -72,7 +72,7 @@ async function cleanEnd(rig: Rig, name: string): Promise<Map<string, string>> {
 
 /** Files that a step changes more than once on its way. */
 const between =
-  /^(etc\/(passwd|group|shadow|gshadow|subuid|subgid)|home|var\/lib\/(lab|piimage\/(kubeadm\.\w+|swarm-waited))|etc\/kubernetes|etc\/piimage\/kubeadm\.yaml)/
+  /^(etc\/(passwd|group|shadow|gshadow|subuid|subgid)|home|var\/lib\/(lab|piimage\/(kubeadm\.\w+|swarm-waited|user-in-the-making))|etc\/kubernetes|etc\/piimage\/kubeadm\.yaml)/
 const temporary = /(^|\/)\.[^/]+\.piimage-new$/
 
 /** Every file is as it was, or as it will be; accounts may stand between, but whole. */
@@ -113,7 +113,7 @@ async function assertEndsWell(rig: Rig, end: Map<string, string>, name: string) 
 
 /** What is asked and changes nothing. */
 const question =
-  /^(docker (info|node (ls|inspect)|secret inspect|swarm init --help)|systemctl (-q )?is-active|dpkg --(print-architecture|force-confold)|sleep|sync|df|timedatectl|ip|kubeadm version|apt-mark showhold|containerd config default|locale)\b/
+  /^(docker (info|version|node (ls|inspect)|secret inspect|swarm init --help)|systemctl (-q )?is-active|dpkg --(print-architecture|force-confold)|sleep|sync|df|timedatectl|ip|kubeadm version|apt-mark showhold|containerd config default|locale)\b/
 
 async function runTwice(t: TestContext, step: string, way: string) {
   const made = await openScene(t, step, way)
