@@ -11,8 +11,10 @@ import { newestLite } from '../catalog/short-names.ts'
 import { boards, DEFAULT_MODEL, type Model } from '../cluster/boards.ts'
 import { formats } from '../cluster/formats.ts'
 import { UsageError } from '../errors.ts'
+import { readInputText } from '../io/input-file.ts'
 import { expandHome, fromFolder } from '../io/portable-path.ts'
 import { cryptAlphabet, sha512crypt } from '../secrets/sha512crypt.ts'
+import { quoteLine } from '../terminal-text.ts'
 import {
   hasClusterFile,
   type InitRequest,
@@ -130,7 +132,8 @@ export const initCommand = defineCommand<InitArgs>({
 async function askAll(args: GlobalArgs & InitArgs, site: Site, { world, output }: Context): Promise<Answers> {
   const asker: Asker = {
     ask: args.yes ? async () => undefined : world.ask,
-    complain: ({ message, hint }) => output.note(hint === undefined ? message : `${message}\n  ${hint}`),
+    complain: ({ message, hint }) =>
+      output.noteText([message, ...(hint === undefined ? [] : [`  ${hint}`])].map(quoteLine).join('\n')),
     signal: world.signal,
   }
   const template = readTemplate(args.template ?? (await askTemplate(asker)))
@@ -142,7 +145,7 @@ async function askAll(args: GlobalArgs & InitArgs, site: Site, { world, output }
   const user = args.user === undefined ? undefined : checked('--user', args.user, 'user-name')
   const nodes = template.name === PLAIN ? await chooseNodes(args, asker) : undefined
   const login = await chooseLogin(args, template, site, asker)
-  const wantsWifi = nodes?.some(({ model }) => !boards[model].ethernet)
+  const wantsWifi = args.wifi !== undefined || nodes?.some(({ model }) => !boards[model].ethernet)
   const { wifi, passphrase } = await chooseWifi(
     args,
     template.wifi ?? (wantsWifi ? { country: DEFAULT_COUNTRY } : undefined),
@@ -282,10 +285,11 @@ function readSshKey(answer: string, { folder, home, cwd }: Site, flag = ''): str
   if (answer === 'new') return `${LOGIN_KEY_FILE}.pub`
   if (/^(ssh|ecdsa|sk)-\S+ /.test(answer) || /^(?:github|gh):/.test(answer)) return answer
   const path = resolve(cwd, expandHome(answer, home))
-  if (existsSync(path)) return fromFolder(path, folder, home)
-  throw new UsageError(`${flag}there is no file ${answer}`, {
-    hint: 'Name the public half, the file that ends in .pub',
-  })
+  const hint = 'Name the public half, the file that ends in .pub'
+  if (!existsSync(path)) throw new UsageError(`${flag}there is no file ${answer}`, { hint })
+  if (readInputText(path).includes('PRIVATE KEY-----'))
+    throw new UsageError(`${flag}${answer} is a private key`, { hint })
+  return fromFolder(path, folder, home)
 }
 
 async function askPassword({ ask, complain, signal }: Asker): Promise<string> {

@@ -9,6 +9,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { NetrootError, UsageError } from '../errors.ts'
+import { searchPath } from '../io/run-program.ts'
 
 export interface GuestOptions {
   /** Program and arguments for the next power-on: what the firmware finds now. */
@@ -68,7 +69,8 @@ export class Guest {
   }
 
   async #run(program: string, words: readonly string[]): Promise<number | null> {
-    const qemu = spawn(program, words, { stdio: ['ignore', 'pipe', 'pipe'] })
+    const env = { ...process.env, PATH: searchPath(process.env.PATH) }
+    const qemu = spawn(program, words, { stdio: ['ignore', 'pipe', 'pipe'], env })
     this.#qemu = qemu
     this.#last = ''
     const kill = () => qemu.kill('SIGKILL')

@@ -21,8 +21,8 @@ export type RunProgram = (
 /** Where Debian keeps daemons, which people who are not root often lack. */
 const SYSTEM_PATH = '/usr/sbin:/sbin:/usr/bin:/bin'
 
-/** An empty entry would be the current folder. */
-const searchPath = (path = ''): string =>
+/** Where programs are looked for. An empty entry would be the current folder. */
+export const searchPath = (path = ''): string =>
   [...path.split(':').filter((folder) => folder !== ''), SYSTEM_PATH].join(':')
 
 /** @throws the signal's reason, after the program has been stopped */

@@ -92,7 +92,7 @@ export async function initCluster(request: InitRequest): Promise<Initialised> {
 function ignoredFiles({ start, makeLoginKey }: InitRequest): string[] {
   return [
     CLUSTER_KEY_FILE,
-    ...(start?.template.wifi === undefined ? [] : [PASSPHRASE_FILE]),
+    PASSPHRASE_FILE,
     ...(makeLoginKey ? [LOGIN_KEY_FILE] : []),
     JOURNAL_FILE,
     KUBECONFIG_FILE,

@@ -30,6 +30,7 @@ test('init on a terminal: asked again after wrong answers, and plan takes what c
   })
   assert.equal(said.status, 0, said.stdout)
   assert.match(said.stdout, /sudo piimage flash --node pi1 DRIVE/)
+  assert.ok(!said.stdout.includes('\\u000a'))
   const file = readFileSync(join(cwd, 'home/cluster.yaml'), 'utf8')
   assert.match(file, /^model: pi5$/m)
   assert.match(file, /^nodes:\n {2}pi1: \{\}\n {2}pi2: \{\}\n$/m)
