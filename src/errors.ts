@@ -107,15 +107,16 @@ export interface Mistake {
   hint?: string
 }
 
+/** One line: where, what, and how to mend it. */
+export const describeMistake = ({ file, line, column, message, hint }: Mistake): string =>
+  `${file}:${line}:${column}: ${message}${hint === undefined ? '' : ` (${hint})`}`
+
 /** A text file (cluster file, overlay, lock) with mistakes: all of them, in reading order. */
 export class MistakesError extends UsageError {
   readonly mistakes: readonly Mistake[]
 
   constructor(mistakes: readonly Mistake[]) {
-    const lines = mistakes.map(
-      (m) => `${m.file}:${m.line}:${m.column}: ${m.message}${m.hint === undefined ? '' : ` (${m.hint})`}`,
-    )
-    super(lines)
+    super(mistakes.map(describeMistake))
     this.mistakes = mistakes
   }
 }

@@ -1,5 +1,5 @@
 /** `plan`: what `flash` and `bake` would change, node by node. */
-
+import { describeMistake, type Mistake } from '../errors.ts'
 import { refuseUnbootable } from './boot-check.ts'
 import type { Caller } from './caller.ts'
 import { openBases } from './image-pipeline.ts'
@@ -16,6 +16,7 @@ export interface PlanRequest extends NodesRequest {
 export async function plan(request: PlanRequest, caller: Caller): Promise<{ nodes: string[] }> {
   const project = await openNodes(request, caller)
   const nodes = chooseNodes(project.cluster, request.nodes)
+  warnOfCluster(project.cluster.warnings, caller)
   const bases = await openBases(request, caller)
   try {
     for (const node of nodes) {
@@ -28,4 +29,15 @@ export async function plan(request: PlanRequest, caller: Caller): Promise<{ node
   } finally {
     await bases.close()
   }
+}
+
+/** A large cluster may have one for each node. */
+const MOST_WARNINGS = 10
+
+/** What is odd in the cluster file, and may be meant. */
+function warnOfCluster(warnings: readonly Mistake[], { onEvent }: Caller): void {
+  for (const warning of warnings.slice(0, MOST_WARNINGS))
+    onEvent({ event: 'warning', message: describeMistake(warning) })
+  const more = warnings.length - MOST_WARNINGS
+  if (more > 0) onEvent({ event: 'warning', message: `and ${more} more of the kind in the cluster file` })
 }

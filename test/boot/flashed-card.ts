@@ -97,7 +97,7 @@ export function makeClusterFolder(
   }
   const locked = {
     os: 'other',
-    release: 'trixie',
+    release: trigger === 'cloud-init' ? 'trixie' : 'bookworm',
     version: '2025-12-05',
     arch: 'arm64',
     variant: 'lite',

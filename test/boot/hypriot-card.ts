@@ -63,6 +63,8 @@ const bootFiles: Record<string, string> = {
 }
 
 const rootFiles: Record<string, string> = {
+  '/usr/lib/os-release':
+    'PRETTY_NAME="Raspbian GNU/Linux 10 (buster)"\nID=raspbian\nVERSION_CODENAME=buster\n',
   '/etc/hostname': 'black-pearl\n',
   '/etc/hosts': '127.0.0.1\tlocalhost\n127.0.1.1\tblack-pearl\n',
   '/etc/fstab': `proc /proc proc defaults 0 0\nPARTUUID=${DISK_ID}-01 /boot vfat defaults 0 0\nPARTUUID=${DISK_ID}-02 / ext4 defaults,noatime 0 1\n`,

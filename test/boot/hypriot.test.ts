@@ -64,7 +64,7 @@ test('a HypriotOS card becomes its node', async (t) => {
     source: { kind: 'computed', checked: '2026-11-20' },
   }
   const locked = {
-    ...{ os: 'hypriotos', release: 'buster', version: '1.12.3', arch: 'armhf', variant: 'rpi' },
+    ...{ os: 'hypriotos', release: 'buster', version: '1.12.3', arch: 'arm64', variant: 'rpi' },
     ...{ url: 'file:stock.img', format: 'img', download, extracted: null },
   }
   writeFileSync(at('images.lock.json'), JSON.stringify({ lockfileVersion: 1, images: { [image]: locked } }))
