@@ -145,7 +145,7 @@ async function askAll(args: GlobalArgs & InitArgs, site: Site, { world, output }
   const user = args.user === undefined ? undefined : checked('--user', args.user, 'user-name')
   const nodes = template.name === PLAIN ? await chooseNodes(args, asker) : undefined
   const login = await chooseLogin(args, template, site, asker)
-  const wantsWifi = args.wifi !== undefined || nodes?.some(({ model }) => !boards[model].ethernet)
+  const wantsWifi = nodes && (args.wifi !== undefined || nodes.some(({ model }) => !boards[model].ethernet))
   const { wifi, passphrase } = await chooseWifi(
     args,
     template.wifi ?? (wantsWifi ? { country: DEFAULT_COUNTRY } : undefined),
