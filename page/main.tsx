@@ -1,6 +1,6 @@
 /** The page: what the station says, drawn anew whenever it says something else. */
 import { render } from 'preact'
-import { useEffect, useState } from 'preact/hooks'
+import { useLayoutEffect, useState } from 'preact/hooks'
 import { CardsView } from './cards.tsx'
 import { ClusterView } from './cluster.tsx'
 import { LabelsView } from './labels.tsx'
@@ -17,8 +17,9 @@ const viewOf = (hash: string): View => {
 function Page() {
   const [state, setState] = useState(getState())
   const [view, setView] = useState(viewOf(location.hash))
-  useEffect(() => subscribe(() => setState(getState())), [])
-  useEffect(() => {
+  // Before anything else runs: what came before an effect after the next frame would never be shown.
+  useLayoutEffect(() => subscribe(() => setState(getState())), [])
+  useLayoutEffect(() => {
     const onHash = () => setView(viewOf(location.hash))
     addEventListener('hashchange', onHash)
     return () => removeEventListener('hashchange', onHash)

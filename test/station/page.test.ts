@@ -192,20 +192,8 @@ test('from another machine: the password opens the page, a wrong one does not; t
   const stranger = await open('correct horse')
   await stranger.getByText('That is not the password.').waitFor()
   const begin = (page: Page) => page.getByRole('button', { name: 'Start a batch …' })
-  // A connection may break on a busy machine; a person tries again then.
-  const comeIn = async (tries = 1): Promise<Page> => {
-    const page = await open('correct horse battery')
-    try {
-      await begin(page).waitFor({ timeout: PATIENCE_MS / 6 })
-      return page
-    } catch (error) {
-      const shown = await page.locator('body').innerText()
-      if (tries === 3) throw new Error(`the page shows ${JSON.stringify(shown)}`, { cause: error })
-      t.diagnostic(`once more; the page showed ${JSON.stringify(shown)}`)
-      return comeIn(tries + 1)
-    }
-  }
-  const pages = [await comeIn(), await comeIn()] as const
+  const pages = [await open('correct horse battery'), await open('correct horse battery')] as const
+  for (const page of pages) await begin(page).waitFor()
   const [one, other] = pages
   await one.getByRole('button', { name: 'Start a batch …' }).click()
   await one.getByRole('button', { name: 'Start the batch' }).click()
