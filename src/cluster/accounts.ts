@@ -15,6 +15,7 @@ import type { Judge } from './judge.ts'
 import { accountsOf, type Fields, hasMap, type Layer, pick } from './layers.ts'
 import { openLocalFiles } from './local-files.ts'
 import type { FurtherUser, User, Wifi } from './node.ts'
+import { refuseTwice } from './refuse-twice.ts'
 import { show } from './schema-check.ts'
 import { openWifi } from './wifi.ts'
 import type { Path } from './yaml-source.ts'
@@ -163,17 +164,6 @@ export function openAccounts(judge: Judge): Accounts {
     return { ...user, sudo, groups: [...new Set(groups)], shell: account.said('shell')?.value ?? '/bin/bash' }
   }
 
-  const refuseTwice = (accounts: readonly Account[]): void => {
-    const seen = new Set<string>()
-    for (const { said } of accounts) {
-      const name = said('name')
-      if (name?.value === undefined) continue
-      if (seen.has(name.value))
-        judge.mistake(name.path, `the user ${show(name.value)} is there twice`, 'keep one of the two')
-      seen.add(name.value)
-    }
-  }
-
   return {
     userOf(node) {
       const [main, ...further] = accountsOf(node)
@@ -188,7 +178,8 @@ export function openAccounts(judge: Judge): Accounts {
           )
         return undefined
       }
-      refuseTwice([main, ...further])
+      const names = [main, ...further].map(({ said }) => said('name'))
+      refuseTwice(judge, 'user', names)
       const user = resolveUser(main)
       const others = further.map(resolveFurther).filter((other) => other !== undefined)
       return user === undefined || others.length === 0 ? user : { ...user, others }

@@ -12,6 +12,7 @@ import type { Judge } from './judge.ts'
 import { type Fields, hasMap, type Layer, networksOf, pick, type Said } from './layers.ts'
 import type { LocalFiles } from './local-files.ts'
 import type { Wifi, WifiNetwork } from './node.ts'
+import { refuseTwice } from './refuse-twice.ts'
 import { show } from './schema-check.ts'
 import type { Path } from './yaml-source.ts'
 
@@ -30,7 +31,8 @@ export function openWifi(
     if (!hasMap(node, 'wifi')) return undefined
     const networks = networksOf(node)
     const country = countryOf(networks, pick(node, 'wifi')?.path ?? [])
-    refuseTwice(networks)
+    const names = networks.map(({ said }) => said('ssid'))
+    refuseTwice(judge, 'network', names)
     const resolved = networks.map((network) => resolveNetwork(network, networks.length === 1))
     if (country === undefined || resolved.includes(undefined)) return undefined
     const [first, ...others] = resolved.filter((network) => network !== undefined)
@@ -57,17 +59,6 @@ export function openWifi(
       'say where the node is, once',
     )
     return undefined
-  }
-
-  function refuseTwice(networks: readonly Network[]): void {
-    const seen = new Set<string>()
-    for (const { said } of networks) {
-      const ssid = said('ssid')
-      if (ssid?.value === undefined) continue
-      if (seen.has(ssid.value))
-        judge.mistake(ssid.path, `the network ${show(ssid.value)} is there twice`, 'keep one of the two')
-      seen.add(ssid.value)
-    }
   }
 
   /** @param alone the country alone is enough for a radio that joins nothing */
