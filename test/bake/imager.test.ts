@@ -8,7 +8,7 @@
  * text); RPi-Distro/raspberrypi-sys-mods, `imager_fixup`. The judges are cloud-init and systemd themselves.
  */
 import assert from 'node:assert/strict'
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { before, type TestContext, test } from 'node:test'
 import { formatOsList, type OsListImage } from '../../src/bake/os-list.ts'
@@ -24,7 +24,7 @@ import { makeCluster, makeNode, use } from '../customise/cluster.ts'
 import { type Files, stockFiles } from '../customise/stock.ts'
 import { fakePi, install, shells } from '../firstboot/fake-pi.ts'
 import { tempFolder } from '../support/temp.ts'
-import { needTool, run } from '../support/tools.ts'
+import { needFile, needTool, run } from '../support/tools.ts'
 
 let overlays: Map<string, Overlay>
 before(async () => {
@@ -229,10 +229,7 @@ test('vendor-data of an overlay would take that place, and a list of modules wit
 /** Commands that systemd's own generator makes of a command line, in their order. */
 function commandsOf(t: TestContext, line: string): string[] | undefined {
   const generator = '/usr/lib/systemd/system-generators/systemd-run-generator'
-  if (!existsSync(generator)) {
-    t.skip('needs systemd-run-generator (systemd)')
-    return undefined
-  }
+  if (!needFile(t, generator, 'systemd')) return undefined
   const folder = tempFolder(t)
   const env = { SYSTEMD_PROC_CMDLINE: line }
   const ran = run(generator, [folder, folder, folder], { env })

@@ -4,7 +4,7 @@
  * fails instead, so that nothing is skipped unseen.
  */
 import { spawnSync } from 'node:child_process'
-import { accessSync, constants } from 'node:fs'
+import { accessSync, constants, existsSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import type { TestContext } from 'node:test'
 
@@ -38,6 +38,13 @@ export function needTool(t: TestContext, name: string, debianPackage: string): s
   const path = findTool(name)
   if (path === undefined) missing(t, `needs ${name}: apt-get install ${debianPackage}`)
   return path
+}
+
+/** Whether a file of a package is there that is no program on the search path; false after the test was skipped. */
+export function needFile(t: TestContext, path: string, debianPackage: string): boolean {
+  if (existsSync(path)) return true
+  missing(t, `needs ${path}: apt-get install ${debianPackage}`)
+  return false
 }
 
 /** Whether the test runs as root (loop devices, mounts, owners). */
