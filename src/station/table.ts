@@ -203,7 +203,7 @@ export class CardTable {
     this.#changed()
   }
 
-  /** Compare a card with what its node gets. @throws {UsageError} it is no card of this cluster */
+  /** Compare a card with what its node gets. @throws {UsageError} it is not a card of this cluster */
   async compare({ slot: name, medium }: Pick<FlashOrder, 'slot' | 'medium'>): Promise<void> {
     const project = await this.#cluster.current()
     const { slot, card } = this.#find(name, medium)
