@@ -78,22 +78,22 @@ export async function runCampaign(
 
 /** @returns undefined: accepted; '': refused as it should be; else what went wrong */
 export async function tryInput(target: FuzzTarget, input: Uint8Array): Promise<string | undefined> {
+  const before = mostResident()
   try {
     await target.run(input)
-    return tooMuchMemory()
+    return tooMuchMemory(before)
   } catch (error) {
-    if (error instanceof PiimageError) return tooMuchMemory() ?? messageProblem(error)
+    if (error instanceof PiimageError) return tooMuchMemory(before) ?? messageProblem(error)
     return error instanceof Error ? (error.stack ?? error.message) : `threw ${String(error)}`
   }
 }
 
-let mostSeen = process.resourceUsage().maxRSS
+/** Bytes. The whole process': what other threads took before an input is not the input's. */
+const mostResident = (): number => process.resourceUsage().maxRSS * KiB
 
 /** More than any input before it. */
-function tooMuchMemory(): string | undefined {
-  const most = process.resourceUsage().maxRSS
-  const grown = (most - mostSeen) * KiB
-  mostSeen = most
+function tooMuchMemory(before: number): string | undefined {
+  const grown = mostResident() - before
   return grown > MOST_MEMORY ? `memory grew by ${Math.round(grown / MiB)} MiB` : undefined
 }
 
