@@ -98,7 +98,7 @@ export async function lockByHand(
     return makeEntry(request, url, { size: size === 0 ? null : size, sha256: request.sha256, source }, null)
   }
   if (!request.trustFirstUse) {
-    throw new UsageError(`${why}, so nobody says what ${fileNameOf(url)} should be`, {
+    throw new UsageError(`${why}, so nothing says what ${fileNameOf(url)} should be`, {
       hint: 'Give --sha256 HEX, or accept what comes now with --trust-first-use',
     })
   }

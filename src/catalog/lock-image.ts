@@ -51,7 +51,7 @@ export async function lockImage(
 
 function refuseBadKey(key: string): void {
   if (keyPattern.test(key)) return
-  throw new UsageError(`${JSON.stringify(key)} can't be an image key`, {
+  throw new UsageError(`${JSON.stringify(key)} is not a valid image key`, {
     hint: '<os>-<release>-<arch>-<variant>@<version>, for example raspios-trixie-arm64-lite@2026-06-18',
   })
 }

@@ -137,7 +137,7 @@ function describe(error: ErrorObject, source: YamlSource): Finding {
     case 'enum': {
       const allowed = error.params.allowedValues as string[]
       return found(
-        `${name(path)}: ${show(error.data)} is no ${schema.title ?? 'choice here'}`,
+        `${name(path)}: ${show(error.data)} is not a valid ${schema.title ?? 'choice here'}`,
         suggest(String(error.data), allowed, 'one of'),
       )
     }

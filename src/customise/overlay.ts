@@ -177,7 +177,7 @@ export function parseOverlay(
     validateParameters = compileParameters(parameters)
   } catch (error) {
     return [
-      at(offsetOf(document, ['parameters']), `a parameter is no JSON Schema: ${(error as Error).message}`),
+      at(offsetOf(document, ['parameters']), `a parameter is not a valid JSON Schema: ${(error as Error).message}`),
     ]
   }
   return {

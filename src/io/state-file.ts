@@ -55,7 +55,7 @@ export function parseState<T>(format: StateFormat, text: string, path: string): 
       { hint: 'Run the piimage that wrote it, or a newer one.' },
     )
   if (!Number.isInteger(found) || found < 0 || (isVersioned && found === 0))
-    throw refuse(`there is no version ${found}`)
+    throw refuse(`version ${found} is unknown`)
   try {
     for (const migrate of format.migrations.slice(found)) value = migrate(value)
   } catch (cause) {

@@ -66,7 +66,7 @@ export function planDnsmasq(served: ServedCluster, machine: Machine): DnsmasqPla
   const known = served.nodes.filter((node) => isEthernetNode(node) && node.mac !== undefined)
   if (router?.lends === true) {
     if (served.network.dhcp === 'proxy')
-      throw new NetrootError(`${ROUTER_FILE} lends addresses, and the cluster file says dhcp: proxy`, {
+      throw new NetrootError(`${ROUTER_FILE} leases addresses, and the cluster file says dhcp: proxy`, {
         hint: 'Give the head its settings again, or take dhcp: proxy out of the cluster file.',
       })
     const missing = known.filter((node) => !isReserved(node, router))

@@ -220,7 +220,7 @@ async function call(
   const given = isOrder ? await readOrder(request) : Object.fromEntries(new URLSearchParams(query))
   if (isRefused(given)) return refuse(response, given)
   const left = new AbortController()
-  response.on('close', () => left.abort(new UsageError('nobody waits for the answer any more')))
+  response.on('close', () => left.abort(new UsageError('the client is gone')))
   try {
     const result = await (isOrder ? orders : questions)[name]?.(given, left.signal)
     sendJson(response, 200, result ?? {})
@@ -243,7 +243,7 @@ async function readOrder(request: IncomingMessage): Promise<Record<string, unkno
   } catch {
     // Said below.
   }
-  return { status: 400, message: 'an order is a JSON object, and this is none' }
+  return { status: 400, message: 'an order must be a JSON object' }
 }
 
 const isRefused = (given: object): given is Refused => 'status' in given && 'message' in given

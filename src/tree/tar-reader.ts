@@ -124,7 +124,7 @@ function parsePax(bytes: Buffer, name: string, at: number): [string, Buffer][] {
     const end = start + length
     const equals = bytes.indexOf(0x3d, space)
     if (!(space > start && length > 0 && equals > space && equals < end && bytes[end - 1] === 0x0a))
-      throw damaged(name, at, `a record of names and attributes that is none, at its byte ${start}`)
+      throw damaged(name, at, `an extended header record is malformed at its byte ${start}`)
     records.push([textFromBytes(bytes.subarray(space + 1, equals)), bytes.subarray(equals + 1, end - 1)])
     start = end
   }

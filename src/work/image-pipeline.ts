@@ -121,7 +121,7 @@ async function followImage(image: LockedImage, sources: Sources, task: Task): Pr
     used: new RangeFeed(walkUsedRanges(reader)),
     verified: () => whole,
     async close() {
-      left.abort(new InterruptedError('nobody needs the image any more'))
+      left.abort(new InterruptedError('the image is not needed any more'))
       await whole.catch(() => {})
       await reader.close()
     },

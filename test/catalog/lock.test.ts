@@ -97,12 +97,12 @@ const mistakes: { name: string; text: string; says: RegExp[] }[] = [
   {
     name: 'a key that could be a path',
     text: lockText({ '../../etc/passwd@x': entry(), '..@x': entry() }),
-    says: [/:4:5: images: "\.\.\/\.\.\/etc\/passwd@x" can't be an image key/, /"\.\.@x" can't be/],
+    says: [/:4:5: images: "\.\.\/\.\.\/etc\/passwd@x" is not a valid image key/, /"\.\.@x" is not a valid/],
   },
   {
     name: '__proto__',
     text: `{"lockfileVersion":1,"images":{"__proto__":${JSON.stringify(entry())}}}`,
-    says: [/"__proto__" can't be an image key/],
+    says: [/"__proto__" is not a valid image key/],
   },
   {
     name: 'upper-case digest',

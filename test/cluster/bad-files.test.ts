@@ -177,7 +177,7 @@ const cases: [name: string, text: string, said: string][] = [
   [
     'unknown model',
     `${head}nodes:\n  oneil: { model: pi3 }\n`,
-    '4:19: nodes.oneil.model: "pi3" is no model (did you mean pi3b?)',
+    '4:19: nodes.oneil.model: "pi3" is not a valid model (did you mean pi3b?)',
   ],
   [
     'unknown image',
@@ -362,7 +362,7 @@ const cases: [name: string, text: string, said: string][] = [
   [
     'DHCP word unknown',
     `${head}${net(', dhcp: porxy')}nodes:\n  oneil: { model: pi4 }\n`,
-    '3:38: network.dhcp: "porxy" is no choice here (did you mean proxy?)',
+    '3:38: network.dhcp: "porxy" is not a valid choice here (did you mean proxy?)',
   ],
   [
     'Docker pool',
@@ -408,7 +408,7 @@ const cases: [name: string, text: string, said: string][] = [
   [
     'unknown kind',
     `${one}join: { kind: kubernetes, head: oneil }\n`,
-    '5:15: join.kind: "kubernetes" is no kind of cluster (one of: swarm, kubeadm, k3s, none)',
+    '5:15: join.kind: "kubernetes" is not a valid kind of cluster (one of: swarm, kubeadm, k3s, none)',
   ],
   [
     'manager outside a swarm',

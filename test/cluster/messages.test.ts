@@ -22,7 +22,7 @@ nodes:
       "4:27 overlays[1].docker can't be true",
       '6:3 "worker_default" is not a valid host name',
       '6:3 worker_default has no "image"',
-      '6:28 nodes.worker_default.model: "pi44" is no model',
+      '6:28 nodes.worker_default.model: "pi44" is not a valid model',
       '6:43 nodes.worker_default.address: "10.3.50.11" has no prefix length',
       '6:63 nodes.worker_default.serial is the number 0; it should be text',
       '7:33 caspar is a Raspberry Pi Zero (armv6, 32-bit), and raspios-bookworm-arm64-lite@2025-05-13 is a 64-bit image',

@@ -255,7 +255,7 @@ const wifis: [text: string, about: RegExp][] = [
   [`${attic}, ${file}, security: open`, /an open network has no passphraseFile/],
   [
     `${attic}, security: enterprise`,
-    /"enterprise" is no Wi-Fi security that piimage sets up \(one of: wpa2, wpa3/,
+    /"enterprise" is not a valid kind of Wi-Fi security \(one of: wpa2, wpa3/,
   ],
   [`country: DE, ${file}`, /wifi has no "ssid"/],
   ['hidden: true, country: DE', /wifi has no "ssid"/],
@@ -304,7 +304,7 @@ const lists: [text: string, about: RegExp][] = [
   [`[{ ${attic} }, { ssid: b, pask: x }]`, /unknown key "pask" in wifi\[1\]/],
   [
     `[{ ${attic} }, { ssid: b, security: enterprise }]`,
-    /"enterprise" is no Wi-Fi security that piimage sets up/,
+    /"enterprise" is not a valid kind of Wi-Fi security/,
   ],
   ['[]', /wifi is empty/],
   [`[${Array.from({ length: 10 }, (_, at) => `{ ssid: n${at}, country: DE }`).join()}]`, /at most 9/],

@@ -126,7 +126,7 @@ async function openLog(volume: OpenVolume): Promise<Log> {
   const read = async (block: number) => Buffer.from(await content.read(placeOf(block), blockBytes))
   const head = await read(0)
   const word = (at: number) => head.readUInt32BE(at)
-  if (word(0) !== MAGIC || word(4) !== BLOCK.superblockV2) throw unreadable('its superblock is none')
+  if (word(0) !== MAGIC || word(4) !== BLOCK.superblockV2) throw unreadable('its superblock is not valid')
   if (word(0x0c) !== blockBytes) throw unreadable(`its blocks have ${word(0x0c)} bytes`)
   const known = Object.values(INCOMPAT).reduce((sum, bit) => sum + bit, 0)
   const incompat = word(0x28)
