@@ -153,7 +153,8 @@ function describe(error: ErrorObject, file: string, placeOf: PlaceOf, lines: Lin
 }
 
 function explain(error: ErrorObject): string {
-  if (error.propertyName !== undefined) return `${JSON.stringify(error.propertyName)} is not a valid image key`
+  if (error.propertyName !== undefined)
+    return `${JSON.stringify(error.propertyName)} is not a valid image key`
   const value = shorten(JSON.stringify(error.data))
   switch (error.keyword) {
     case 'additionalProperties':

@@ -177,7 +177,10 @@ export function parseOverlay(
     validateParameters = compileParameters(parameters)
   } catch (error) {
     return [
-      at(offsetOf(document, ['parameters']), `a parameter is not a valid JSON Schema: ${(error as Error).message}`),
+      at(
+        offsetOf(document, ['parameters']),
+        `a parameter is not a valid JSON Schema: ${(error as Error).message}`,
+      ),
     ]
   }
   return {

@@ -302,10 +302,7 @@ const lists: [text: string, about: RegExp][] = [
   [`[{ ${attic} }, { country: DE }]`, /wifi has no "ssid"/],
   [`[{ ${attic} }, { ssid: b, security: wpa3 }]`, /3:59: wpa3 needs a pass phrase/],
   [`[{ ${attic} }, { ssid: b, pask: x }]`, /unknown key "pask" in wifi\[1\]/],
-  [
-    `[{ ${attic} }, { ssid: b, security: enterprise }]`,
-    /"enterprise" is not a valid kind of Wi-Fi security/,
-  ],
+  [`[{ ${attic} }, { ssid: b, security: enterprise }]`, /"enterprise" is not a valid kind of Wi-Fi security/],
   ['[]', /wifi is empty/],
   [`[${Array.from({ length: 10 }, (_, at) => `{ ssid: n${at}, country: DE }`).join()}]`, /at most 9/],
 ]
