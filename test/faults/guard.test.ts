@@ -318,7 +318,7 @@ for (const { what, plug, cache, says } of unfit) {
   })
 }
 
-test('a device node whose name ends in .img is not a valid image key file', async (t) => {
+test('a device node whose name ends in .img is not an image file', async (t) => {
   if (!needRoot(t)) return
   const project = demoProject(t)
   const card = insertCard(t)
