@@ -20,13 +20,16 @@ export interface ConsoleSays {
 const ESCAPE = String.fromCharCode(27)
 const COLOURS = new RegExp(`${ESCAPE}\\[[0-9;?]*[A-Za-z]`, 'g')
 
+/** The kernel restarts the machine: asked to, or by the key of a first boot without systemd. */
+export const RESTARTS = /reboot: Restarting system|sysrq: (?:SysRq : )?Resetting/
+
 const steps: readonly [RegExp, (...found: string[]) => string][] = [
   [/Linux version (\S+)/, (release) => `kernel ${release}`],
   [/EXT4-fs \(\S+\): mounted filesystem/, () => 'root mounted'],
   [/systemd\[1\]: systemd (\d+)\S* .*running in system mode/, (version) => `systemd ${version}`],
   [/Cloud-init v\. \S+ running '([a-z:-]+)'/, (stage) => `cloud-init ${stage}`],
   [/Reached target (?:\S+ - )?(Multi-User System)/i, () => 'multi-user'],
-  [/reboot: Restarting system/, () => 'restarts'],
+  [RESTARTS, () => 'restarts'],
   [/reboot: Power down/, () => 'powers off'],
 ]
 

@@ -10,6 +10,7 @@ import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { NetrootError, UsageError } from '../errors.ts'
 import { searchPath } from '../io/run-program.ts'
+import { RESTARTS } from './console.ts'
 
 export interface GuestOptions {
   /** Program and arguments for the next power-on: what the firmware finds now. */
@@ -62,7 +63,7 @@ export class Guest {
       this.boots += 1
       const code = await this.#run(program, words)
       if (this.#stopping || this.#last.includes('reboot: Power down')) return
-      if (code !== 0 || !this.#last.includes('reboot: Restarting system'))
+      if (code !== 0 || !RESTARTS.test(this.#last))
         throw new NetrootError(`it stopped without shutting down; last said: ${lastLine(this.#last)}`)
       if (this.boots === MOST_BOOTS) throw new NetrootError(`it restarted ${MOST_BOOTS} times in a row`)
     }

@@ -69,6 +69,8 @@ export function commandLineOn(machine: string, line: string): string {
   if (!words.some((word) => word.startsWith(`console=${CONSOLE}`))) words.push(`console=${CONSOLE}`)
   // udev's 90 s are not enough on a busy machine, and names of interfaces are a Pi's.
   words.push('systemd.default_device_timeout_sec=600', 'net.ifnames=0')
+  // QEMU's watchdog bites at once: systemd, which sets it before a restart, would never come to unmount the root.
+  if (machine !== 'virt') words.push('systemd.watchdog_device=/dev/none')
   // Without it the power regulator's driver ends the kernel: QEMU's has no such registers.
   if (/^raspi[01]/.test(machine)) words.push('initcall_blacklist=bcm2835_power_driver_init')
   return words.join(' ')

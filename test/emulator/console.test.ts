@@ -21,6 +21,7 @@ const told: [string, object][] = [
     { step: 'multi-user' },
   ],
   ['[  200.1] reboot: Restarting system', { step: 'restarts' }],
+  ['[   31.7] sysrq: Resetting', { step: 'restarts' }],
   [
     '[   20.2] Kernel panic - not syncing: Attempted to kill init! exitcode=0x00007f00',
     { fault: 'the kernel panics: Attempted to kill init! exitcode=0x00007f00' },

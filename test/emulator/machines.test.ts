@@ -50,6 +50,8 @@ test('the command line is the card’s, but for the console and names of the mac
   assert.match(commandLineOn('virt', line), /^console=ttyAMA0,115200 root=\/dev\/vda2 rootwait /)
   assert.match(commandLineOn('raspi3b', line), /^console=ttyAMA0,115200 root=\/dev\/mmcblk0p2 rootwait /)
   assert.match(commandLineOn('virt', 'root=LABEL=rootfs'), / console=ttyAMA0 .*net\.ifnames=0$/)
+  for (const machine of ['raspi0', 'raspi2b', 'raspi3b'])
+    assert.match(commandLineOn(machine, line), / systemd\.watchdog_device=\/dev\/none\b/)
   assert.match(commandLineOn('raspi0', line), / initcall_blacklist=bcm2835_power_driver_init$/)
 })
 
