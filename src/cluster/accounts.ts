@@ -77,6 +77,11 @@ export function openAccounts(judge: Judge): Accounts {
         judge.mistake(path, `${show(item)} is an address, not a file`, keysAddressHint(item))
         continue
       }
+      const other = literal ? undefined : keysElsewhere(item)
+      if (other !== undefined) {
+        judge.mistake(path, ...other)
+        continue
+      }
       const account = /^(?:github|gh):(.*)$/.exec(item)?.[1]
       const text = literal
         ? item
@@ -194,8 +199,32 @@ const passwordFields = ['passwordHash', 'passwordFile'] as const
 /** Where the keys of an account at GitHub are kept, from the cluster file's folder. */
 export const pinnedKeysFile = (account: string): string => `ssh-keys/github-${account}.keys`
 
+/** Where others publish the keys of an account; none of them is asked. */
+const publishers: Record<string, string> = {
+  gl: 'https://gitlab.com/NAME.keys',
+  gitlab: 'https://gitlab.com/NAME.keys',
+  lp: 'https://launchpad.net/~NAME/+sshkeys',
+  launchpad: 'https://launchpad.net/~NAME/+sshkeys',
+  codeberg: 'https://codeberg.org/NAME.keys',
+}
+
+/** An account somewhere else than at GitHub, or one at GitHub in another spelling. */
+function keysElsewhere(item: string): [message: string, hint: string] | undefined {
+  const [, where = '', name = ''] = /^([a-z.]+):([\w.-]+)$/i.exec(item) ?? []
+  const page = Object.hasOwn(publishers, where.toLowerCase()) ? publishers[where.toLowerCase()] : undefined
+  if (page !== undefined)
+    return [
+      `${show(item)} is an account, and only those at GitHub are asked for their keys (github:NAME, gh:NAME)`,
+      `download them: curl -fo ${name}.keys ${page.replace('NAME', name)}, and name that file`,
+    ]
+  const account =
+    /^(?:gh|github):([\w-]+)$/i.exec(item)?.[1] ?? /^(?:git@)?github\.com[:/]([\w-]+)$/i.exec(item)?.[1]
+  if (account === undefined || /^(?:gh|github):/.test(item)) return undefined
+  return [`${show(item)} is not a file`, `write github:${account}`]
+}
+
 function keysAddressHint(address: string): string {
-  const account = /^https:\/\/github\.com\/([A-Za-z0-9-]+)\.keys$/.exec(address)?.[1]
+  const account = /^https?:\/\/github\.com\/([A-Za-z0-9-]+)(?:\.keys|\/)?$/.exec(address)?.[1]
   return account === undefined ? `download it first: curl -fo my.keys ${address}` : `write github:${account}`
 }
 

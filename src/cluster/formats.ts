@@ -6,13 +6,14 @@
  * rest of the file is judged in lint.ts.
  */
 
+import { suggest } from '../nearest.ts'
 import { isHostName } from '../plain-value.ts'
 import { trimEnd } from '../trim-end.ts'
 import { formatCidr, networkOf, parseIpv4, parseIpv4WithPrefix } from './ipv4.ts'
 import { isSystemAccount } from './known/accounts.ts'
 import { guessKeyboard, isLayout } from './known/keyboards.ts'
 import { guessLocale, isLocale } from './known/locales.ts'
-import { canonicalZone, nearestZone } from './known/time-zones.ts'
+import { canonicalZone, nearestZone, zoneAtOffset } from './known/time-zones.ts'
 
 export interface Complaint {
   /** Completes `"<value>" …`. */
@@ -162,7 +163,15 @@ const country: Format = (text) => {
 
 const timezone: Format = (text) => {
   if (canonicalZone(text) !== undefined) return undefined
-  const near = /^[A-Za-z0-9_+/-]+$/.test(text) ? nearestZone(text) : undefined
+  const fixed = zoneAtOffset(text)
+  if (fixed !== undefined)
+    return complain(
+      'is not a known time zone',
+      fixed === 'Etc/UTC'
+        ? 'did you mean Etc/UTC?'
+        : `${fixed} is that, with its sign reversed; a place, such as Europe/Berlin, has daylight saving time too`,
+    )
+  const near = /^[A-Za-z0-9_+/ -]+$/.test(text) ? nearestZone(text) : undefined
   return complain(
     'is not a known time zone',
     near === undefined
@@ -188,6 +197,39 @@ const locale: Format = (text) => {
   return complain(
     'is not a valid locale',
     guess === undefined ? 'language, country and character set: en_US.UTF-8' : `did you mean ${guess}?`,
+  )
+}
+
+/** Other words for a kind of Wi-Fi security: those of wpa_supplicant, NetworkManager, netplan and access points. */
+const securityWords: Record<string, string> = {
+  sae: 'wpa3',
+  wpa3personal: 'wpa3',
+  wpa3sae: 'wpa3',
+  saeextkey: 'wpa3',
+  psk: 'wpa2',
+  wpapsk: 'wpa2',
+  wpa2psk: 'wpa2',
+  wpa2personal: 'wpa2',
+  wpa: 'wpa2',
+  none: 'open',
+  wpa2wpa3: 'wpa2-wpa3',
+  wpa3wpa2: 'wpa2-wpa3',
+  transition: 'wpa2-wpa3',
+  mixed: 'wpa2-wpa3',
+}
+const securities = ['wpa2', 'wpa3', 'wpa2-wpa3', 'open']
+
+const wifiSecurity: Format = (text) => {
+  if (securities.includes(text)) return undefined
+  const plain = text.toLowerCase().replace(/[^a-z0-9]/g, '')
+  const meant = securityWords[plain] ?? securities.find((word) => word === plain)
+  return complain(
+    'is not a valid kind of Wi-Fi security',
+    meant !== undefined
+      ? `did you mean ${meant}?`
+      : /eap|enterprise|8021x|^owe|^wep/.test(plain)
+        ? `one of: ${securities.join(', ')}; nothing here sets up enterprise networks, OWE or WEP`
+        : suggest(text, securities, 'one of'),
   )
 }
 
@@ -231,6 +273,7 @@ export const formats: Record<string, Format> = {
   passphrase,
   country,
   timezone,
+  'wifi-security': wifiSecurity,
   size,
   'password-hash': passwordHash,
   'group-of-users': pattern(

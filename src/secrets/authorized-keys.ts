@@ -70,6 +70,30 @@ export function readSshFields(blob: Uint8Array): Buffer[] | undefined {
   return fields
 }
 
+/** Public keys as other programs keep them, by their first line. */
+const foreignForms = [
+  {
+    form: /^---- BEGIN SSH2 PUBLIC KEY ----/,
+    problem: 'is a public key in the form of RFC 4716',
+    hint: 'convert the file: ssh-keygen -i -f FILE',
+  },
+  {
+    form: /^-----BEGIN PUBLIC KEY-----/,
+    problem: 'is a public key as PEM',
+    hint: 'convert the file: ssh-keygen -i -m PKCS8 -f FILE',
+  },
+  {
+    form: /^-----BEGIN RSA PUBLIC KEY-----/,
+    problem: 'is a public key as PEM',
+    hint: 'convert the file: ssh-keygen -i -m PEM -f FILE',
+  },
+  {
+    form: /^PuTTY-User-Key-File-/,
+    problem: "is PuTTY's private key",
+    hint: 'give the public one, as PuTTYgen shows it "for pasting into OpenSSH authorized_keys file"',
+  },
+]
+
 const isKeyType = (word: string): boolean => /^(?:ssh|ecdsa|sk)-[a-z0-9-]+(?:@[a-z.]+)?$/.test(word)
 
 /** Read one line. */
@@ -84,6 +108,8 @@ export function parsePublicKey(line: string): PublicKey {
     if ((code < 0x20 && code !== 0x09) || code === 0x7f)
       return bad('holds a control character', 'give the key as one line: type, base64, comment')
   }
+  const foreign = foreignForms.find(({ form }) => form.test(text))
+  if (foreign !== undefined) return bad(foreign.problem, foreign.hint)
   const first = text.split(/[ \t]/, 1)[0] ?? ''
   const given = isKeyType(first) ? undefined : splitOptions(text)
   const afterOptions = text.slice(given?.length ?? 0).trimStart()
@@ -103,6 +129,8 @@ export function parsePublicKey(line: string): PublicKey {
   const fieldCount = Object.hasOwn(fieldsByType, type) ? fieldsByType[type] : undefined
   if (type === 'ssh-dss')
     return bad('is a DSA key, which no current sshd accepts', 'make one: ssh-keygen -t ed25519')
+  if (fieldCount === undefined && /^[A-Za-z0-9,-]+=[^"]/.test(type))
+    return bad('has an option whose value is not in double quotes', 'for example from="10.0.0.0/8"')
   if (fieldCount === undefined)
     return bad(
       'is not a public SSH key',
@@ -145,10 +173,16 @@ export const withoutComment = (line: string): string => line.split(' ').slice(0,
 
 /** The key lines of a `.pub` or `authorized_keys` text, by 1-based line; comments, blank lines, BOM and CRs left out. */
 export function parseAuthorizedKeys(text: string): { line: number; key: PublicKey }[] {
-  return text
+  const lines = text
     .replace(/^\ufeff/, '')
     .split(/\r\n|\n|\r/)
-    .map((content, index) => ({ content, line: index + 1 }))
-    .filter(({ content }) => content.trim() !== '' && !content.trim().startsWith('#'))
-    .map(({ content, line }) => ({ line, key: parsePublicKey(content) }))
+    .map((content, index) => ({ content: content.trim(), line: index + 1 }))
+    .filter(({ content }) => content !== '' && !content.startsWith('#'))
+  // What follows such a line is of the same key.
+  const [first] = lines
+  const isForeign = foreignForms.some(({ form }) => form.test(first?.content ?? ''))
+  return (isForeign ? lines.slice(0, 1) : lines).map(({ content, line }) => ({
+    line,
+    key: parsePublicKey(content),
+  }))
 }

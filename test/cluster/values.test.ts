@@ -38,6 +38,29 @@ for (const [said, written] of Object.entries(zones))
     assert.equal((await localeOf(`timezone: ${said}`))?.timezone, written)
   })
 
+const notZones: [said: string, about: RegExp][] = [
+  ['UTC+1', /Etc\/GMT-1 is that, with its sign reversed; a place/],
+  ['UTC-5', /Etc\/GMT\+5 is that/],
+  ['gmt+02:00', /Etc\/GMT-2 is that/],
+  ['+01:00', /Etc\/GMT-1 is that/],
+  ['Etc/UTC+1', /Etc\/GMT-1 is that/],
+  ['UTC+0', /did you mean Etc\/UTC\?/],
+  // Zones a part of an hour away, or further than any is, have no such name.
+  ['UTC+05:30', /a name of the tz database/],
+  ['UTC+19', /\(did you mean UTC\?\)/],
+  ['Berlin', /did you mean Europe\/Berlin\?/],
+  ['New York', /did you mean America\/New_York\?/],
+  ['America/New York', /did you mean America\/New_York\?/],
+  ['Europe/Berln', /did you mean Europe\/Berlin\?/],
+  // Another city of the same region is no better guess than none.
+  ['Asia/Beijing', /a name of the tz database/],
+  ['America/San_Francisco', /a name of the tz database/],
+]
+for (const [said, about] of notZones)
+  test(`time zone refused: ${said}`, async () => {
+    assert.match(await refused(`locale: { timezone: "${said}" }`), about)
+  })
+
 const keyboards: [said: string, about: RegExp][] = [
   ['keymap: de-latin1', /"de-latin1" is not a known keyboard layout \(did you mean de\?\)/],
   ['keymap: us-intl', /write keymap: us, keymapVariant: intl/],
@@ -48,6 +71,17 @@ const keyboards: [said: string, about: RegExp][] = [
   ['keymap: de_nodeadkeys', /write keymap: de, keymapVariant: nodeadkeys/],
   ['keymap: us(dvorak)', /write keymap: us, keymapVariant: dvorak/],
   ['keymap: uk', /did you mean gb\?/],
+  ['keymap: dvorak', /write keymap: us, keymapVariant: dvorak/],
+  ['keymap: colemak_dh', /write keymap: us, keymapVariant: colemak_dh/],
+  ['keymap: bepo', /write keymap: fr, keymapVariant: bepo/],
+  ['keymap: neo', /write keymap: de, keymapVariant: neo/],
+  ['keymap: us(altgr-intl)', /write keymap: us, keymapVariant: altgr-intl/],
+  ['keymap: us:intl', /write keymap: us, keymapVariant: intl/],
+  ['keymap: de-latin1-nodeadkeys', /write keymap: de, keymapVariant: nodeadkeys/],
+  ['keymap: DE', /did you mean de\?/],
+  ['keymap: it2', /did you mean it\?/],
+  ['keymap: en', /did you mean us\?/],
+  ['keymap: nodeadkeys', /a name like us, gb or de/],
   ['keymap: xx', /is not a known keyboard layout/],
   ['keymap: us, keymapVariant: nodeadkeys', /the layout us has no variant "nodeadkeys"/],
   [
@@ -72,6 +106,9 @@ const locales: [said: string, about: RegExp][] = [
   ['en-GB.UTF-8', /did you mean en_GB\.UTF-8\?/],
   ['en_GR.UTF-8', /is not a valid locale/],
   ['en_US.UTF-16', /is not a valid locale/],
+  ['de', /did you mean de_DE\.UTF-8\?/],
+  ['sr_RS.UTF-8@latin', /did you mean sr_RS@latin\?/],
+  ['eo.UTF-8', /did you mean eo\?/],
   ['de_DE@EURO', /did you mean de_DE@euro\?/],
 ]
 for (const [said, about] of locales)
@@ -128,6 +165,24 @@ test('a key that sounds like another image says nothing', async () => {
   assert.doesNotMatch(formatMistakes([...mistakes, ...warnings]), /older|ARMv/)
 })
 
+const securities: [said: string, about: RegExp][] = [
+  ['sae', /did you mean wpa3\?/],
+  ['WPA3-Personal', /did you mean wpa3\?/],
+  ['wpa-psk', /did you mean wpa2\?/],
+  ['WPA2/WPA3', /did you mean wpa2-wpa3\?/],
+  ['mixed', /did you mean wpa2-wpa3\?/],
+  ['none', /did you mean open\?/],
+  ['wpa2-enterprise', /one of: wpa2, wpa3, wpa2-wpa3, open; nothing here sets up enterprise/],
+  ['802.1x', /one of: wpa2, wpa3, wpa2-wpa3, open; nothing here sets up enterprise/],
+  ['owe', /one of: wpa2, wpa3, wpa2-wpa3, open; nothing here sets up enterprise/],
+  ['tkip', /\(one of: wpa2, wpa3, wpa2-wpa3, open\)/],
+]
+for (const [said, about] of securities)
+  test(`Wi-Fi security refused: ${said}`, async () => {
+    const wifi = `{ ssid: attic, country: DE, passphraseFile: wifi.passphrase, security: "${said}" }`
+    assert.match(await refused(`wifi: ${wifi}`), about)
+  })
+
 const key = publicLine.split(' ').slice(0, 2).join(' ')
 const taken = [
   `from="10.0.0.0/8",no-agent-forwarding ${key} me`,
@@ -141,6 +196,14 @@ const refusedKeys: [line: string, about: RegExp][] = [
   [`restrict,fro="10.0.0.1" ${key}`, /has the option fro, which sshd does not know/],
   [`ssh-ed25519-cert-v01@openssh.com AAAAIHNzaC1lZDI1NTE5 me`, /is a certificate, which no account can list/],
   [`from="10.0.0.0/8 ${key}`, /is not a public SSH key/],
+  [`from=10.0.0.0/8 ${key}`, /has an option whose value is not in double quotes/],
+  [
+    `---- BEGIN SSH2 PUBLIC KEY ----\nComment: me\nAAAA`,
+    /^[^\n]*line 1 [^\n]*RFC 4716 [^\n]*ssh-keygen -i -f FILE\)$/,
+  ],
+  [`-----BEGIN PUBLIC KEY-----\nMCow`, /^[^\n]*line 1 [^\n]*as PEM [^\n]*-m PKCS8 -f FILE\)$/],
+  [`-----BEGIN RSA PUBLIC KEY-----\nMCow`, /^[^\n]*line 1 [^\n]*as PEM [^\n]*-m PEM -f FILE\)$/],
+  [`PuTTY-User-Key-File-3: ssh-ed25519`, /is PuTTY's private key/],
 ]
 const withKey = (line: string) => ({
   readLocal: (path: string) =>
@@ -168,6 +231,12 @@ const accounts: [item: string, about: RegExp][] = [
   ],
   ['gh:Octo-Cat', /ssh-keys\/github-octo-cat\.keys/],
   ['github:../etc', /names no account at GitHub/],
+  ['gl:octocat', /only those at GitHub .*curl -fo octocat\.keys https:\/\/gitlab\.com\/octocat\.keys/],
+  ['lp:octocat', /curl -fo octocat\.keys https:\/\/launchpad\.net\/~octocat\/\+sshkeys/],
+  ['GH:octocat', /is not a file \(write github:octocat\)/],
+  ['github.com/octocat', /is not a file \(write github:octocat\)/],
+  ['git@github.com:octocat', /is not a file \(write github:octocat\)/],
+  ['https://github.com/octocat', /is an address, not a file \(write github:octocat\)/],
   ['https://github.com/octocat.keys', /is an address, not a file \(write github:octocat\)/],
   ['https://example.org/a.keys', /download it first: curl -fo my\.keys https:\/\/example\.org\/a\.keys/],
 ]

@@ -59,7 +59,7 @@ altgr-intl olpc2 hbs norman workman workman-intl uz: latin vn: us fr za:
   } else last.push(word)
 }
 
-/** First words of console keymaps that are called otherwise as a layout. */
+/** Console keymaps, or their first words, that are called otherwise as a layout. */
 const consoleNames: Record<string, string> = {
   uk: 'gb',
   sv: 'se',
@@ -71,6 +71,11 @@ const consoleNames: Record<string, string> = {
   la: 'latam',
   sr: 'rs',
   sg: 'ch',
+  en: 'us',
+  trf: 'tr',
+  qwerty: 'us',
+  qwertz: 'de',
+  azerty: 'fr',
 }
 
 export const isLayout = (name: string): boolean => layouts.has(name)
@@ -84,17 +89,29 @@ export interface Keyboard {
 }
 
 /**
- * The layout that is probably meant by a console keymap (`de-latin1`, `us-acentos`) or
- * by `us(intl)`.
+ * The layout that is probably meant by a console keymap (`de-latin1`, `us-acentos`), by
+ * `us(intl)`, or by a variant alone (`dvorak`, `bepo`).
  */
 export function guessKeyboard(text: string): Keyboard | undefined {
-  const [first = '', second = ''] = text.split(/[-_(,)]/)
-  const layout = consoleNames[text] ?? consoleNames[first] ?? first
+  const name = text.toLowerCase()
+  const [first = '', ...words] = name.split(/[-_+:(,) ]+/)
+  const layout = consoleNames[name] ?? consoleNames[first] ?? first.replace(/\d+$/, '')
   const variants = layouts.get(layout)
   if (variants === undefined) {
-    const near = nearest(text, [...layouts.keys()])
+    const owner = ownerOf(name)
+    if (owner !== undefined) return owner
+    // Among names of two letters nearly all are near to each other.
+    const near = name.length < 4 ? undefined : nearest(name, [...layouts.keys()])
     return near === undefined ? undefined : { layout: near }
   }
-  const variant = second === 'acentos' ? 'intl' : second
-  return { layout, variant: variants.includes(variant) ? variant : undefined }
+  const rest = name.slice(first.length).replace(/^[-_+:(, ]+|\)$/g, '')
+  const meant = [rest, ...words].map((word) => (word === 'acentos' ? 'intl' : word))
+  return { layout, variant: meant.find((word) => variants.includes(word)) }
+}
+
+/** The layout that a variant belongs to: that of the United States, or the only one. */
+function ownerOf(variant: string): Keyboard | undefined {
+  const owners = [...layouts].filter(([, variants]) => variants.includes(variant)).map(([layout]) => layout)
+  const layout = owners.includes('us') ? 'us' : owners.length === 1 ? owners[0] : undefined
+  return layout === undefined ? undefined : { layout, variant }
 }

@@ -54,8 +54,15 @@ const builtIn = ['C', 'POSIX', 'C.UTF-8']
 
 export const isLocale = (name: string): boolean => builtIn.includes(name) || supported.includes(name)
 
-/** `de_DE.utf8`, `de_de.UTF-8`, `de_DE.UTF8` → `de_DE.UTF-8`; else the one nearest to it. */
+/**
+ * `de_DE.utf8`, `de_de.UTF-8`, `de` → `de_DE.UTF-8`; `sr_RS.UTF-8@latin` → `sr_RS@latin`, which is
+ * UTF-8 anyway; else the one nearest to it.
+ */
 export function guessLocale(text: string): string | undefined {
+  const country = `${text}_${text.toUpperCase()}.UTF-8`
+  if (supported.includes(country)) return country
+  const bare = text.replace(/\.[^@]*/, '')
+  if (supported.includes(bare) && !supported.includes(`${bare}.UTF-8`)) return bare
   const plain = (name: string) => name.toLowerCase().replace(/[-_ ]/g, '')
   const same = supported.filter(
     (name) => plain(name) === plain(text) || plain(name) === `${plain(text)}.utf8`,

@@ -133,4 +133,32 @@ export const canonicalZone = (name: string): string | undefined => byLowerCase.g
 export const olderNamesOf = (zone: string): readonly string[] =>
   renamed.find(([name]) => name === zone)?.slice(1) ?? []
 
-export const nearestZone = (name: string): string | undefined => nearest(name, installed)
+const cityOf = (zone: string): string => zone.slice(zone.lastIndexOf('/') + 1).toLowerCase()
+
+/**
+ * A zone that is probably meant: by its city alone (`Berlin`, `New York`), or one letter off.
+ * Two cities of one region are no match for each other, however like each other the rest is.
+ */
+export function nearestZone(name: string): string | undefined {
+  const word = name.trim().replace(/\s+/g, '_')
+  const known = canonicalZone(word)
+  if (known !== undefined) return known
+  const city = cityOf(word)
+  const [only, ...others] = installed.filter((zone) => cityOf(zone) === city)
+  if (only !== undefined && others.length === 0) return only
+  const near = nearest(word, installed)
+  if (near === undefined || nearest(city, [cityOf(near)]) === undefined) return undefined
+  return near
+}
+
+/**
+ * `UTC+1`, `GMT-05:00`, `+2`: the zone that is so far from UTC the whole year. Names of the tz database count the
+ * other way round: `Etc/GMT-1` is an hour ahead of UTC.
+ */
+export function zoneAtOffset(text: string): string | undefined {
+  const match = /^(?:etc\/)?(?:utc|gmt|ut|z)?\s*([+-])0?(\d{1,2})(?::?00)?$/i.exec(text.trim())
+  if (match === null) return undefined
+  const [, sign, hours] = match
+  if (Number(hours) === 0) return 'Etc/UTC'
+  return canonicalZone(`Etc/GMT${sign === '+' ? '-' : '+'}${Number(hours)}`)
+}
