@@ -1,4 +1,5 @@
 /** Back to the edition that a node had before: at its next boot, and by one link. */
+import { formatCidr, networkOf, parseIpv4 } from '../cluster/ipv4.ts'
 import { NetrootError } from '../errors.ts'
 import { type EditionRecord, isIsolated } from './edition.ts'
 import { currentEdition, listEditions, switchTo } from './editions.ts'
@@ -15,7 +16,8 @@ export interface RolledBack {
 
 /**
  * @param names nodes; undefined: all that have an earlier edition
- * @throws {NetrootError} a named node has none, or no node has; nothing is changed then
+ * @throws {NetrootError} a named node has none, or no node has, or it is of a network that the server has left;
+ * nothing is changed then
  */
 export async function rollBack(
   state: string,
@@ -41,6 +43,7 @@ export async function rollBack(
     throw new NetrootError(`no node in ${state} has an earlier edition`, {
       hint: 'They were laid out once, or the earlier ones were pruned.',
     })
+  for (const { node, to } of steps) checkAddress(served, node, to)
   const switches = steps.map(({ node, to }) => ({ node, edition: to.edition }))
   await switchTo(state, switches, place, { keepOrder: true })
   const now = new Map(steps.map(({ node, to }) => [node, to]))
@@ -48,6 +51,19 @@ export async function rollBack(
   const after = { ...served, nodes }
   await writeServed(after, place)
   return { served: after, nodes: steps.map(({ node, from, to }) => ({ node, from, to: to.edition })) }
+}
+
+/** An edition's address is in its kernel's command line; a server that has moved since would never be found. */
+function checkAddress({ server, nodes }: ServedCluster, name: string, { edition, ip }: EditionRecord): void {
+  const isOverUsb = nodes.some((node) => node.name === name && node.usbSlot !== undefined)
+  const address = parseIpv4(ip ?? '')
+  if (isOverUsb || address === undefined) return
+  const network = networkOf(parseIpv4(server.ip) ?? 0, server.prefix)
+  if (networkOf(address, server.prefix).base === network.base) return
+  throw new NetrootError(
+    `${name}: its edition ${edition} has the address ${ip}, which is not on the network of ${server.interface} (${formatCidr(network)})`,
+    { hint: 'piimage netroot makes an edition with the address of today.' },
+  )
 }
 
 function earlierOf(

@@ -282,6 +282,30 @@ test('an edition keeps its address: what runs on the old one stays exported, and
   )
 })
 
+test('a rollback to an address of a network that the server has left is refused, before anything is changed', async (t) => {
+  if (!needRoot(t)) return
+  const project = disklessProject(t)
+  const copy = ['--root-mode', 'copy']
+  const before = await project.netroot(...copy)
+  assert.equal(before.status, 0, before.stderr)
+  project.edit((text) => text.replaceAll('192.168.2.', '192.168.7.'))
+  const moved = await project.netroot(...copy)
+  assert.equal(moved.status, 0, moved.stderr)
+  const served = project.served()
+  const cmdline = read(project.server(`${STATE}/tftp/a1b2c3d4/cmdline.txt`))
+  for (const nodes of [[], ['--node', 'oneil']]) {
+    const said = await project.netroot('rollback', ...nodes)
+    assert.equal(said.status, 7, said.stderr)
+    assert.match(
+      said.stderr,
+      /oneil: its edition \S+ has the address 192\.168\.2\.11, which is not on the network of \S+ \(192\.168\.7\.0\/24\)\n.*piimage netroot makes an edition/,
+    )
+    assert.doesNotMatch(said.stdout, /at its next boot/)
+  }
+  assert.deepEqual(project.served(), served)
+  assert.equal(read(project.server(`${STATE}/tftp/a1b2c3d4/cmdline.txt`)), cmdline)
+})
+
 for (const [name, join] of [
   ['docker', ''],
   ['swarm', 'join: { kind: swarm, head: hammond }\n'],
