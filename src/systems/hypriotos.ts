@@ -25,7 +25,14 @@ import { formatYaml, parseYamlMap, type TreeMap } from '../boot/cloud-init.ts'
 import type { NodeInterface, User } from '../cluster/node.ts'
 import type { NodeState, SystemFacts } from '../node/state.ts'
 import type { DetectedOs } from '../node/system.ts'
-import { cloudFurther, cloudLogin, networkConfig, stockSeed, userData } from './cloud-seed.ts'
+import {
+  cloudFurther,
+  cloudLogin,
+  networkConfig,
+  replacedUserData,
+  stockSeed,
+  userData,
+} from './cloud-seed.ts'
 import type { OsFamily, SystemImage } from './family.ts'
 import { formatInterfacesD } from './network/interfaces-d.ts'
 import { networkConfigV1 } from './network/network-config.ts'
@@ -110,7 +117,7 @@ export const hypriotos: OsFamily = {
         ? await wiredByCloudInit(wired, boot, node.name)
         : scriptNetwork({ network: wired }, node.name),
       ...radio.map(radioByIfupdown),
-      { seed: userData(state, await seedFacts(state, boot), os) },
+      await seed(state, image),
     )
   },
 
@@ -121,6 +128,16 @@ export const hypriotos: OsFamily = {
     ...debianRoot,
     systemFiles: [...debianRoot.systemFiles, 'device-init.yaml', CLOCK_FILE],
   },
+}
+
+/** What the image's own says is lost, unless it is said anew, by another file, or by a person's own. */
+async function seed(state: NodeState, { boot, os }: SystemImage): Promise<Partial<Settings>> {
+  const facts = await seedFacts(state, boot)
+  const { runcmd: _, ...said } = facts
+  const { locale = {} } = state.facts
+  const settled = [...Object.keys(said), 'users', 'chpasswd', 'ssh_pwauth', ...Object.keys(locale)]
+  const lost = state.given.userData === undefined ? await replacedUserData(boot, settled) : {}
+  return { ...lost, seed: userData(state, facts, os) }
 }
 
 async function seedFacts({ facts, given }: NodeState, boot: BootFiles): Promise<TreeMap> {
@@ -191,7 +208,11 @@ async function clock({ boot, pastDay }: SystemImage): Promise<Partial<Settings>>
   const stock = (await readText(boot, CLOCK_FILE))?.trim()
   if (stock === undefined || pastDay === '') return {}
   const earliest = `${pastDay} 00:00:00`
-  return { seed: new Map([[CLOCK_FILE, bytesOf(`${stock > earliest ? stock : earliest}\n`)]]) }
+  const isOlder = stock !== '' && stock < earliest
+  return {
+    seed: new Map([[CLOCK_FILE, bytesOf(`${stock > earliest ? stock : earliest}\n`)]]),
+    warnings: isOlder ? [`the image's own ${CLOCK_FILE} is replaced (${stock} → ${earliest})`] : [],
+  }
 }
 
 /** The host name only: device-init sets it again at every boot. */

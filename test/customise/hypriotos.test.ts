@@ -56,6 +56,37 @@ test('a cluster file without a user keeps the one of the image, also in a second
   }
 })
 
+test('what the image itself does on its first boot is not taken away without a word', async () => {
+  const stock = Buffer.from(stockFiles('hypriotos-1.12.3').get('user-data') ?? []).toString()
+  const lost = async (more: string, overrides: Partial<Node> = {}) => {
+    const files = stockFiles('hypriotos-1.12.3', { 'user-data': stock + more })
+    return (await planned('hypriotos-1.12.3', overrides, files)).plan.warnings.filter((warning) =>
+      /user-data/.test(warning),
+    )
+  }
+  const replaced = (keys: string) => [`the image's own user-data is replaced (${keys})`]
+  // Host name, accounts and updates are said anew.
+  assert.deepEqual(await lost('package_upgrade: false\nssh_pwauth: true\n'), [])
+  assert.deepEqual(await lost("runcmd:\n- 'systemctl restart avahi-daemon'\n"), replaced('runcmd'))
+  assert.deepEqual(await lost('packages: [ntp]\nbootcmd: [true]\n'), replaced('packages, bootcmd'))
+  assert.deepEqual(await lost('', { overlays: [use('user')] }), replaced('hostname, manage_etc_hosts'))
+})
+
+test('the image’s own clock is not put forward without a word', async () => {
+  const clock = 'fake-hwclock.data'
+  const warned = async (stock: string, checked?: string) => {
+    const files = stockFiles('hypriotos-1.12.3', { [clock]: stock })
+    const { plan } = await planned('hypriotos-1.12.3', {}, files, checked)
+    return plan.warnings.filter((warning) => warning.includes(clock))
+  }
+  assert.deepEqual(await warned('2020-07-02 14:17:05\n', '2026-11-20'), [
+    `the image's own ${clock} is replaced (2020-07-02 14:17:05 → 2026-11-20 00:00:00)`,
+  ])
+  assert.deepEqual(await warned('2027-01-01 08:00:00\n', '2026-11-20'), [])
+  assert.deepEqual(await warned('', '2026-11-20'), [])
+  assert.deepEqual(await warned('2020-07-02 14:17:05\n'), [])
+})
+
 test('the user of the cluster file takes the place of the image’s', async () => {
   const { text } = await planned('hypriotos-1.12.3')
   const data = parseUserData(text('user-data'), 'user-data')
