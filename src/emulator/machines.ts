@@ -18,6 +18,8 @@ export interface MachineChoice {
   machine: string
   /** Of `virt`; undefined: the machine has its own. */
   cpu?: string
+  /** Further words for `-M`. */
+  settings?: string
   /** Whether the kernel gets the card's device tree; `virt` makes its own. */
   needsTree: boolean
   /** For people: why it is this one. */
@@ -49,7 +51,8 @@ export function chooseMachine(
   if (cpu !== 'armv6' && hasVirtio !== false)
     return {
       machine: 'virt',
-      cpu: arch === 'arm' ? 'cortex-a15' : 'cortex-a72',
+      // What lies above 4 GiB, as its PCI bus does by itself, is out of reach of a 32-bit kernel without LPAE.
+      ...(arch === 'arm' ? { cpu: 'cortex-a15', settings: 'highmem=off' } : { cpu: 'cortex-a72' }),
       needsTree: false,
       why: `${none}, and the kernel of the card has the drivers of virt`,
     }

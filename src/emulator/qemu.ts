@@ -34,11 +34,17 @@ export interface Power {
 
 export function qemuArguments(power: Power): string[] {
   const { choice, card, kernel, initramfs, deviceTree, commandLine, network } = power
-  const { machine, cpu } = choice
+  const { machine, cpu, settings } = choice
   const processor = cpu === undefined ? [] : ['-cpu', cpu, '-smp', '1', '-m', '1024']
   const drive = `file=${card.replaceAll(',', ',,')},format=raw,cache=unsafe`
   return [
-    ...['-M', machine, ...processor, '-accel', 'tcg,thread=multi'],
+    ...[
+      '-M',
+      settings === undefined ? machine : `${machine},${settings}`,
+      ...processor,
+      '-accel',
+      'tcg,thread=multi',
+    ],
     ...(cpu === undefined
       ? ['-drive', `if=sd,${drive}`]
       : ['-drive', `if=none,id=card,${drive}`, '-device', 'virtio-blk-pci,drive=card']),

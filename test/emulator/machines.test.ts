@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Model } from '../../src/cluster/boards.ts'
 import { chooseMachine, commandLineOn } from '../../src/emulator/machines.ts'
-import { listMachines } from '../../src/emulator/qemu.ts'
+import { listMachines, qemuArguments } from '../../src/emulator/qemu.ts'
 import { UsageError } from '../../src/errors.ts'
 
 const qemu = ['raspi0', 'raspi1ap', 'raspi2b', 'raspi3ap', 'raspi3b', 'virt']
@@ -30,9 +30,15 @@ test('a board starts on its own machine, else on virt, else on its chip', () => 
   }
 })
 
-test('a 32-bit kernel gets a 32-bit processor', () => {
-  assert.equal(chooseMachine('pi4', { arch: 'arm', hasVirtio: true }, qemu).cpu, 'cortex-a15')
-  assert.equal(chooseMachine('pi4', { arch: 'arm64', hasVirtio: true }, qemu).cpu, 'cortex-a72')
+test('a 32-bit kernel gets a 32-bit processor, and what it can reach', () => {
+  const on = (arch: 'arm' | 'arm64') => {
+    const choice = chooseMachine('pi4', { arch, hasVirtio: true }, qemu)
+    const rest = { card: 'card.img', kernel: 'kernel', commandLine: '', network: [] }
+    return qemuArguments({ choice, ...rest }).slice(0, 4)
+  }
+  // The PCI bus, and the card on it, within 4 GiB.
+  assert.deepEqual(on('arm'), ['-M', 'virt,highmem=off', '-cpu', 'cortex-a15'])
+  assert.deepEqual(on('arm64'), ['-M', 'virt', '-cpu', 'cortex-a72'])
 })
 
 test('a card that no machine starts is refused, with what to try', () => {
