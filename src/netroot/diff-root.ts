@@ -10,8 +10,8 @@ import { withImages } from './fs-image.ts'
 import { imagesNow } from './node-exports.ts'
 import { isUntouched, readOwnFiles } from './own-files.ts'
 import { generationFolder } from './paths.ts'
-import { at, type Place } from './place.ts'
 import type { ServedNode } from './served.ts'
+import { at, type ServerRoot } from './server-root.ts'
 
 export interface RootChange {
   /** From the root, with a slash in front. */
@@ -20,7 +20,12 @@ export interface RootChange {
 }
 
 /** By path. A shared root has none. */
-export function diffRoot(node: ServedNode, state: string, place: Place, task: Task): Promise<RootChange[]> {
+export function diffRoot(
+  node: ServedNode,
+  state: string,
+  place: ServerRoot,
+  task: Task,
+): Promise<RootChange[]> {
   const { overlay, rootFolder, stateFolder } = node
   return withImages(imagesNow(node), state, place, async (here) => {
     if (stateFolder !== undefined) return []
@@ -43,7 +48,7 @@ async function compareRoot(
   node: ServedNode,
   root: string,
   state: string,
-  place: Place,
+  place: ServerRoot,
   task: Task,
 ): Promise<RootChange[]> {
   const file = join(at(place, generationFolder(state, node.generation)), 'root.manifest')

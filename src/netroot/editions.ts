@@ -10,7 +10,7 @@ import type { EditionRecord } from './edition.ts'
 import { statForeign } from './foreign-tree.ts'
 import type { Here } from './fs-image.ts'
 import { currentLink, editionFolder, historyFile, nodeFolder } from './paths.ts'
-import { at, type Place, putLink } from './place.ts'
+import { at, putLink, type ServerRoot } from './server-root.ts'
 import { editionFormat } from './state-formats.ts'
 import { runTool } from './system-tool.ts'
 
@@ -18,14 +18,14 @@ import { runTool } from './system-tool.ts'
  * Oldest first; one that is made current again is the newest again.
  * @throws {NetrootError} a record is damaged
  */
-export function listEditions(state: string, node: string, place: Place): EditionRecord[] {
+export function listEditions(state: string, node: string, place: ServerRoot): EditionRecord[] {
   return readHistory(state, node, place).flatMap((edition) => {
     const path = join(at(place, editionFolder(state, node, edition)), 'edition.json')
     return readState<EditionRecord>(editionFormat, path) ?? []
   })
 }
 
-function readHistory(state: string, node: string, place: Place): string[] {
+function readHistory(state: string, node: string, place: ServerRoot): string[] {
   const path = at(place, historyFile(state, node))
   return existsSync(path)
     ? readInputText(path)
@@ -35,13 +35,13 @@ function readHistory(state: string, node: string, place: Place): string[] {
 }
 
 /** The edition of the node's next boot. */
-export function currentEdition(state: string, node: string, place: Place): string | undefined {
+export function currentEdition(state: string, node: string, place: ServerRoot): string | undefined {
   const path = at(place, currentLink(state, node))
   return lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() ? readlinkSync(path) : undefined
 }
 
 /** Names of all nodes that were ever laid out here. */
-export function listNodes(state: string, place: Place): string[] {
+export function listNodes(state: string, place: ServerRoot): string[] {
   const folder = at(place, nodeFolder(state, ''))
   return existsSync(folder)
     ? readdirSync(folder)
@@ -64,7 +64,7 @@ export interface Switch {
 export async function switchTo(
   state: string,
   switches: readonly Switch[],
-  place: Place,
+  place: ServerRoot,
   { keepOrder = false }: { keepOrder?: boolean } = {},
 ): Promise<void> {
   const changed = switches.filter(
@@ -80,7 +80,12 @@ export async function switchTo(
 }
 
 /** Whole or not at all; on the disk with the next flush. */
-export function writeHistory(state: string, node: string, editions: readonly string[], place: Place): void {
+export function writeHistory(
+  state: string,
+  node: string,
+  editions: readonly string[],
+  place: ServerRoot,
+): void {
   const path = at(place, historyFile(state, node))
   writeFileSync(`${path}.part`, editions.map((edition) => `${edition}\n`).join(''), { mode: 0o600 })
   renameSync(`${path}.part`, path)

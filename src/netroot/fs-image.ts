@@ -19,8 +19,8 @@ import { join } from 'node:path'
 import { listMountsUnder } from '../io/mountinfo.ts'
 import { listDead, ownName } from '../io/parts.ts'
 import { GiB } from '../units.ts'
-import { at, type Place, removeTree } from './place.ts'
 import type { ImageMount } from './served.ts'
+import { at, removeTree, type ServerRoot } from './server-root.ts'
 import { runMountTool, runTool } from './system-tool.ts'
 
 /** How much a node may write to its root. */
@@ -107,7 +107,7 @@ const LOOK = '.look-'
 export const isLook = (name: string): boolean => name.startsWith(LOOK)
 
 /** Remove those that killed processes left, and what they have mounted. */
-export async function clearLooks(state: string, place: Place): Promise<void> {
+export async function clearLooks(state: string, place: ServerRoot): Promise<void> {
   const above = at(place, state)
   for (const name of await listDead(above, LOOK)) await removeTree(join(above, name))
 }
@@ -124,7 +124,7 @@ export type Here = (path: string) => string
 export async function withImages<T>(
   images: readonly ImageMount[],
   state: string,
-  place: Place,
+  place: ServerRoot,
   work: (here: Here) => Promise<T>,
 ): Promise<T> {
   // Where nothing says what is mounted, nothing is.

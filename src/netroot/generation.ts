@@ -19,8 +19,8 @@ import type { TreeEntry, TreeManifest } from '../tree/manifest.ts'
 import { formatManifest } from '../tree/manifest-text.ts'
 import { bareUuidOf } from '../uuid.ts'
 import { fillImage, makeImage, ROOT_BYTES } from './fs-image.ts'
-import { at, makeFolder, OPEN, type Place, PRIVATE, removeTree } from './place.ts'
 import type { GenerationPlan } from './plan.ts'
+import { at, makeFolder, OPEN, PRIVATE, removeTree, type ServerRoot } from './server-root.ts'
 import { generationFormat } from './state-formats.ts'
 import { runTool } from './system-tool.ts'
 
@@ -62,7 +62,7 @@ export interface ArchiveSource {
 export async function makeGeneration(
   plan: GenerationPlan,
   open: () => Promise<GenerationSource>,
-  place: Place,
+  place: ServerRoot,
   task: Task,
 ): Promise<GenerationRecord> {
   const folder = at(place, plan.folder)

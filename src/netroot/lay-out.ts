@@ -13,16 +13,16 @@ import { finishEditions, makeEdition, type NewEdition } from './make-edition.ts'
 import { makeVolume } from './make-volume.ts'
 import { withExports } from './node-exports.ts'
 import { baseImage, generationFolder, nodeFolder, servedFile, tftpFolder, volumeFolder } from './paths.ts'
-import { at, type Place, removeTree } from './place.ts'
 import type { NetrootPlan, NodePlan } from './plan.ts'
 import type { ServedCluster } from './served.ts'
+import { at, removeTree, type ServerRoot } from './server-root.ts'
 import { makeSharedBoot } from './shared/boot.ts'
 import { makeStateFolder, readServed, writeServed } from './state.ts'
 import { linkNodes, putBootcode } from './tftp-root.ts'
 import { linkSlots } from './usb-links.ts'
 
 export interface LayOutOptions {
-  place: Place
+  place: ServerRoot
   /** Opens an image by its key; called for each generation that is not there. */
   open: (image: string) => Promise<GenerationSource>
   /** What may surprise, by node or image. */
@@ -103,13 +103,13 @@ function warnOfCapabilities({ image, capabilities }: GenerationRecord, warn: Lay
 }
 
 /** Exports of all editions that are there now. */
-const withEditions = (served: ServedCluster, place: Place): ServedCluster => ({
+const withEditions = (served: ServedCluster, place: ServerRoot): ServedCluster => ({
   ...served,
   nodes: served.nodes.map((node) => withExports(node, listEditions(served.stateFolder, node.name, place))),
 })
 
 /** What a run that was killed has left, with the mounts in it. */
-async function removeUnfinished(state: string, place: Place): Promise<void> {
+async function removeUnfinished(state: string, place: ServerRoot): Promise<void> {
   await clearLooks(state, place)
   const folders = [
     generationFolder(state, ''),

@@ -13,10 +13,10 @@ import type { BootTree } from './boot-tree.ts'
 import type { GenerationRecord } from './generation.ts'
 import { writeOwnFiles } from './own-files.ts'
 import { baseImage, generationFolder } from './paths.ts'
-import { at, CLOSED, makeFolder, OPEN, type Place, PRIVATE, removeTree } from './place.ts'
 import type { NodePlan } from './plan.ts'
 import { rootWays } from './root-modes/ways.ts'
 import { type Scanned, scanTftpTree } from './scan-tftp.ts'
+import { at, CLOSED, makeFolder, OPEN, PRIVATE, removeTree, type ServerRoot } from './server-root.ts'
 import { sharedBoot } from './shared/boot.ts'
 import { editionFormat } from './state-formats.ts'
 import { runTool } from './system-tool.ts'
@@ -35,7 +35,7 @@ export async function makeEdition(
   { record, boot, root, secrets }: NodePlan,
   generation: GenerationRecord,
   lower: string,
-  state: { folder: string; place: Place; scanned: Scanned },
+  state: { folder: string; place: ServerRoot; scanned: Scanned },
   signal: AbortSignal,
 ): Promise<NewEdition> {
   const { place, scanned } = state

@@ -21,8 +21,8 @@ import { formatBytes, MiB } from '../units.ts'
 import { bareUuidOf } from '../uuid.ts'
 import { fillImage, makeImage } from './fs-image.ts'
 import { VOLUME_FILE } from './paths.ts'
-import { at, makeFolder, type Place, PRIVATE, removeTree } from './place.ts'
 import type { Export, ImageMount } from './served.ts'
+import { at, makeFolder, PRIVATE, removeTree, type ServerRoot } from './server-root.ts'
 import { runTool } from './system-tool.ts'
 import { volumeFolders } from './volume.ts'
 
@@ -41,7 +41,7 @@ const aroundBytes = (bytes: number): number => Math.ceil((bytes + bytes / 64) / 
 export async function makeVolume(
   { image, folder, bytes }: ImageMount & { bytes: number },
   exported: readonly Export[],
-  place: Place,
+  place: ServerRoot,
   signal: AbortSignal,
 ): Promise<string | undefined> {
   const path = at(place, image)

@@ -14,8 +14,8 @@ import { currentEdition, lastStarted, listEditions, listNodes, writeHistory } fr
 import { type Here, withImages } from './fs-image.ts'
 import { withExports } from './node-exports.ts'
 import { editionFolder, generationFolder, nodeFolder } from './paths.ts'
-import { at, type Place, removeTree } from './place.ts'
 import type { ServedCluster } from './served.ts'
+import { at, removeTree, type ServerRoot } from './server-root.ts'
 import { readServed, writeServed } from './state.ts'
 
 export interface PrunePlan {
@@ -29,7 +29,7 @@ export interface PrunePlan {
 }
 
 /** Writes nothing. @param keep how many earlier editions each node keeps */
-export async function planPrune(state: string, keep: number, place: Place): Promise<PrunePlan> {
+export async function planPrune(state: string, keep: number, place: ServerRoot): Promise<PrunePlan> {
   const served = readServed(state, place)
   const isServed = new Set(served.nodes.map(({ name }) => name))
   const editions: EditionRecord[] = []
@@ -86,10 +86,11 @@ export async function stayingEditions(
 }
 
 /** The record of what is served first: the servers' files follow from it, and must be without them before this. */
-export const writePruned = ({ served }: PrunePlan, place: Place): Promise<void> => writeServed(served, place)
+export const writePruned = ({ served }: PrunePlan, place: ServerRoot): Promise<void> =>
+  writeServed(served, place)
 
 /** Remove what `planPrune` names, after nothing serves it any more. */
-export async function carryOutPrune(state: string, plan: PrunePlan, place: Place): Promise<void> {
+export async function carryOutPrune(state: string, plan: PrunePlan, place: ServerRoot): Promise<void> {
   for (const { node, edition } of plan.editions) {
     const gone = hide(at(place, editionFolder(state, node, edition)))
     const stay = listEditions(state, node, place).map((one) => one.edition)

@@ -4,8 +4,8 @@ import { basename, dirname, join } from 'node:path'
 import { NetrootError } from '../errors.ts'
 import { listMountsUnder } from '../io/mountinfo.ts'
 import { clearLooks, isLook } from './fs-image.ts'
-import { at, type Place, removeTree } from './place.ts'
 import { isProbe } from './root-modes/choose.ts'
+import { at, removeTree, type ServerRoot } from './server-root.ts'
 import { removeSlots } from './usb-links.ts'
 
 /** All that piimage ever puts there; a first run that failed leaves some of it. */
@@ -17,7 +17,7 @@ const ours = new Set(
  * Whether it may be removed: before the servers are stopped.
  * @throws {NetrootError} it is none of ours, is a link, or is a file system of its own
  */
-export async function checkRemovable(state: string, place: Place): Promise<void> {
+export async function checkRemovable(state: string, place: ServerRoot): Promise<void> {
   const folder = at(place, state)
   if (!existsSync(folder) && existsSync(goneOf(folder))) return
   if (
@@ -38,7 +38,7 @@ export async function checkRemovable(state: string, place: Place): Promise<void>
 /**
  * @throws {NetrootError} something in it is still mounted: a node may be up
  */
-export async function removeState(state: string, place: Place): Promise<void> {
+export async function removeState(state: string, place: ServerRoot): Promise<void> {
   await checkRemovable(state, place)
   const folder = at(place, state)
   if (existsSync(folder)) await clearLooks(state, place)

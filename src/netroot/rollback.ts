@@ -4,8 +4,8 @@ import { NetrootError } from '../errors.ts'
 import { type EditionRecord, isIsolated } from './edition.ts'
 import { currentEdition, listEditions, switchTo } from './editions.ts'
 import { withExports } from './node-exports.ts'
-import type { Place } from './place.ts'
 import type { ServedCluster, ServedNode } from './served.ts'
+import type { ServerRoot } from './server-root.ts'
 import { readServed, writeServed } from './state.ts'
 
 export interface RolledBack {
@@ -22,7 +22,7 @@ export interface RolledBack {
 export async function rollBack(
   state: string,
   names: readonly string[] | undefined,
-  place: Place,
+  place: ServerRoot,
 ): Promise<{ served: ServedCluster; nodes: RolledBack[] }> {
   const served = readServed(state, place)
   const steps = (names ?? served.nodes.map(({ name }) => name)).flatMap((node) => {
@@ -69,7 +69,7 @@ function checkAddress({ server, nodes }: ServedCluster, name: string, { edition,
 function earlierOf(
   state: string,
   node: string,
-  place: Place,
+  place: ServerRoot,
 ): { node: string; from: string; to: EditionRecord } | undefined {
   const editions = listEditions(state, node, place)
   const from = currentEdition(state, node, place)
@@ -82,7 +82,7 @@ function withRecord(
   node: ServedNode,
   record: EditionRecord | undefined,
   state: string,
-  place: Place,
+  place: ServerRoot,
 ): ServedNode {
   if (record === undefined) return node
   const { generation, edition, bootFolder, rootFolder, rootMode, overlay, stateFolder, ip = node.ip } = record

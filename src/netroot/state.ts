@@ -5,8 +5,8 @@ import { writeFileAtomically } from '../io/atomic-file.ts'
 import { type EntryLock, lockEntry } from '../io/entry-lock.ts'
 import { formatState, readState } from '../io/state-file.ts'
 import { lockFile, servedFile } from './paths.ts'
-import { at, CLOSED, makeFolder, OPEN, type Place } from './place.ts'
 import type { ServedCluster } from './served.ts'
+import { at, CLOSED, makeFolder, OPEN, type ServerRoot } from './server-root.ts'
 import { servedFormat } from './state-formats.ts'
 
 /**
@@ -15,7 +15,7 @@ import { servedFormat } from './state-formats.ts'
  */
 export async function lockState(
   state: string,
-  place: Place,
+  place: ServerRoot,
   signal: AbortSignal,
   onWait: (pid: number) => void,
 ): Promise<EntryLock> {
@@ -24,7 +24,7 @@ export async function lockState(
 }
 
 /** What is above piimage's own folders is an ordinary folder of the server. */
-export function makeStateFolder(state: string, place: Place): void {
+export function makeStateFolder(state: string, place: ServerRoot): void {
   makeFolder(at(place, dirname(dirname(state))), OPEN)
   makeFolder(at(place, state), CLOSED)
 }
@@ -33,7 +33,7 @@ export function makeStateFolder(state: string, place: Place): void {
  * What was laid out last.
  * @throws {NetrootError} nothing was, or its record is damaged
  */
-export function readServed(state: string, place: Place): ServedCluster {
+export function readServed(state: string, place: ServerRoot): ServedCluster {
   const served = readState<ServedCluster>(servedFormat, at(place, servedFile(state)))
   if (served !== undefined) return served
   throw new NetrootError(`nothing is laid out in ${at(place, state)}`, {
@@ -41,5 +41,5 @@ export function readServed(state: string, place: Place): ServedCluster {
   })
 }
 
-export const writeServed = (served: ServedCluster, place: Place): Promise<void> =>
+export const writeServed = (served: ServedCluster, place: ServerRoot): Promise<void> =>
   writeFileAtomically(at(place, servedFile(served.stateFolder)), formatState(servedFormat, served), 0o600)

@@ -16,13 +16,13 @@ import {
 } from 'node:fs'
 import { join, relative } from 'node:path'
 import { currentLink } from './paths.ts'
-import { at, makeFolder, OPEN, type Place, putLink } from './place.ts'
 import type { ServedCluster } from './served.ts'
+import { at, makeFolder, OPEN, putLink, type ServerRoot } from './server-root.ts'
 
 const BOOTCODE = 'bootcode.bin'
 
 /** Make the links be those that the nodes have, and no others. */
-export function linkNodes({ tftpRoot, stateFolder, nodes }: ServedCluster, place: Place): void {
+export function linkNodes({ tftpRoot, stateFolder, nodes }: ServedCluster, place: ServerRoot): void {
   const folder = at(place, tftpRoot)
   makeFolder(folder, OPEN)
   const wanted = new Map<string, string>()
@@ -45,7 +45,7 @@ export function linkNodes({ tftpRoot, stateFolder, nodes }: ServedCluster, place
 /**
  * @param boot the generation's boot partition; undefined: no board needs it
  */
-export function putBootcode(tftpRoot: string, boot: string | undefined, place: Place): void {
+export function putBootcode(tftpRoot: string, boot: string | undefined, place: ServerRoot): void {
   const target = join(at(place, tftpRoot), BOOTCODE)
   const source = boot === undefined ? undefined : join(at(place, boot), BOOTCODE)
   if (source === undefined || !existsSync(source)) {

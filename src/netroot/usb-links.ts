@@ -12,8 +12,8 @@ import { NetrootError } from '../errors.ts'
 import { writeFileAtomically } from '../io/atomic-file.ts'
 import { formatState, readState } from '../io/state-file.ts'
 import { currentLink } from './paths.ts'
-import { at, type Place, putLink } from './place.ts'
 import type { ServedCluster } from './served.ts'
+import { at, putLink, type ServerRoot } from './server-root.ts'
 import { usbFoldersFormat } from './state-formats.ts'
 
 const FOLDER = '/var/lib/clusterctrl/nfs'
@@ -24,7 +24,7 @@ const madeFile = (state: string): string => `${state}/usb-folders.json`
 const slotFolder = (slot: number): string => `${FOLDER}/p${slot}`
 
 /** @throws {NetrootError} somebody else's boot files are in the way */
-export async function linkSlots({ stateFolder, nodes }: ServedCluster, place: Place): Promise<void> {
+export async function linkSlots({ stateFolder, nodes }: ServedCluster, place: ServerRoot): Promise<void> {
   const wanted = new Map(
     nodes.flatMap(({ name, usbSlot }) =>
       usbSlot === undefined ? [] : [[usbSlot, `${currentLink(stateFolder, name)}/boot`] as const],
@@ -53,12 +53,12 @@ export async function linkSlots({ stateFolder, nodes }: ServedCluster, place: Pl
 }
 
 /** Take the links away, and the folders that were made for them. */
-export function removeSlots(state: string, place: Place): void {
+export function removeSlots(state: string, place: ServerRoot): void {
   unlinkSlots(state, place, () => true)
   for (const first of readMade(state, place).reverse()) removeEmpty(at(place, first))
 }
 
-function unlinkSlots(state: string, place: Place, isUnwanted: (slot: number) => boolean): void {
+function unlinkSlots(state: string, place: ServerRoot, isUnwanted: (slot: number) => boolean): void {
   const folder = at(place, FOLDER)
   if (!existsSync(folder)) return
   for (const name of readdirSync(folder)) {
@@ -71,7 +71,7 @@ const isOurs = (path: string, state: string): boolean =>
   lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() === true &&
   readlinkSync(path).startsWith(`${state}/`)
 
-const readMade = (state: string, place: Place): string[] =>
+const readMade = (state: string, place: ServerRoot): string[] =>
   readState<{ folders: string[] }>(usbFoldersFormat, at(place, madeFile(state)))?.folders ?? []
 
 /** The folder, and those in it, as far as nothing else is there. */

@@ -1,7 +1,7 @@
 /** What a rehearsal finds: something that keeps a node from booting as it should, where it is, and how to mend it. */
 
 /** The part of the boot it belongs to, in the order they happen. */
-export type Step =
+export type BootPhase =
   | 'server'
   | 'dhcp'
   | 'tftp'
@@ -14,7 +14,7 @@ export type Step =
   | 'first boot'
 
 export interface Fault {
-  step: Step
+  step: BootPhase
   /** A file, an option or a server, as a person would look it up. */
   place: string
   /** What is wrong, with the value that is there. */
@@ -34,7 +34,7 @@ export class Findings {
   readonly faults: Fault[] = []
   readonly notes: Note[] = []
 
-  fault(step: Step, place: string, problem: string, mend: string): void {
+  fault(step: BootPhase, place: string, problem: string, mend: string): void {
     const fault = { step, place, problem, mend }
     const same = (other: Fault) => other.place === fault.place && other.problem === fault.problem
     if (!this.faults.some(same)) this.faults.push(fault)

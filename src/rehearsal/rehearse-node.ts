@@ -38,7 +38,7 @@ export interface Rehearsed {
 }
 
 /** The node's own place on the wire; without it, only files are looked at. */
-export interface Wire {
+export interface NetworkLink {
   /** The MAC address it sends from. */
   mac: string
   /** Take the node's address, once DHCP has been asked. */
@@ -52,7 +52,7 @@ const blockBytesOf = (model: Model): number => (boards[model].loader === 'direct
 export async function rehearseNode(
   served: ServedCluster,
   node: ServedNode,
-  wire: Wire | undefined,
+  wire: NetworkLink | undefined,
   disk = filesUnder(''),
 ): Promise<Rehearsed> {
   const findings = new Findings()

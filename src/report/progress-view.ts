@@ -1,5 +1,5 @@
 /**
- * Progress events → text. On a terminal one line per running step, redrawn in
+ * Progress events → text. On a terminal one line per running task, redrawn in
  * place, each with bytes, rate and time left; elsewhere a plain line after a
  * second, every ten seconds, and at the end.
  */
@@ -13,7 +13,7 @@ export interface ProgressView {
   clear(): void
 }
 
-interface Step {
+interface RunningTask {
   progress: Progress
   startedAt: number
   startBytes: number
@@ -50,15 +50,15 @@ export function formatDuration(seconds: number): string {
   return parts.map((part, index) => (index === 0 ? `${part}` : `${part}`.padStart(2, '0'))).join(':')
 }
 
-/** Bytes per second since the step began; 0 in its first moments. */
-function rateOf(step: Step, now: number): number {
-  const seconds = (now - step.startedAt) / 1000
-  return seconds < 0.5 ? 0 : (step.progress.bytes - step.startBytes) / seconds
+/** Bytes per second since the task began; 0 in its first moments. */
+function rateOf(task: RunningTask, now: number): number {
+  const seconds = (now - task.startedAt) / 1000
+  return seconds < 0.5 ? 0 : (task.progress.bytes - task.startBytes) / seconds
 }
 
-function describe(step: Step, now: number): string {
-  const { bytes, totalBytes } = step.progress
-  const rate = rateOf(step, now)
+function describe(task: RunningTask, now: number): string {
+  const { bytes, totalBytes } = task.progress
+  const rate = rateOf(task, now)
   const parts = [
     totalBytes === null ? formatBytes(bytes) : `${formatBytes(bytes)} of ${formatBytes(totalBytes)}`,
   ]
@@ -66,7 +66,7 @@ function describe(step: Step, now: number): string {
   if (rate > 0 && totalBytes !== null) {
     const left = (totalBytes - bytes) / rate
     parts.push(
-      left > 0 ? `${formatDuration(left)} left` : `in ${formatDuration((now - step.startedAt) / 1000)}`,
+      left > 0 ? `${formatDuration(left)} left` : `in ${formatDuration((now - task.startedAt) / 1000)}`,
     )
   }
   return parts.join(', ')
@@ -79,24 +79,24 @@ const bar = (fraction: number, width: number): string => {
 
 /** The shared part: which steps run, since when. */
 class Steps {
-  readonly running = new Map<string, Step>()
+  readonly running = new Map<string, RunningTask>()
   readonly #now: () => number
 
   constructor(now: () => number) {
     this.#now = now
   }
 
-  take(progress: Progress): { step: Step; isNew: boolean; now: number } {
+  take(progress: Progress): { task: RunningTask; isNew: boolean; now: number } {
     const now = this.#now()
     const key = keyOf(progress)
     const known = this.running.get(key)
     if (known !== undefined) {
       known.progress = progress
-      return { step: known, isNew: false, now }
+      return { task: known, isNew: false, now }
     }
-    const step = { progress, startedAt: now, startBytes: progress.bytes, shownAt: -Infinity }
-    this.running.set(key, step)
-    return { step, isNew: true, now }
+    const task = { progress, startedAt: now, startBytes: progress.bytes, shownAt: -Infinity }
+    this.running.set(key, task)
+    return { task, isNew: true, now }
   }
 
   end(progress: Progress): void {
@@ -105,7 +105,7 @@ class Steps {
 }
 
 const REDRAW_MS = 100
-/** A step that is done sooner is worth one line, not two. */
+/** A task that is done sooner is worth one line, not two. */
 const FIRST_LINE_MS = 1000
 const PLAIN_LINE_MS = 10_000
 
@@ -118,11 +118,11 @@ export function terminalProgress(screen: Screen, now: () => number): ProgressVie
     if (drawnLines > 0) screen.write(`\x1b[${drawnLines}A\x1b[0J`)
     drawnLines = 0
   }
-  const line = (step: Step, at: number): string => {
-    const { progress } = step
+  const line = (task: RunningTask, at: number): string => {
+    const { progress } = task
     const label = `${words[progress.phase]} ${nameOf(progress)}`
     const width = Math.max(20, (screen.columns ?? 80) - 1)
-    const text = describe(step, at)
+    const text = describe(task, at)
     const room = width - label.length - text.length - 4
     const drawn =
       progress.totalBytes !== null && progress.totalBytes > 0 && room >= 8
@@ -132,8 +132,8 @@ export function terminalProgress(screen: Screen, now: () => number): ProgressVie
   }
   const draw = (at: number) => {
     clear()
-    for (const step of steps.running.values()) {
-      screen.write(`${line(step, at)}\n`)
+    for (const task of steps.running.values()) {
+      screen.write(`${line(task, at)}\n`)
       drawnLines += 1
     }
     drawnAt = at
@@ -141,10 +141,10 @@ export function terminalProgress(screen: Screen, now: () => number): ProgressVie
   return {
     clear,
     show(progress) {
-      const { step, now: at } = steps.take(progress)
+      const { task, now: at } = steps.take(progress)
       if (isDone(progress)) {
         clear()
-        screen.write(`${line(step, at)}\n`)
+        screen.write(`${line(task, at)}\n`)
         steps.end(progress)
         draw(at)
       } else if (at - drawnAt >= REDRAW_MS) {
@@ -159,12 +159,12 @@ export function plainProgress(screen: Screen, now: () => number): ProgressView {
   return {
     clear() {},
     show(progress) {
-      const { step, now: at } = steps.take(progress)
+      const { task, now: at } = steps.take(progress)
       const done = isDone(progress)
-      const due = step.shownAt === -Infinity ? step.startedAt + FIRST_LINE_MS : step.shownAt + PLAIN_LINE_MS
+      const due = task.shownAt === -Infinity ? task.startedAt + FIRST_LINE_MS : task.shownAt + PLAIN_LINE_MS
       if (!done && at < due) return
-      screen.write(`${words[progress.phase]} ${nameOf(progress)}: ${describe(step, at)}\n`)
-      step.shownAt = at
+      screen.write(`${words[progress.phase]} ${nameOf(progress)}: ${describe(task, at)}\n`)
+      task.shownAt = at
       if (done) steps.end(progress)
     },
   }

@@ -10,6 +10,7 @@ import { NetrootError } from '../errors.ts'
 import { type RunProgram, runProgram } from '../io/run-program.ts'
 import type { Task } from '../progress.ts'
 import { type Checked, checkServers } from './check.ts'
+import { carryOut, type FileActions, planFileActions, putBack } from './file-actions.ts'
 import { installPackages, missingPackages } from './install.ts'
 import { FIREWALL_SCRIPT, FIREWALL_UNIT } from './open-firewall.ts'
 import { takeFile } from './place.ts'
@@ -24,7 +25,6 @@ import {
 } from './record.ts'
 import type { ServerFile } from './server-file.ts'
 import { hasSystemd, readServices, startServers, systemctl, unitsOf } from './services.ts'
-import { carryOut, planSteps, putBack, type Steps } from './steps.ts'
 import { restoreServices, stopMounts } from './stop.ts'
 
 export interface ApplyOptions {
@@ -64,7 +64,7 @@ export async function applyServers(
 ): Promise<Applied> {
   const recordFile = recordPath(prefix, stateFolder)
   const before = await readRecord(recordFile)
-  const plan = await planSteps(files, before, prefix)
+  const plan = await planFileActions(files, before, prefix)
   const isHere = start && prefix === '' && (await hasSystemd())
   const missing = isHere || install ? await missingPackages(files, run) : []
   if (missing.length > 0 && !install)
@@ -154,7 +154,7 @@ async function startPending(
   return [...started, ...(await stopMounts(gone, run))]
 }
 
-const newPaths = ({ steps }: Steps): string[] =>
+const newPaths = ({ steps }: FileActions): string[] =>
   steps.filter(({ found }) => found === undefined).map(({ path }) => path)
 
 /** After a failure: services go on with what was put back, and those that were new to us are as they were. */

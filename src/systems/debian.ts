@@ -28,7 +28,7 @@ import { scriptedSettings } from './scripted.ts'
 import { joinSettings, type Settings } from './settings.ts'
 import { startBySystemdRun } from './start.ts'
 
-interface Release {
+interface DebianRelease {
   name: string
   /** Its kernel, or the first one that is newer. */
   from: [number, number]
@@ -36,13 +36,13 @@ interface Release {
 }
 
 /** Newest first. */
-const releases: readonly Release[] = [
+const releases: readonly DebianRelease[] = [
   { name: 'trixie', from: [6, 12], kernel: 6 },
   { name: 'bookworm', from: [6, 1], kernel: 6 },
   { name: 'bullseye', from: [5, 10], kernel: 5 },
 ]
 
-const describe = ({ name, kernel }: Release, evidence: string[]): DetectedOs => ({
+const describe = ({ name, kernel }: DebianRelease, evidence: string[]): DetectedOs => ({
   family: 'debian',
   release: name,
   evidence,

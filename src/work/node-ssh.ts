@@ -36,7 +36,7 @@ export interface SshOptions {
 export const knownAddresses = (cluster: Cluster, { addresses = {} }: SshOptions): KnownAddresses =>
   new Map(Object.entries(addresses).map(([name, address]) => [findNode(cluster, name).name, address]))
 
-export interface Answer {
+export interface SshResult {
   /** 255 is ssh's own: the node was not reached or did not let us in. */
   status: number
   stdout: string
@@ -45,7 +45,7 @@ export interface Answer {
 
 export interface NodeSsh {
   /** Run a shell command on a node. `input` goes to its standard input. */
-  run(node: string, command: string, input?: string): Promise<Answer>
+  run(node: string, command: string, input?: string): Promise<SshResult>
   close(): Promise<void>
 }
 
@@ -113,7 +113,7 @@ async function clearDeadFolders(): Promise<void> {
 const LIMITS = ['ServerAliveInterval=15', 'ServerAliveCountMax=4']
 
 function runSsh(args: readonly string[], { input, signal }: { input?: string; signal: AbortSignal }) {
-  return new Promise<Answer>((done, failed) => {
+  return new Promise<SshResult>((done, failed) => {
     const child = spawn('ssh', args, { stdio: ['pipe', 'pipe', 'pipe'], signal })
     let stdout = ''
     let stderr = ''
@@ -149,7 +149,7 @@ function runSsh(args: readonly string[], { input, signal }: { input?: string; si
 }
 
 /** What went wrong, in ssh's or the node's own last words. */
-export const lastWords = ({ stderr }: Answer): string =>
+export const lastWords = ({ stderr }: SshResult): string =>
   stderr
     .trim()
     .split('\n')

@@ -89,7 +89,7 @@ export function fillTemplate({ text }: Template, values: TemplateValues): string
           ]),
         )),
   ]
-  const places = edits.flatMap(([path, value]): Place[] => {
+  const places = edits.flatMap(([path, value]): Splice[] => {
     if (value === undefined) return []
     const node = document.getIn(path, true)
     if (!isScalar(node) || !node.range) throw new Error(`a template has no value at ${path.join('.')}`)
@@ -114,7 +114,7 @@ export function fillTemplate({ text }: Template, values: TemplateValues): string
   )
 }
 
-interface Place {
+interface Splice {
   start: number
   end: number
   value: string
@@ -130,7 +130,7 @@ function pairAt(document: Document, path: string[], name: string): { key: Range;
 }
 
 /** The model of most boards stands at the top, each other one with its node. */
-function nodePlaces(document: Document, nodes: readonly { name: string; model: Model }[]): Place[] {
+function nodePlaces(document: Document, nodes: readonly { name: string; model: Model }[]): Splice[] {
   const usual = commonest(nodes.map(({ model }) => model))
   const lines = nodes.map(({ name, model }) => `${name}: ${model === usual ? '{}' : `{ model: ${model} }`}\n`)
   const model = pairAt(document, [], 'model').value

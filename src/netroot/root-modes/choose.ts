@@ -13,7 +13,7 @@ import { dirname, join } from 'node:path'
 import { modesOf, type RootMode, type RootModeWord } from '../../cluster/root-modes.ts'
 import { NetrootError } from '../../errors.ts'
 import { listDead, ownName } from '../../io/parts.ts'
-import { removeTree } from '../place.ts'
+import { removeTree } from '../server-root.ts'
 import type { RootWay } from './way.ts'
 import { rootWays } from './ways.ts'
 

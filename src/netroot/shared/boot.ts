@@ -2,7 +2,7 @@
 import { existsSync, readdirSync, readFileSync, renameSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { NetrootError } from '../../errors.ts'
-import { makeFolder, OPEN, removeTree } from '../place.ts'
+import { makeFolder, OPEN, removeTree } from '../server-root.ts'
 import { padded } from './cpio.ts'
 import { sharedSegment } from './segment.ts'
 

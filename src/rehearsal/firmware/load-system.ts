@@ -6,7 +6,7 @@ import { boards } from '../../cluster/boards.ts'
 import type { Model } from '../../cluster/node.ts'
 import type { Settings } from '../../firmware/config-txt.ts'
 import { chooseSystemFiles, type FileChoice, upstreamNames } from '../../firmware/system-files.ts'
-import type { Step } from '../fault.ts'
+import type { BootPhase } from '../fault.ts'
 import type { Loading } from './loaders.ts'
 
 /** First bytes of a flattened device tree. */
@@ -84,7 +84,7 @@ export async function loadSystem(
     return bytes === undefined ? undefined : { name: path, bytes }
   }
 
-  function need(choice: FileChoice, why: string, step: Step): File | undefined {
+  function need(choice: FileChoice, why: string, step: BootPhase): File | undefined {
     const file = fileOf(choice)
     if (file === undefined || file.bytes.length === 0)
       findings.fault(

@@ -5,8 +5,8 @@
  * Boot loaders ask for many files that hardly anybody has (`may`); a server's
  * log is full of those, and they mean nothing.
  */
-import type { Answer, BootSource } from '../boot-source.ts'
-import type { Findings, Step } from '../fault.ts'
+import type { BootReply, BootSource } from '../boot-source.ts'
+import type { BootPhase, Findings } from '../fault.ts'
 
 /** The server is gone; asking on would only wait. */
 export class SilentServer extends Error {}
@@ -21,7 +21,7 @@ export interface Requests {
   /** A file it can do without: @returns undefined when it isn't there */
   may(name: string): Promise<Uint8Array | undefined>
   /** A file without which it stops here. @param why what it is */
-  must(name: string, why: string, step?: Step): Promise<Uint8Array | undefined>
+  must(name: string, why: string, step?: BootPhase): Promise<Uint8Array | undefined>
   /** The same file, to a person. */
   placeOf(name: string): string
   /** How to get a file back that is missing. */
@@ -50,7 +50,7 @@ export function openRequests(
     },
     probe: async (name) => (await ask(name, 'probe')).kind === 'file',
     may: async (name) => take(await fetch(name)),
-    async must(name, why, step: Step = 'firmware') {
+    async must(name, why, step: BootPhase = 'firmware') {
       const answer = await fetch(name)
       if (answer.kind === 'missing') findings.fault(step, requests.placeOf(name), `not found: ${why}`, layOut)
       else if (answer.kind === 'file' && answer.bytes.length === 0)
@@ -59,7 +59,7 @@ export function openRequests(
     },
   }
 
-  async function ask(name: string, how: 'probe' | 'read'): Promise<Answer> {
+  async function ask(name: string, how: 'probe' | 'read'): Promise<BootReply> {
     const path = requests.prefix + name
     const answer = await source.ask(path, how)
     requests.count += 1
@@ -74,12 +74,12 @@ export function openRequests(
     return answer
   }
 
-  async function fetch(name: string): Promise<Answer> {
+  async function fetch(name: string): Promise<BootReply> {
     const first = sizeFirst ? await ask(name, 'probe') : undefined
     return first !== undefined && first.kind !== 'file' ? first : ask(name, 'read')
   }
 
-  function take(answer: Answer): Uint8Array | undefined {
+  function take(answer: BootReply): Uint8Array | undefined {
     if (answer.kind !== 'file') return undefined
     requests.bytes += answer.bytes.length
     return answer.bytes

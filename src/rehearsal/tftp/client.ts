@@ -5,7 +5,7 @@
  */
 import { createSocket } from 'node:dgram'
 import { FormatError } from '../../errors.ts'
-import type { Answer } from '../boot-source.ts'
+import type { BootReply } from '../boot-source.ts'
 import { formatAck, formatReadRequest, formatTftpError, readTftpPacket, TFTP_ERROR } from './packet.ts'
 
 export interface TftpServer {
@@ -20,7 +20,7 @@ const TRIES = 4
 const BLOCKS = 65536
 
 /** @param how `probe`: only ask for the size, then give up, as a Pi 4 does before each file */
-export function fetchByTftp(server: TftpServer, path: string, how: 'probe' | 'read'): Promise<Answer> {
+export function fetchByTftp(server: TftpServer, path: string, how: 'probe' | 'read'): Promise<BootReply> {
   return new Promise((resolve) => {
     const socket = createSocket('udp4')
     const pieces: Uint8Array[] = []
@@ -36,7 +36,7 @@ export function fetchByTftp(server: TftpServer, path: string, how: 'probe' | 're
       if (triesLeft > 0) send()
       else finish({ kind: 'silent' })
     }, RETRY_MS)
-    const finish = (answer: Answer) => {
+    const finish = (answer: BootReply) => {
       clearInterval(timer)
       socket.removeAllListeners('message')
       socket.close()
@@ -49,7 +49,7 @@ export function fetchByTftp(server: TftpServer, path: string, how: 'probe' | 're
       send()
     }
     // A server that misses the last word keeps the transfer open, and has only so many.
-    const finishWith = (packet: Uint8Array, result: Answer) =>
+    const finishWith = (packet: Uint8Array, result: BootReply) =>
       socket.send(packet, peer ?? server.port, server.address, () => finish(result))
     const giveUp = () =>
       finishWith(formatTftpError(TFTP_ERROR.notDefined, 'Early terminate'), {
@@ -80,7 +80,7 @@ export function fetchByTftp(server: TftpServer, path: string, how: 'probe' | 're
   })
 }
 
-function answerToError({ code, message }: { code: number; message: string }): Answer {
+function answerToError({ code, message }: { code: number; message: string }): BootReply {
   return code === TFTP_ERROR.notFound ? { kind: 'missing' } : { kind: 'refused', message }
 }
 

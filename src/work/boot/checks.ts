@@ -1,6 +1,6 @@
 /** What is asked of a node that is up, from outside, and what a right answer is. */
 import type { NodeStatus } from '../events.ts'
-import { type Answer, lastWords, type NodeSsh } from '../node-ssh.ts'
+import { lastWords, type NodeSsh, type SshResult } from '../node-ssh.ts'
 import { askNode, hasFinished } from '../node-status.ts'
 import type { Expected } from './subject.ts'
 
@@ -68,7 +68,9 @@ function firstBootCheck(status: NodeStatus, history: readonly (readonly string[]
 }
 
 /** Why ssh did not get in, in a few words; undefined: it did. */
-export function whyNotIn(answer: Answer): { what: 'host key' | 'login' | 'ssh'; found: string } | undefined {
+export function whyNotIn(
+  answer: SshResult,
+): { what: 'host key' | 'login' | 'ssh'; found: string } | undefined {
   if (answer.status !== 255) return undefined
   const said = answer.stderr
   if (/Host key verification failed|HOST IDENTIFICATION HAS CHANGED|No ED25519 host key is known/i.test(said))

@@ -1,10 +1,10 @@
 /** What is laid out already: back to an earlier edition, old ones removed, all of it removed, or looked into. */
 import { UsageError } from '../../errors.ts'
 import { diffRoot, type RootChange } from '../../netroot/diff-root.ts'
-import { at } from '../../netroot/place.ts'
 import { carryOutPrune, planPrune, writePruned } from '../../netroot/prune.ts'
 import { checkRemovable, removeState } from '../../netroot/remove.ts'
 import { rollBack } from '../../netroot/rollback.ts'
+import { at } from '../../netroot/server-root.ts'
 import { readServed } from '../../netroot/state.ts'
 import { type Removed, removeServers } from '../../servers/remove.ts'
 import { type Caller, taskOf } from '../caller.ts'

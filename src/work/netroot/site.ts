@@ -1,7 +1,7 @@
 /** Where a netboot server keeps what it serves, and what every request about it starts from. */
 import { resolve } from 'node:path'
 import { onTrees } from '../../netroot/disk-error.ts'
-import type { Place } from '../../netroot/place.ts'
+import type { ServerRoot } from '../../netroot/server-root.ts'
 import { lockState, readServed } from '../../netroot/state.ts'
 import { type Caller, note } from '../caller.ts'
 import { openProject, type Project } from '../project.ts'
@@ -15,7 +15,7 @@ export interface NetrootRequest extends ClusterRequest {
 }
 
 export interface Site {
-  place: Place
+  place: ServerRoot
   /** The server's own path. */
   state: string
 }

@@ -7,7 +7,7 @@ import type { RecordedFile, ServersRecord } from './record.ts'
 import type { ServerFile } from './server-file.ts'
 
 /** A file, and what is at its place. */
-export interface Step {
+export interface FileAction {
   /** Without prefix. */
   path: string
   found: Found | undefined
@@ -15,9 +15,9 @@ export interface Step {
   wanted: ServerFile | undefined
 }
 
-export interface Steps {
+export interface FileActions {
   /** What must change; what is right already is left out. */
-  steps: Step[]
+  steps: FileAction[]
   /** No longer wanted, but changed by hand: left where they are. */
   kept: RecordedFile[]
   /** Folders that must be made, outermost first, without prefix. */
@@ -25,12 +25,12 @@ export interface Steps {
 }
 
 /** @throws {NetrootError} a file that is not ours, or was changed by hand, is in the way */
-export async function planSteps(
+export async function planFileActions(
   files: readonly ServerFile[],
   record: ServersRecord,
   prefix: string,
-): Promise<Steps> {
-  const steps: Step[] = []
+): Promise<FileActions> {
+  const steps: FileAction[] = []
   const kept: RecordedFile[] = []
   const recordedAt = new Map(record.files.map((one) => [one.path, one]))
   for (const wanted of files) {
@@ -62,7 +62,7 @@ const changedFile = (path: string): NetrootError =>
     hint: 'Put what you need into the cluster file or a file beside it, delete this one, and run again.',
   })
 
-async function missingFolders(steps: readonly Step[], prefix: string): Promise<string[]> {
+async function missingFolders(steps: readonly FileAction[], prefix: string): Promise<string[]> {
   const missing = new Set<string>()
   for (const { path } of steps.filter(({ wanted }) => wanted !== undefined)) {
     const chain: string[] = []
@@ -83,7 +83,7 @@ const isThere = (path: string): Promise<boolean> =>
 
 /** @throws the signal's reason, between two files */
 export async function carryOut(
-  { steps, folders }: Steps,
+  { steps, folders }: FileActions,
   prefix: string,
   signal: AbortSignal,
 ): Promise<void> {
@@ -100,7 +100,7 @@ export async function carryOut(
 }
 
 /** As it was, byte for byte. */
-export async function putBack({ steps, folders }: Steps, prefix: string): Promise<void> {
+export async function putBack({ steps, folders }: FileActions, prefix: string): Promise<void> {
   for (const { path, found } of steps)
     if (found === undefined) await takeFile(prefix + path)
     else await putFile(prefix + path, found.content, found.mode)

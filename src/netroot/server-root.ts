@@ -8,12 +8,12 @@ import { dirname } from 'node:path'
 import { listMountsUnder } from '../io/mountinfo.ts'
 import { runMountTool } from './system-tool.ts'
 
-export interface Place {
+export interface ServerRoot {
   /** '' or an absolute path without a slash at its end. */
   prefix: string
 }
 
-export const at = ({ prefix }: Place, path: string): string => `${prefix}${path}`
+export const at = ({ prefix }: ServerRoot, path: string): string => `${prefix}${path}`
 
 /** May be passed through, not listed. */
 export const CLOSED = 0o711
