@@ -11,6 +11,7 @@ import type { LockedImage } from '../catalog/locked-image.ts'
 import { sha256 } from '../digest.ts'
 import { UsageError } from '../errors.ts'
 import { readElfMachine } from '../root/elf.ts'
+import { type LinearPattern, linearPattern } from './foreign-schema.ts'
 import { type Reach, readFiles } from './overlay-files.ts'
 
 export interface RawCopy {
@@ -39,7 +40,7 @@ export async function copiedFiles(
   const files = new Map<string, Uint8Array>()
   if (from === null) return files
   const path = String(from)
-  const found = await readFiles(path, reach, new RegExp(names), where)
+  const found = await readFiles(path, reach, patternOf(names, where), where)
   if (found instanceof Uint8Array) {
     if (program !== undefined) checkProgram(found, program, arch, `${where}: ${path}`)
     const name = to.slice(to.lastIndexOf('/') + 1)
@@ -62,6 +63,17 @@ export async function copiedFiles(
       hint: names === '' ? 'Put the files into it.' : `Their names must match ${names}.`,
     })
   return files.set(`${to}/SHA256SUMS`, bytesOf(sums))
+}
+
+function patternOf(names: string, where: string): LinearPattern {
+  try {
+    return linearPattern(names)
+  } catch (error) {
+    throw new UsageError(`${where}: names: ${(error as Error).message}`, {
+      hint: 'Look-around and back-references are not supported: piimage matches in linear time.',
+      cause: error,
+    })
+  }
 }
 
 const machineOf = { arm64: 'arm64', armhf: 'arm' } as const

@@ -22,6 +22,7 @@ import {
 } from '../secrets/cluster-key.ts'
 import { findAnyOf, type SecretFinder } from '../secrets/occurrences.ts'
 import { formatBytes, MiB } from '../units.ts'
+import type { LinearPattern } from './foreign-schema.ts'
 
 /** Where a path of an overlay may lead. */
 export interface Reach {
@@ -76,7 +77,7 @@ function once<T>(
 export function readFiles(
   path: string,
   reach: Reach,
-  wanted: RegExp,
+  wanted: LinearPattern,
   where: string,
 ): Promise<Uint8Array | ReadonlyMap<string, Uint8Array>> {
   const read = async () => {

@@ -16,6 +16,7 @@ import { type Mistake, MistakesError, PiimageError, UsageError } from '../errors
 import { readInputText } from '../io/input-file.ts'
 import { packageRoot } from '../package-root.ts'
 import { KiB } from '../units.ts'
+import { findReference, inBoundedTime, linearEngine } from './foreign-schema.ts'
 import type { Need } from './needs.ts'
 
 /** An edit as overlay.yaml says it: one key for its kind, placeholders not filled in. */
@@ -37,8 +38,8 @@ export interface Overlay {
   conflicts: string[]
   needs: Need[]
   edits: RawEdit[]
-  /** Checks parameters that were given, defaults already filled in. */
-  validateParameters: ValidateFunction
+  /** What is wrong with parameters that were given, defaults already filled in. */
+  findWrongParameters: (parameters: Record<string, unknown>) => { message: string }[]
 }
 
 export interface ParameterSchema {
@@ -174,12 +175,13 @@ export function parseOverlay(
   const parameters = (value.parameters ?? {}) as Record<string, ParameterSchema>
   let validateParameters: ValidateFunction
   try {
-    validateParameters = compileParameters(parameters)
+    validateParameters = inBoundedTime(() => compileParameters(parameters))
   } catch (error) {
     return [
       at(
         offsetOf(document, ['parameters']),
-        `a parameter is not a valid JSON Schema: ${(error as Error).message}`,
+        `a parameter is not valid: ${(error as Error).message}`,
+        'A parameter is a JSON Schema without $ref; its patterns have no look-around and no back-references.',
       ),
     ]
   }
@@ -195,12 +197,25 @@ export function parseOverlay(
     conflicts: (value.conflicts ?? []) as string[],
     needs: (value.needs ?? []) as Need[],
     edits: value.edits as RawEdit[],
-    validateParameters,
+    findWrongParameters: (given) => findWrong(validateParameters, given),
+  }
+}
+
+function findWrong(validate: ValidateFunction, parameters: unknown): { message: string }[] {
+  try {
+    return inBoundedTime(() => (validate(parameters) ? [] : explain(validate.errors ?? [])))
+  } catch (error) {
+    return [{ message: `its parameters can't be checked: ${(error as Error).message}` }]
   }
 }
 
 /** A parameter that may be null by default accepts null, whatever its type says. */
 function compileParameters(parameters: Record<string, ParameterSchema>): ValidateFunction {
+  const reference = findReference(parameters)
+  if (reference !== undefined)
+    throw new Error(
+      `it refers to ${JSON.stringify(reference)}, and each has to stand by itself, without $ref`,
+    )
   const properties: Record<string, unknown> = {}
   const required: string[] = []
   for (const [name, schema] of Object.entries(parameters)) {
@@ -211,7 +226,14 @@ function compileParameters(parameters: Record<string, ParameterSchema>): Validat
   const schema = { type: 'object', additionalProperties: false, properties, required }
   ajv.validateSchema(schema, true)
   // One of its own, without the schema of schemas, costs no more, and what was compiled goes with it.
-  return new Ajv({ ...ajvOptions, meta: false, validateSchema: false }).compile(schema)
+  return new Ajv({
+    ...ajvOptions,
+    meta: false,
+    validateSchema: false,
+    code: { regExp: linearEngine },
+    // Else it tries the patterns of keys against the names beside them, by an engine that backtracks.
+    allowMatchingProperties: true,
+  }).compile(schema)
 }
 
 /** Where a value stands in the text; of a missing one, the nearest thing around it. */

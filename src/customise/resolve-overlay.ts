@@ -7,7 +7,7 @@ import { type Mistake, MistakesError, UsageError } from '../errors.ts'
 import type { ResolvedOverlay } from '../node/edits.ts'
 import { editKindOf } from './edit-kinds.ts'
 import { checkNeeds } from './needs.ts'
-import { explain, type Overlay } from './overlay.ts'
+import type { Overlay } from './overlay.ts'
 import type { Kept } from './overlay-files.ts'
 import { fillTree, type Lookup } from './placeholders.ts'
 import { type LookupUse, lookupIn, type Subject } from './values.ts'
@@ -78,9 +78,8 @@ function completeParameters(overlay: Overlay, use: OverlayUse, node: string): Re
     if ('default' in schema) parameters[name] = structuredClone(schema.default)
   }
   Object.assign(parameters, use.parameters)
-  const messages = overlay.validateParameters(parameters)
-    ? wrongChoice(overlay, parameters)
-    : explain(overlay.validateParameters.errors ?? [])
+  const wrong = overlay.findWrongParameters(parameters)
+  const messages = wrong.length === 0 ? wrongChoice(overlay, parameters) : wrong
   if (messages.length === 0) return parameters
   const known = Object.keys(overlay.parameters)
   const hint =

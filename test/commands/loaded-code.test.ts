@@ -22,6 +22,7 @@ const packages: Record<string, string> = {
   'fast-uri': 'schemas',
   'json-schema-traverse': 'schemas',
   '@napi-rs/lzma': 'xz',
+  re2js: 'schemas',
   'xz-decompress': 'xz',
   yaml: 'yaml',
   openpgp: 'signatures',

@@ -105,7 +105,7 @@ const malformed: { name: string; yaml: string; at: string; message: RegExp }[] =
     name: 'a parameter that is no JSON Schema',
     yaml: yaml('parameters:\n  a: { description: d, type: text }\nedits: []\n'),
     at: '3:1',
-    message: /not a valid JSON Schema/,
+    message: /a parameter is not valid: /,
   },
   {
     name: 'a parameter without description',

@@ -14,6 +14,7 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
+import { inBoundedTime } from '../../src/customise/foreign-schema.ts'
 import { ClusterKey } from '../../src/secrets/cluster-key.ts'
 import { derive } from '../../src/secrets/derive.ts'
 import { findAnyOf } from '../../src/secrets/occurrences.ts'
@@ -212,6 +213,72 @@ const tricks: Record<string, Trick & { reason: RegExp }> = {
     prepare: linkTo((p) => p.file('private'), 'notes.sh'),
     reason: OUT,
   },
+  'a parameter: a pattern that backtracks': {
+    edit: 'cmdline: { add: ["fan=${param.a}"] }',
+    parameters: "{ a: { description: All of a., type: string, pattern: '^(a+)+$' } }",
+    given: `{ a: "${'a'.repeat(5_000)}!" }`,
+    reason: /overlay fan: a: must be all of a/,
+  },
+  'a parameter: names of keys that backtrack': {
+    edit: 'cmdline: { add: [fan] }',
+    parameters: "{ a: { description: A map., propertyNames: { pattern: '^(a|a)*$' } } }",
+    given: `{ a: { "${'a'.repeat(1_000)}!": 1 } }`,
+    reason: /overlay fan: a: /,
+  },
+  'a parameter: a pattern that backtracks over the words beside it': {
+    edit: 'cmdline: { add: [fan] }',
+    parameters: `{ a: { description: A map., type: object, properties: { "${'a'.repeat(60)}!": {} }, patternProperties: { "^(a+)+$": { type: string } } } }`,
+    given: '{ a: { aa: 1 } }',
+    reason: /overlay fan: a.aa: must be string/,
+  },
+  'a parameter: a pattern with look-ahead': {
+    edit: 'cmdline: { add: [fan] }',
+    parameters: "{ a: { description: Not b., type: string, pattern: '^(?!b)' } }",
+    given: '{ a: x }',
+    reason:
+      /overlay\.yaml:3:1: a parameter is not valid: the pattern "\^\(\?!b\)" is not one of RE2's: .*Perl syntax/,
+  },
+  'a parameter: a pattern of a million steps': {
+    edit: 'cmdline: { add: [fan] }',
+    parameters: "{ a: { description: Much., type: string, pattern: '^((a?){30}){30}$' } }",
+    given: '{ a: a }',
+    reason: /the pattern .* repeats too much/,
+  },
+  'a parameter: a pattern longer than any': {
+    edit: 'cmdline: { add: [fan] }',
+    parameters: `{ a: { description: Much., type: string, pattern: "${'(a?){1000}'.repeat(500)}" } }`,
+    given: '{ a: a }',
+    reason: /the pattern .* has more than 1000 characters/,
+  },
+  'a parameter: a choice of choices of choices': {
+    edit: 'cmdline: { add: [fan] }',
+    parameters: `{ a: { description: Much., $ref: "#/properties/a/definitions/d0", definitions: { ${Array.from(
+      { length: 34 },
+      (_, i) =>
+        `d${i}: { anyOf: [ { $ref: "#/properties/a/definitions/d${i + 1}" }, { $ref: "#/properties/a/definitions/d${i + 1}" } ] }`,
+    ).join(', ')}, d34: { type: string } } } }`,
+    given: '{ a: 1 }',
+    reason: /overlay\.yaml:3:1: a parameter is not valid: it refers to "#\/properties\/a\/definitions\/d0"/,
+  },
+  'a parameter: a schema that is its own part': {
+    edit: 'cmdline: { add: [fan] }',
+    parameters: '{ a: { description: A circle., allOf: [ { $ref: "#/properties/a" } ] } }',
+    given: '{ a: 1 }',
+    reason: /it refers to "#\/properties\/a", and each has to stand by itself/,
+  },
+  'copy: names that backtrack': {
+    edit: "copy: { from: stuff, to: fan/x, names: '^(a+)+$' }",
+    prepare(_, folder) {
+      mkdirSync(join(folder, 'stuff'))
+      writeFileSync(join(folder, 'stuff', `${'a'.repeat(100)}-`), '')
+    },
+    reason: /holds none of the files that belong there/,
+  },
+  'copy: names with a back-reference': {
+    edit: "copy: { from: stuff, to: fan/x, names: '(a)\\1' }",
+    prepare: (_, folder) => void mkdirSync(join(folder, 'stuff')),
+    reason: /names: the pattern .* is not one of RE2's/,
+  },
   'overlay.yaml that is a link': {
     edit: 'copy: { from: x, to: fan/x }',
     prepare(project, folder) {
@@ -240,6 +307,26 @@ test('what an overlay may: files of its folder, links within it, what its parame
   assert.equal(said.status, 0, said.stderr)
   for (const name of ['piimage/fan/given', 'piimage/fan/own', 'fan.txt'])
     assert.ok(said.stdout.includes(name))
+})
+
+test('what takes too long is stopped, and the next is judged again', (t) => {
+  const forever = () => {
+    for (;;);
+  }
+  assert.throws(() => inBoundedTime(forever, 50), /takes more than 0\.05 s to check/)
+  assert.equal(
+    inBoundedTime(() => 7),
+    7,
+  )
+  const own = new Error('its own')
+  assert.throws(
+    () =>
+      inBoundedTime(() => {
+        throw own
+      }),
+    own,
+  )
+  held(t, 1)
 })
 
 /** Two paths that FAT takes for one. */
