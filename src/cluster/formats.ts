@@ -31,6 +31,12 @@ const pattern =
   (text) =>
     allowed.test(text) ? undefined : complain(problem, hint)
 
+const imageKey = pattern(
+  /^[a-z0-9][a-z0-9.+-]*(@[A-Za-z0-9][A-Za-z0-9.+-]*)?$/,
+  'is not a valid image name',
+  'raspios-trixie-arm64-lite for the newest of that name, or with its version behind an @; piimage images list shows them',
+)
+
 /** RFC 1123 label, lower case. */
 const hostName: Format = (text) => {
   if (text === 'localhost') return complain("is every machine's name for itself", 'choose another name')
@@ -302,11 +308,15 @@ export const formats: Record<string, Format> = {
     'is not a valid interface name',
     'as ip link shows it: eth0, wlan0, usb0, br0',
   ),
-  'image-key': pattern(
-    /^[a-z0-9][a-z0-9.+-]*(@[A-Za-z0-9][A-Za-z0-9.+-]*)?$/,
-    'is not a valid image name',
-    'raspios-trixie-arm64-lite for the newest of that name, or with its version behind an @; piimage images list shows them',
-  ),
+  'image-key': (text) => {
+    // No name in a lock has a slash, or ends as image files do.
+    if (/[/\\]|\.(?:img|zip|[gx]z|zst)$/i.test(text))
+      return complain(
+        'is a file or an address, and images go by their names in images.lock.json',
+        `piimage images lock ${/^[\w.~/+@-]{1,100}$/.test(text) ? text : 'FILE'} pins it, and prints the name to write here`,
+      )
+    return imageKey(text)
+  },
   clusterhat: (text) =>
     /^(cnat|cbridge|p([1-9]|[1-9]\d|1\d\d|2[0-4]\d|25[0-2]))$/.test(text)
       ? undefined

@@ -2,10 +2,11 @@
 import { constants } from 'node:fs'
 import { access } from 'node:fs/promises'
 import { DriveError } from '../errors.ts'
+import { SUDO_HINT } from '../sudo.ts'
 
 export const deniedDrive = (path: string, cause: unknown): DriveError =>
   new DriveError(`${path} may not be opened for writing by this user`, {
-    hint: 'Run the command with sudo, or join the group that owns the drive (ls -l shows it).',
+    hint: [SUDO_HINT, 'Or join the group that owns the drive (ls -l shows it).'],
     cause,
   })
 

@@ -2,6 +2,7 @@
 import { realpathSync, statSync } from 'node:fs'
 import { DriveError, UsageError } from '../errors.ts'
 import { type FileReader, openFileReader } from '../io/file-reader.ts'
+import { SUDO_HINT } from '../sudo.ts'
 import { alignDown, alignUp, KiB, MiB } from '../units.ts'
 import { listDrives } from './list.ts'
 
@@ -31,7 +32,7 @@ export async function openCard(path: string, shownAs: string): Promise<FileReade
       hint:
         process.platform === 'darwin'
           ? 'Run the command with sudo; if you did, allow your terminal "Removable Volumes" or "Full Disk Access" in System Settings, Privacy & Security.'
-          : 'Run the command with sudo.',
+          : SUDO_HINT,
       cause,
     })
   }

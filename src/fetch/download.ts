@@ -38,6 +38,9 @@ export interface Downloaded {
   resumed: boolean
 }
 
+/** The way round a network that is not there, or a publisher who is gone. */
+export const OWN_FILE_HINT = 'An image that you have as a file needs no network: piimage images lock FILE'
+
 /** No image of a Pi comes near; a server that never ends must not fill the disk. */
 const SIZE_LIMIT = 64 * GiB
 
@@ -74,10 +77,11 @@ export async function download(
   }
   const [first] = failures
   if (first === undefined) throw new Error('download without an address')
-  if (failures.length === 1) throw first
+  const hint = [first.hint ?? [], OWN_FILE_HINT].flat()
+  if (failures.length === 1) throw new HttpFailure(first.message, first.retryable, { hint, cause: first })
   throw new FetchError(
     `no address has ${request.subject}: ${failures.map((failure) => failure.message).join('; ')}`,
-    { hint: first.hint, cause: first },
+    { hint, cause: first },
   )
 }
 

@@ -17,7 +17,7 @@ import { Watermark } from '../io/watermark.ts'
 import type { Task } from '../progress.ts'
 import { type Cache, fileIdentity, touch } from './cache.ts'
 import type { EntryPaths } from './cache-folder.ts'
-import { type Downloaded, download } from './download.ts'
+import { type Downloaded, download, OWN_FILE_HINT } from './download.ts'
 import { hashFile, hashOwnFile } from './hash-file.ts'
 import { type Http, shownUrl } from './http.ts'
 import { forgetPartial, PARTIAL_MODE, removePartial } from './partial-file.ts'
@@ -85,7 +85,7 @@ export async function startFetch(
     }
     if (options.offline) {
       throw new FetchError(`${key} is not in the cache ${cache.folder}, and --offline forbids fetching it`, {
-        hint: `Once, with a network: piimage images fetch ${key}`,
+        hint: [`Once, with a network: piimage images fetch ${key}`, OWN_FILE_HINT],
       })
     }
   } catch (error) {

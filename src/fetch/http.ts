@@ -9,14 +9,14 @@
  */
 import { request as httpRequest, type IncomingMessage } from 'node:http'
 import { request as httpsRequest } from 'node:https'
-import { FetchError, PiimageError } from '../errors.ts'
+import { type ErrorOptions, FetchError, PiimageError } from '../errors.ts'
 import { type Environment, openTunnel, proxyFor, proxyHeaders } from './proxy.ts'
 
 /** A request that failed, and whether asking again may help. */
 export class HttpFailure extends FetchError {
   readonly retryable: boolean
 
-  constructor(message: string, retryable: boolean, options: { hint?: string; cause?: unknown } = {}) {
+  constructor(message: string, retryable: boolean, options: ErrorOptions = {}) {
     super(message, options)
     this.retryable = retryable
   }

@@ -8,6 +8,7 @@ import type { Lock, LockedImage } from '../catalog/locked-image.ts'
 import { kindOf, newestNamed } from '../catalog/short-names.ts'
 import { FetchError, UsageError } from '../errors.ts'
 import { listCache, type Pruned, pruneCache, verifyCache } from '../fetch/cache-contents.ts'
+import { OWN_FILE_HINT } from '../fetch/download.ts'
 import { writeFileAtomically } from '../io/atomic-file.ts'
 import { digestFile } from '../io/digest-file.ts'
 import { readInputText } from '../io/input-file.ts'
@@ -64,38 +65,60 @@ export interface LockedEntry {
 
 /** Ask the publisher, and write the cluster's own lock; never the one that ships with piimage. */
 export async function lockImage(request: LockRequest, caller: Caller): Promise<LockedEntry> {
+  // What is wrong with it is known before anything is downloaded.
+  await readLockToWrite(request, caller)
+  return addImage(await describeImage(request, caller), request, caller)
+}
+
+/** Whether `lock` would take it for an image file of the person's own. */
+export const isOwnFile = (name: string, { cwd }: Pick<Caller, 'cwd'>): boolean =>
+  !/^[a-z0-9]+:/i.test(name) && existsSync(resolve(cwd, name))
+
+/** What the lock is to say of it; nothing is written. */
+export async function describeImage(request: LockRequest, caller: Caller): Promise<LockedImage> {
   const { key, trustFirstUse = false, signature = true } = request
   const path = resolve(caller.cwd, request.url)
-  const ownFile = !/^[a-z0-9]+:/i.test(request.url) && existsSync(path)
+  const ownFile = isOwnFile(request.url, caller)
   const url = ownFile
     ? pathToFileURL(path).href
     : addressOf(request.url, (await readLocks(request, caller)).images)
   const { lockImage: askPublisher } = await import('../catalog/lock-image.ts')
   const { openHttp } = await import('../fetch/http.ts')
   const { openPublisherHttp } = await import('../fetch/publisher-http.ts')
-  const lockFile =
-    request.lock === undefined
-      ? join(clusterFolder(request, caller), LOCK_FILE)
-      : resolve(caller.cwd, request.lock)
-  const readBefore = () => (existsSync(lockFile) ? readLock(lockFile) : startLock(lockFile, request, caller))
   // A person's own file is what it is: nobody else can say.
   const sha256 = request.sha256 ?? (ownFile ? await digestFile(path, caller.signal) : undefined)
-  // What is wrong with it is known before anything is downloaded.
-  await readBefore()
-  if (request.offline) throw new FetchError('locking asks the publisher, and --offline forbids that')
+  if (request.offline && !ownFile)
+    throw new FetchError('locking asks the publisher, and --offline forbids that', { hint: OWN_FILE_HINT })
   const task = taskOf(caller)
   const http = openHttp({ env: caller.env })
-  const image = await askPublisher(
-    { url, lockFile, trustFirstUse, ownFile, skipSignature: !signature, key, sha256 },
+  return askPublisher(
+    {
+      url,
+      lockFile: lockFileOf(request, caller),
+      trustFirstUse,
+      ownFile,
+      skipSignature: !signature,
+      key,
+      sha256,
+    },
     {
       http: openPublisherHttp(await cacheOf(request, caller), { http, offline: false }, task),
       today: caller.now().toISOString().slice(0, 10),
     },
     task,
   )
+}
+
+/** Write it into the cluster's own lock. */
+export async function addImage(
+  image: LockedImage,
+  request: ClusterRequest,
+  caller: Caller,
+): Promise<LockedEntry> {
+  const lockFile = lockFileOf(request, caller)
   const change = await whileFileLocked(lockFile, caller, async () => {
     // Read again: another piimage may have added to it meanwhile.
-    const before = await readBefore()
+    const before = await readLockToWrite(request, caller)
     const isNew = !existsSync(lockFile)
     const { lock, change } = addToLock(before, image)
     if (change !== 'same') await writeFileAtomically(lockFile, formatLock(lock))
@@ -105,6 +128,16 @@ export async function lockImage(request: LockRequest, caller: Caller): Promise<L
     return change
   })
   return { key: image.key, change, image, lock: lockFile }
+}
+
+const lockFileOf = (request: ClusterRequest, caller: Pick<Caller, 'cwd'>): string =>
+  request.lock === undefined
+    ? join(clusterFolder(request, caller), LOCK_FILE)
+    : resolve(caller.cwd, request.lock)
+
+function readLockToWrite(request: ClusterRequest, caller: Pick<Caller, 'cwd'>): Promise<Lock> {
+  const file = lockFileOf(request, caller)
+  return existsSync(file) ? readLock(file) : startLock(file, request, caller)
 }
 
 /**

@@ -8,6 +8,7 @@ import { randomBytes } from 'node:crypto'
 import { existsSync, lstatSync, statSync } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import type { LockedImage } from '../catalog/locked-image.ts'
 import { parseCluster, readLocalFile } from '../cluster/cluster-file.ts'
 import { MistakesError, UsageError } from '../errors.ts'
 import { features } from '../features/index.ts'
@@ -17,8 +18,10 @@ import { giveToPerson, makeOutputFolder } from '../io/ownership.ts'
 import { clearDeadParts } from '../io/parts.ts'
 import { CLUSTER_KEY_FILE, createClusterKey } from '../secrets/cluster-key.ts'
 import { makeEd25519Key } from '../secrets/ed25519-key.ts'
+import { sudoPiimage } from '../sudo.ts'
 import { JOURNAL_FILE } from './batch-journal.ts'
-
+import type { Caller } from './caller.ts'
+import { LOCK_FILE } from './project.ts'
 import { fillTemplate, schemaPath, type Template, type TemplateValues } from './template.ts'
 
 /** The pass phrase of the Wi-Fi lies beside the cluster file unless it has a place of its own. */
@@ -39,6 +42,8 @@ export interface InitRequest {
   passphrase?: string
   /** Make a key pair to log in with, LOGIN_KEY_FILE; `values` names its public half. */
   makeLoginKey?: boolean
+  /** An image of the person's own, which `values` names: it goes into the cluster's lock. */
+  image?: LockedImage
 }
 
 export interface Initialised {
@@ -54,8 +59,8 @@ export const hasClusterFile = (folder: string): boolean => existsSync(join(folde
  * @throws {MistakesError} what the cluster file would have wrong in it; nothing is written
  * @throws {UsageError} another process has just made one of the files
  */
-export async function initCluster(request: InitRequest): Promise<Initialised> {
-  const { folder, start, passphrase } = request
+export async function initCluster(request: InitRequest, caller: Caller): Promise<Initialised> {
+  const { folder, start, passphrase, image } = request
   if (statSync(folder, { throwIfNoEntry: false })?.isDirectory())
     // A key that was half made is a secret under a name that git does not ignore.
     for (const name of [CLUSTER_KEY_FILE, PASSPHRASE_FILE, LOGIN_KEY_FILE, 'cluster.yaml'])
@@ -83,9 +88,13 @@ export async function initCluster(request: InitRequest): Promise<Initialised> {
   if (!existsSync(path(CLUSTER_KEY_FILE)))
     await make(CLUSTER_KEY_FILE, () => createClusterKey(path(CLUSTER_KEY_FILE)))
   if (await addLines(path('.gitignore'), ignoredFiles(request))) made.push('.gitignore')
+  if (image !== undefined) {
+    const { addImage } = await import('./images.ts')
+    await make(LOCK_FILE, () => addImage(image, { cluster: path('cluster.yaml') }, caller))
+  }
   // Last: while it is not there, the next run makes what is missing beside it.
   if (text !== undefined) await make('cluster.yaml', () => create(path('cluster.yaml'), text))
-  return { made, next: start === undefined ? [] : nextCommands(start.template, start.values) }
+  return { made, next: start === undefined ? [] : nextCommands(start.template, start.values, caller) }
 }
 
 /** Secrets, what can be had again, and images, which hold host keys. */
@@ -110,6 +119,7 @@ function ignoredFiles({ start, makeLoginKey }: InitRequest): string[] {
 function nextCommands(
   { fetchCommands, lockCommands, firstNode }: Template,
   { nodes }: Pick<TemplateValues, 'nodes'>,
+  { env }: Pick<Caller, 'env'>,
 ): string[] {
   const first = [...fetchCommands, ...lockCommands]
   const look = first.length > 0 ? [] : ['piimage drives']
@@ -117,7 +127,7 @@ function nextCommands(
     ...first,
     'piimage plan --all',
     ...look,
-    `sudo piimage flash --node ${nodes?.[0]?.name ?? firstNode} DRIVE`,
+    `${sudoPiimage(env)} flash --node ${nodes?.[0]?.name ?? firstNode} DRIVE`,
   ]
 }
 

@@ -45,6 +45,11 @@ export interface TemplateValues {
   wifi: { ssid: string; country: string; passphraseFile: string } | undefined
 }
 
+/** Boards on a network that is there already. */
+export const PLAIN = 'basic'
+/** Needs nothing of anybody's: what it holds is only looked at. */
+export const DEMO = 'demo'
+
 const templatesFolder = (): string => join(packageRoot(), 'examples')
 
 export const templateNames = (): string[] =>

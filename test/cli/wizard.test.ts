@@ -21,7 +21,10 @@ test('init on a terminal: asked again after wrong answers, and plan takes what c
     ['How many boards', '2\r'],
     ['Which board\\?', 'raspberry\r'],
     ['not a known board[\\s\\S]*Which board\\?', 'pi5\r'],
+    ['Which image\\?', 'none.img\r'],
+    ['neither a file nor an image[\\s\\S]*Which image\\?.*Enter for raspios-trixie-arm64-lite@', '\r'],
     ['Who may log in\\?', '\r'],
+    ['Wi-Fi network, or Enter for none', '\r'],
   ]
   const env = { HOME: cwd, TERM: 'xterm' }
   const said = run(python, [helper, JSON.stringify(answers), process.execPath, cli, 'init', 'home'], {

@@ -31,6 +31,14 @@ test('a name without a version, and no name at all, are the newest of the lock',
       /2 kinds of image .*arm64-lite, raspios-trixie-armhf-lite/,
     ],
     ['image: raspios-trixxie\n', '  a: { model: pi4 }\n', /raspios-trixxie is not in the lock/],
+    [
+      'image: ./my-pi.img.xz\n',
+      '  a: { model: pi4 }\n',
+      /is a file or an address, .*\(piimage images lock \.\/my-pi\.img\.xz pins it, /,
+    ],
+    ['image: ~/mine.img\n', '  a: { model: pi4 }\n', /is a file or an address/],
+    ['image: mine.img.gz\n', '  a: { model: pi4 }\n', /is a file or an address/],
+    ['image: "/tmp/$(id).img"\n', '  a: { model: pi4 }\n', /\(piimage images lock FILE pins it/],
     ['image: Raspios Trixie\n', '  a: { model: pi4 }\n', /is not a valid image name/],
   ]
   for (const [image, node, says] of cases)

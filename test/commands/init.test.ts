@@ -213,6 +213,7 @@ test('the plain start: wrong answers are asked again, and the file is right', as
     [/^Which board\?/, 'pi9'],
     [/^Which board\?/, 'pi4 pi5'],
     [/^Which board\?/, 'pi5 zero2w pi5'],
+    [/^Which image\?.* Enter for raspios-trixie-arm64-lite@\S+, a download of \d/, ''],
     [/^Who may log in\?/, 'none.pub'],
     [/^Who may log in\?/, 'new'],
     [/^Wi-Fi network/, ''],
@@ -251,6 +252,88 @@ test('the plain start: wrong answers are asked again, and the file is right', as
   assert.equal(statSync(join(folder, 'id_ed25519')).mode & 0o777, 0o600)
   assert.match(readFileSync(join(folder, '.gitignore'), 'utf8'), /^id_ed25519$/m)
   assert.match(said.stderr, /sudo piimage flash --node alpha DRIVE/)
+})
+
+test('an image that somebody has already is locked as it is, by a flag or an answer', async (t) => {
+  const cwd = home(t)
+  mkdirSync(join(cwd, 'Downloads'))
+  writeFileSync(join(cwd, 'Downloads', '2030-01-02-raspios-trixie-arm64-lite.img'), 'a system')
+  const file = '~/Downloads/2030-01-02-raspios-trixie-arm64-lite.img'
+  const { ask, left } = person([
+    [/^What do you have\?/, ''],
+    [/^How many boards/, '1'],
+    [/^Which board\?/, ''],
+    [/^Which image\?/, '~/Downloads/none.img'],
+    [/^Which image\?/, file],
+    [/^Who may log in\?/, ''],
+    [/^Wi-Fi network, or Enter for none/, ''],
+  ])
+  const said = [
+    await runPiimage(cwd, ['init', 'asked'], { ask }),
+    await runPiimage(cwd, ['init', 'flag', '--nodes', '1', '--offline', '--image', file]),
+  ]
+  assert.deepEqual(left, [])
+  assert.match(
+    said[0]?.stderr ?? '',
+    /neither a file nor an image of the lock called ~\/Downloads\/none\.img/,
+  )
+  for (const [index, folder] of ['asked', 'flag'].entries()) {
+    assert.equal(said[index]?.status, 0, said[index]?.stderr)
+    const text = readFileSync(join(cwd, folder, 'cluster.yaml'), 'utf8')
+    assert.match(text, /^image: raspios-trixie-arm64-lite@2030-01-02$/m)
+    assert.doesNotMatch(text, /wifi/)
+    const listed = await runPiimage(join(cwd, folder), ['images', 'list'])
+    assert.match(listed.stdout, /raspios-trixie-arm64-lite@2030-01-02 +newest +\S+ \S+ +a file here/)
+  }
+  // Of the lock, by its short name; and none at all.
+  const named = await runPiimage(cwd, ['init', 'named', '--image', 'raspios-bookworm-armhf-lite'])
+  assert.equal(named.status, 0, named.stderr)
+  assert.match(
+    readFileSync(join(cwd, 'named', 'cluster.yaml'), 'utf8'),
+    /^image: raspios-bookworm-armhf-lite@/m,
+  )
+  const wrong = await runPiimage(cwd, ['init', 'wrong', '--image', 'raspios-trixie-arm64-lit@2026-09-15'])
+  assert.equal(wrong.status, 2)
+  assert.match(wrong.stderr, /--image: there is neither .*\n.*raspios-trixie-arm64-lite@2026-09-15/)
+  assert.equal(existsSync(join(cwd, 'wrong')), false)
+})
+
+test('Wi-Fi is asked once where boards have a cable too, and is in the file when it is answered', async (t) => {
+  const cwd = home(t)
+  const { ask, left } = person([
+    [/^How many boards/, '2'],
+    [/^Which image\?/, ''],
+    [/^Who may log in\?/, ''],
+    [/^Wi-Fi network, or Enter for none/, 'attic'],
+    [/^Country /, 'NL'],
+    [/^Pass phrase of attic/, PASSPHRASE],
+  ])
+  const said = await runPiimage(cwd, ['init', 'pis', '--template', 'basic', '--model', 'pi4'], { ask })
+  assert.equal(said.status, 0, said.stderr)
+  assert.deepEqual(left, [])
+  const cluster = await readCluster(join(cwd, 'pis', 'cluster.yaml'), { features, home: cwd })
+  assert.deepEqual(cluster.warnings, [])
+  assert.deepEqual(
+    cluster.nodes.map(({ wifi }) => wifi?.ssid),
+    ['attic', 'attic'],
+  )
+  // No radio: nothing to ask.
+  const wired = person([
+    [/^Which image\?/, ''],
+    [/^Who may log in\?/, ''],
+  ])
+  const flags = ['--template', 'basic', '--nodes', '1', '--model', 'pi2']
+  assert.equal((await runPiimage(cwd, ['init', 'wired', ...flags], wired)).status, 0)
+  assert.deepEqual(wired.left, [])
+})
+
+test('the time zone is this machine’s, and init says so', async (t) => {
+  const cwd = home(t)
+  const said = await runPiimage(cwd, ['init', 'pis', '--nodes', '1'])
+  const [, zone = ''] = /^Time zone (\S+), as this machine has it/m.exec(said.stderr) ?? []
+  assert.notEqual(zone, '')
+  const cluster = await readCluster(join(cwd, 'pis', 'cluster.yaml'), { features, home: cwd })
+  assert.equal(cluster.nodes[0]?.locale?.timezone, zone)
 })
 
 test('the plain start from flags is the same; boards that are 32-bit decide the image', async (t) => {

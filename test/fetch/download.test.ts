@@ -5,6 +5,7 @@ import { test } from 'node:test'
 import { gzipSync } from 'node:zlib'
 import { FetchError, InterruptedError } from '../../src/errors.ts'
 import { type Cache, openCache } from '../../src/fetch/cache.ts'
+import { OWN_FILE_HINT } from '../../src/fetch/download.ts'
 import { fetchImage } from '../../src/fetch/fetch-image.ts'
 import type { Http } from '../../src/fetch/http.ts'
 import { tempFolder } from '../support/temp.ts'
@@ -235,10 +236,10 @@ test('mirrors are tried in order: missing, wrong bytes, then right', async (t) =
 test('when no mirror has it, the message names each', async (t) => {
   const server = await serve(t, (_, response) => void response.writeHead(404).end())
   const cache = await openCache(tempFolder(t))
-  await assert.rejects(
-    get(`${server.origin}/a`, cache, openTestHttp(), [`${server.origin}/b`]),
-    /^FetchError: no address has raspios-trixie-arm64-lite@1: .*\/a answers 404; .*\/b answers 404$/,
-  )
+  await assert.rejects(get(`${server.origin}/a`, cache, openTestHttp(), [`${server.origin}/b`]), {
+    message: /^no address has raspios-trixie-arm64-lite@1: .*\/a answers 404; .*\/b answers 404$/,
+    hint: /^The publisher .*\nAn image that you have as a file .*: piimage images lock FILE$/,
+  })
 })
 
 test('a password in an address is not shown', async (t) => {
@@ -256,7 +257,7 @@ test('--offline says what is missing and how to get it', async (t) => {
   const image = lockedImage('https://example.org/x', bytes)
   await assert.rejects(fetchImage(image, cache, { http: openTestHttp(), offline: true }, quiet()), {
     message: `raspios-trixie-arm64-lite@1 is not in the cache ${cache.folder}, and --offline forbids fetching it`,
-    hint: 'Once, with a network: piimage images fetch raspios-trixie-arm64-lite@1',
+    hint: `Once, with a network: piimage images fetch raspios-trixie-arm64-lite@1\n${OWN_FILE_HINT}`,
   })
 })
 
