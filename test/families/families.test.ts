@@ -182,6 +182,7 @@ const families: Family[] = [
     files: [...seeded, 'piimage/early.d/35-network.sh', 'piimage/network/dhcpcd.conf'],
     cmdline: / init=\/usr\/lib\/raspi-config\/init_resize\.sh cfg80211/,
     model: 'pi3b',
+    warns: /warning: the image's own user-data is replaced \(runcmd\)\n/,
   },
   {
     name: 'hypriotos-1.12',
@@ -191,6 +192,8 @@ const families: Family[] = [
     volume: 'FAT16 HypriotOS',
     files: [...seeded, 'network-config', 'fake-hwclock.data', 'piimage/secrets/network/wpa_supplicant.conf'],
     cmdline: / init=\/usr\/lib\/raspi-config\/init_resize\.sh cfg80211/,
+    warns:
+      /warning: the image's own fake-hwclock\.data is replaced \(2020-07-02 14:17:05 → 2026-11-20 00:00:00\)\n.*warning: the image's own user-data is replaced \(runcmd\)\n/,
   },
   {
     name: 'hypriotos-arm64',
@@ -201,6 +204,7 @@ const families: Family[] = [
     files: [...seeded, 'piimage/network/eth0.interfaces'],
     cmdline: /^\+dwc_otg\.lpm_enable=0 .*cfg80211\.ieee80211_regdom=US cgroup_memory=1\n$/,
     model: 'pi3b',
+    warns: /warning: the image's own user-data is replaced \(runcmd\)\n/,
   },
   {
     name: 'clusterctrl-buster',
