@@ -86,7 +86,7 @@ function BatchQuestion({
   onClose: () => void
 }) {
   const cards = table.slots.flatMap(({ card, work }) =>
-    card !== null && work === null && card.refusal === null ? [card] : [],
+    card !== null && work === null && card.refusal === null && card.unproven === null ? [card] : [],
   )
   const [media, setMedia] = useState<readonly string[]>([])
   const toggle = (medium: string) =>
@@ -100,8 +100,8 @@ function BatchQuestion({
     >
       <p>
         <strong>Every card that is put in from then on is erased without a question</strong>, and becomes the
-        next of {waiting.map(({ name }) => name).join(', ')}. Cards that hold what piimage did not write are
-        left as they are until you choose their node.
+        next of {waiting.map(({ name }) => name).join(', ')}. Cards of another cluster, and those that hold
+        what piimage did not write, are left as they are until you choose their node.
       </p>
       {cards.length === 0 ? null : (
         <fieldset>
@@ -134,6 +134,10 @@ function describeContents({ holds, receipt, foreign }: CardView): string {
     ? `It holds ${holds.join(', ')}, which piimage did not write.`
     : `It holds ${holds.join(', ')}.`
 }
+
+/** As people type it. */
+const isSame = (one: string, other: string): boolean => plain(one) === plain(other)
+const plain = (text: string): string => text.trim().toLowerCase().replaceAll(/\s+/g, ' ')
 
 interface SlotProps {
   slot: SlotView
@@ -330,13 +334,17 @@ function WriteQuestion({
   onClose: () => void
 }) {
   const [again, setAgain] = useState(false)
+  const [typed, setTyped] = useState('')
   const { name, done, board, address } = node
+  const { unproven } = card
+  const serial = unproven?.proof
+  const isProven = serial === undefined || isSame(typed, serial)
   return (
     <Dialog
       title={`Erase this card, and make it ${name}?`}
       yes={`Erase, and make it ${name}`}
-      isReady={done === null || again}
-      onYes={() => order('flash', { slot, medium: card.medium, node: name, again })}
+      isReady={(done === null || again) && isProven}
+      onYes={() => order('flash', { slot, medium: card.medium, node: name, again, serial })}
       onClose={onClose}
     >
       <p>
@@ -351,6 +359,17 @@ function WriteQuestion({
       <p>
         {name}: {board}, {address ?? 'address from DHCP'}.
       </p>
+      {unproven === null ? null : (
+        <label>
+          {unproven.message}. If it is the right one, type <code>{unproven.proof}</code>:{' '}
+          <input
+            type="text"
+            autocomplete="off"
+            value={typed}
+            onInput={(event) => setTyped(event.currentTarget.value)}
+          />
+        </label>
+      )}
       {done === null ? null : (
         <label>
           <input type="checkbox" checked={again} onChange={() => setAgain(!again)} /> {name} has a card

@@ -5,7 +5,7 @@ import { sha256 } from '../digest.ts'
 import type { Drive } from '../drives/drive.ts'
 import { judgeDrive } from '../drives/guard.ts'
 import { listContents } from '../drives/list-contents.ts'
-import { isAutoMount } from '../drives/refusal.ts'
+import { isAutoMount, proofOf } from '../drives/refusal.ts'
 import { DriveError } from '../errors.ts'
 import type { Progress } from '../progress.ts'
 import { readReceipt, requireNamed } from '../work/card-content.ts'
@@ -61,7 +61,12 @@ export const mediumOf = (drive: Drive): string => sha256(describeMedium(drive)).
  * What the desktop mounted is no reason against it; it is unmounted when somebody confirms.
  */
 export async function lookAtCard(drive: Drive, cachePath: string): Promise<Card> {
-  const refusal = judgeDrive(drive, 0, { unmount: true, cachePath })
+  const options = { unmount: true, cachePath }
+  const proof = proofOf(drive)
+  const doubt = judgeDrive(drive, 0, options)
+  // Nothing is against it but that nobody said that this very one is meant.
+  const isUnproven = doubt !== undefined && judgeDrive(drive, 0, { ...options, serial: proof }) === undefined
+  const refusal = isUnproven ? undefined : doubt
   // One that must not be written may be in use: nothing is read from it.
   const receipt = refusal === undefined ? await readReceipt(drive) : undefined
   return {
@@ -85,6 +90,7 @@ export async function lookAtCard(drive: Drive, cachePath: string): Promise<Card>
               os: receipt.os,
             },
       refusal: refusal === undefined ? null : { message: refusal.message, hint: refusal.hint },
+      unproven: isUnproven ? { message: doubt.message, proof } : null,
       mounts: drive.mounts.filter(isAutoMount).map(({ target }) => target),
       foreign: refusal === undefined && !(await isNobodys(drive)),
     },

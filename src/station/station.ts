@@ -143,7 +143,8 @@ function routesOf(table: CardTable, request: ClusterRequest, caller: Caller): Ro
     orders: {
       async flash(given) {
         const order = { slot: word(given, 'slot'), medium: word(given, 'medium'), node: word(given, 'node') }
-        await table.flash({ ...order, again: given.again === true })
+        const serial = given.serial === undefined ? undefined : word(given, 'serial')
+        await table.flash({ ...order, again: given.again === true, serial })
         return {}
       },
       async arm(given) {

@@ -49,7 +49,11 @@ export interface FlashOrder {
   node: string
   /** Its node has a card already, and gets another one. */
   again?: boolean
+  /** The proof that this very drive is meant, where one is wanted. */
+  serial?: string
 }
+
+type WriteOptions = Pick<CardOptions, 'unmount' | 'serial'>
 
 /** A card is seen within a second of being put in. */
 const POLL_MS = 500
@@ -166,7 +170,7 @@ export class CardTable {
    * @throws {UsageError} the node or the card is not what the person saw
    * @throws {DriveError} the drive must not be written
    */
-  async flash({ slot: name, medium, node: nodeName, again = false }: FlashOrder): Promise<void> {
+  async flash({ slot: name, medium, node: nodeName, again = false, serial }: FlashOrder): Promise<void> {
     const project = await this.#cluster.current()
     const node = findNode(project.cluster, nodeName)
     const { slot, card } = this.#find(name, medium)
@@ -178,7 +182,12 @@ export class CardTable {
       throw new UsageError(`${node.name} has its card already, made ${done.at}`, {
         hint: 'Two cards of one node are the same computer twice. Say that this one replaces it, if it does.',
       })
-    this.#start(slot, card, node, project, { unmount: true })
+    const { unproven } = card.view
+    if (unproven !== null && serial === undefined)
+      throw new UsageError(unproven.message, {
+        hint: `If it is the right one, confirm it with "serial": ${JSON.stringify(unproven.proof)}.`,
+      })
+    this.#start(slot, card, node, project, { unmount: true, serial })
   }
 
   /**
@@ -297,7 +306,7 @@ export class CardTable {
     seen: boolean,
     unmount: boolean,
   ): { node: Node } | { reason: string; hint?: string } {
-    const { foreign, mounts, holds } = card.view
+    const { foreign, mounts, holds, receipt, unproven } = card.view
     if (this.#cluster.error !== undefined)
       return {
         reason: `${clusterPath(this.#request)} has mistakes`,
@@ -311,6 +320,10 @@ export class CardTable {
     const node = mine ?? waiting[0]
     if (node === undefined) return { reason: 'every node has its card' }
     const hint = `If nothing on it is needed, choose ${node.name} for it here.`
+    if (unproven !== null)
+      return { reason: unproven.message, hint: `If it is the right one, choose ${node.name} for it here.` }
+    if (!seen && receipt !== null && receipt.cluster !== project.cluster.name)
+      return { reason: `it is the card of ${receipt.node} of another cluster, ${receipt.cluster}`, hint }
     if (!seen && foreign) return { reason: `it holds ${holds.join(', ')}, which piimage did not write`, hint }
     if (!seen && mounts.length > 0 && !unmount)
       return { reason: `it is mounted at ${mounts.join(', ')}`, hint }
@@ -327,7 +340,7 @@ export class CardTable {
     })
   }
 
-  #start(slot: Slot, card: Card, node: Node, project: Project, options: Pick<CardOptions, 'unmount'>): void {
+  #start(slot: Slot, card: Card, node: Node, project: Project, options: WriteOptions): void {
     this.#do(slot, { kind: 'write', node: node.name }, (caller) =>
       this.#write(slot, { card, node, project, options, caller }),
     )
@@ -341,7 +354,7 @@ export class CardTable {
       project,
       options,
       caller,
-    }: { card: Card; node: Node; project: Project; options: Pick<CardOptions, 'unmount'>; caller: Caller },
+    }: { card: Card; node: Node; project: Project; options: WriteOptions; caller: Caller },
   ): Promise<void> {
     const request = { ...this.#request, ...options }
     const image = project.imageOf(node)

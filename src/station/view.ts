@@ -71,6 +71,8 @@ export interface CardView {
   receipt: { cluster: string; node: string; image: string | null; os: string } | null
   /** Why it must not be written, whoever asks. */
   refusal: { message: string; hint: string | null } | null
+  /** Why a person must name this very drive, and by what: its serial, or model and size. */
+  unproven: { message: string; proof: string } | null
   /** Where it is mounted: it has to be unmounted before it is written. */
   mounts: string[]
   /** Holds what piimage did not write and somebody may miss: no batch takes it by itself. */

@@ -39,14 +39,15 @@ export interface Oddity {
   flipReadAt?: number
   /** What is written here is dropped. */
   dead?: { from: number; end: number }
-  /** How long each request takes. */
+  /** How long each request takes, and each read where that is another time. */
   delayMs?: number
+  readDelayMs?: number
 }
 
 /** A card with any of these faults. */
 export const oddCard = (t: TestContext, bytes: number, odd: Oddity): Promise<BadCard | undefined> =>
   insert(t, bytes, odd.real ?? bytes, ({ backing, written }) => [
-    ...(odd.delayMs === undefined ? [] : ['--filter=delay']),
+    ...(odd.delayMs === undefined && odd.readDelayMs === undefined ? [] : ['--filter=delay']),
     'python',
     join(packageRoot(), 'test/support/bad-card.py'),
     `file=${backing}`,
@@ -59,12 +60,15 @@ export const oddCard = (t: TestContext, bytes: number, odd: Oddity): Promise<Bad
     ...setting('flip_write', odd.flipWriteAt),
     ...setting('flip_read', odd.flipReadAt),
     ...setting('dead', odd.dead === undefined ? undefined : `${odd.dead.from}-${odd.dead.end}`),
-    ...setting('rdelay', odd.delayMs === undefined ? undefined : `${odd.delayMs}ms`),
-    ...setting('wdelay', odd.delayMs === undefined ? undefined : `${odd.delayMs}ms`),
+    ...setting('rdelay', inMilliseconds(odd.readDelayMs ?? odd.delayMs)),
+    ...setting('wdelay', inMilliseconds(odd.delayMs)),
   ])
 
 const setting = (name: string, value: number | string | undefined): string[] =>
   value === undefined ? [] : [`${name}=${value}`]
+
+const inMilliseconds = (time: number | undefined): string | undefined =>
+  time === undefined ? undefined : `${time}ms`
 
 /** A card on which every `pread` or `pwrite` fails with EIO once `startFailing` was called. */
 export const failingCard = (
