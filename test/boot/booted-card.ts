@@ -39,7 +39,7 @@ function bootPartitionOffset(card: string): number {
 }
 
 /** What the firmware does: files from the FAT, and the first line of cmdline.txt. */
-export function loadFromCard(card: string, folder: string): string {
+function loadFromCard(card: string, folder: string): string {
   const image = `${card}@@${bootPartitionOffset(card)}`
   const names = ['kernel8.img', 'initramfs8', 'cmdline.txt']
   const copied = run('mcopy', ['-o', '-n', '-i', image, ...names.map((name) => `::${name}`), folder], {
@@ -50,7 +50,7 @@ export function loadFromCard(card: string, folder: string): string {
 }
 
 /** QEMU's arguments for the card in its slot. */
-export const slot = (card: string): string[] => [
+const slot = (card: string): string[] => [
   ...['-drive', `if=none,id=d0,file=${card},format=raw,cache=unsafe`],
   ...['-device', 'virtio-blk-pci,drive=d0'],
 ]
