@@ -6,7 +6,7 @@
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { copyFileSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs'
+import { copyFileSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { digestFile } from '../../src/io/digest-file.ts'
@@ -25,27 +25,61 @@ nodes:
   oneil: { model: pi3b+, address: 172.19.181.1/24 }
 `
 
+/** ELF's number of it. */
+const AMD64 = 62
+
 interface Broken {
   name: string
-  /** mtools' command and its file on the boot partition. */
-  boot?: [string, string]
-  /** Commands of debugfs. */
+  /** A file of the boot partition, and its new bytes; undefined: it is removed. */
+  boot?: [file: string, bytes?: (card: string) => Uint8Array]
+  /** Commands of debugfs; FSTAB and FOREIGN are files. */
   root?: string
   /** Whether the check at the desk finds it. */
   walk?: true
   says: RegExp
 }
 
+/** Its header is what tells an ARM kernel from anything else. */
+const withoutHead = (card: string): Buffer => readBoot(card, 'kernel8.img').fill(0, 0, 4096)
+const ofAnotherRoot = (card: string): Buffer =>
+  Buffer.from(readBoot(card, 'cmdline.txt').toString('latin1').replace('7a3f1c55-02', '7a3f1c55-07'))
+
 const libc = '/usr/lib/aarch64-linux-gnu/libc.so.6'
+const systemd = '/usr/lib/systemd/systemd'
 const broken: Broken[] = [
-  { name: 'no kernel', walk: true, boot: ['mdel', 'kernel8.img'], says: /no: kernel8\.img: not found/ },
+  { name: 'no kernel', walk: true, boot: ['kernel8.img'], says: /no: kernel8\.img: not found/ },
   {
     name: 'no payload',
     walk: true,
-    boot: ['mdel', 'piimage/run.sh'],
+    boot: ['piimage/run.sh'],
     says: /no: piimage\/run\.sh: not found/,
   },
   { name: 'a root without init', walk: true, root: 'rm /usr/sbin/init', says: /no: .*init/ },
+  { name: 'no initial RAM disk', walk: true, boot: ['initramfs8'], says: /no: initramfs8: not found/ },
+  {
+    name: 'no device tree',
+    walk: true,
+    boot: ['bcm2837-rpi-3-b-plus.dtb'],
+    says: /no: \S+\.dtb: no device tree of a Raspberry Pi 3 Model B\+/,
+  },
+  {
+    name: 'a damaged kernel',
+    walk: true,
+    boot: ['kernel8.img', withoutHead],
+    says: /no: kernel8\.img: the kernel is not whole/,
+  },
+  {
+    name: 'the root of another card',
+    walk: true,
+    boot: ['cmdline.txt', ofAnotherRoot],
+    says: /no: cmdline\.txt: root=PARTUUID=7a3f1c55-07 names no partition of this card/,
+  },
+  {
+    name: 'an init of another architecture',
+    walk: true,
+    root: `rm ${systemd}\nwrite FOREIGN ${systemd}\nset_inode_field ${systemd} mode 0100755`,
+    says: /no: \/sbin\/init: it is for ELF machine 62/,
+  },
   {
     name: 'a root without its C library',
     root: `rm ${libc}`,
@@ -78,6 +112,11 @@ PARTUUID=7a3f1c55-01 /boot/firmware vfat defaults 0 2
 tmpfs /data nonsense defaults 0 0
 `,
   )
+  const foreign = join(folder, 'foreign')
+  changeRoot(join(folder, 'out/oneil.img'), `dump ${systemd} ${foreign}`)
+  const program = readFileSync(foreign)
+  program.writeUInt16LE(AMD64, 18)
+  writeFileSync(foreign, program)
   await stoppedLeavesNothing(folder)
   // Where the check at the desk has found something, there need be no QEMU.
   const empty = join(folder, 'empty')
@@ -85,16 +124,9 @@ tmpfs /data nonsense defaults 0 0
   for (const { name, boot, root, walk, says } of broken) {
     const card = join(folder, 'card.img')
     copyFileSync(join(folder, 'out/oneil.img'), card)
-    if (boot !== undefined) {
-      const [command, file] = boot
-      assert.equal(run(command, ['-i', `${card}@@${BOOT.offset}`, `::${file}`]).status, 0, name)
-    }
-    if (root !== undefined) {
-      const script = join(folder, 'debugfs')
-      writeFileSync(script, `${root.replace('FSTAB', join(folder, 'fstab'))}\n`)
-      const volume = `${card}?offset=${BOOT.offset + BOOT.length}`
-      assert.equal(run('debugfs', ['-w', '-f', script, volume]).status, 0, name)
-    }
+    if (boot !== undefined) changeBoot(card, ...boot)
+    if (root !== undefined)
+      changeRoot(card, root.replace('FSTAB', join(folder, 'fstab')).replace('FOREIGN', foreign))
     const before = await digestFile(card, new AbortController().signal)
     const cli = join(packageRoot(), 'build/src/cli.js')
     const said = run(process.execPath, [cli, 'boot', './card.img'], {
@@ -107,6 +139,30 @@ tmpfs /data nonsense defaults 0 0
     assert.equal(await digestFile(card, new AbortController().signal), before, name)
   }
 })
+
+/** The boot partition of a card, for mtools. */
+const volumeOf = (card: string): string[] => ['-i', `${card}@@${BOOT.offset}`]
+
+function readBoot(card: string, file: string): Buffer {
+  const copy = `${card}.file`
+  assert.equal(run('mcopy', ['-o', ...volumeOf(card), `::${file}`, copy]).status, 0, file)
+  return readFileSync(copy)
+}
+
+function changeBoot(card: string, file: string, bytes?: (card: string) => Uint8Array): void {
+  const ran =
+    bytes === undefined
+      ? run('mdel', [...volumeOf(card), `::${file}`])
+      : run('mcopy', ['-o', ...volumeOf(card), '-', `::${file}`], { input: bytes(card) })
+  assert.equal(ran.status, 0, `${file}: ${ran.stderr}`)
+}
+
+/** @param commands of debugfs, a line each; it says what failed, and ends well all the same */
+function changeRoot(card: string, commands: string): void {
+  const volume = `${card}?offset=${BOOT.offset + BOOT.length}`
+  const { stderr } = run('debugfs', ['-w', '-f', '-', volume], { input: `${commands}\n` })
+  assert.equal(stderr.replace(/^debugfs [\d.]+ .*\n/, ''), '', commands)
+}
 
 /** Ctrl-C while it starts. */
 async function stoppedLeavesNothing(folder: string): Promise<void> {
