@@ -96,8 +96,11 @@ export async function listen(
     server.listen(port, host, resolve)
   })
   server.on('clientError', (_error, socket) => {
-    if (socket.writable) socket.end('HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n')
-    else socket.destroy()
+    // A peer that never closes its end would keep its place among the connections.
+    if (!socket.writable) return socket.destroy()
+    socket.end('HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n', () => socket.destroy())
+    // Nor is what it never reads waited for.
+    setTimeout(() => socket.destroy(), HEADERS_MS).unref()
   })
   return {
     port: (server.address() as AddressInfo).port,
@@ -217,8 +220,9 @@ async function call(
   if (!isOrder && !Object.hasOwn(questions, name)) return refuse(response, NOT_FOUND)
   if (request.method !== (isOrder ? 'POST' : 'GET'))
     return refuse(response, notAllowed(isOrder ? 'POST' : 'GET'))
-  const given = isOrder ? await readOrder(request) : Object.fromEntries(new URLSearchParams(query))
-  if (isRefused(given)) return refuse(response, given)
+  const order = isOrder ? await readOrder(request) : undefined
+  if (order !== undefined && 'refused' in order) return refuse(response, order.refused)
+  const given = order?.given ?? Object.fromEntries(new URLSearchParams(query))
   const left = new AbortController()
   response.on('close', () => left.abort(new UsageError('the client is gone')))
   try {
@@ -232,21 +236,25 @@ async function call(
   }
 }
 
-async function readOrder(request: IncomingMessage): Promise<Record<string, unknown> | Refused> {
+/** Whatever keys an order has: it is never taken for a refusal. */
+type Order = { given: Record<string, unknown> } | { refused: Refused }
+
+async function readOrder(request: IncomingMessage): Promise<Order> {
+  const refused = (status: number, hint?: string): Order => ({
+    refused: { status, message: 'an order must be a JSON object', hint },
+  })
   if (!/^application\/json(;|$)/.test(request.headers['content-type'] ?? ''))
-    return { status: 415, message: 'an order is a JSON object', hint: 'Send Content-Type: application/json' }
+    return refused(415, 'Send Content-Type: application/json')
   const body = await readBody(request)
-  if (typeof body !== 'string') return body
+  if (typeof body !== 'string') return { refused: body }
   try {
     const order: unknown = JSON.parse(body)
-    if (typeof order === 'object' && order !== null && !Array.isArray(order)) return { ...order }
+    if (typeof order === 'object' && order !== null && !Array.isArray(order)) return { given: { ...order } }
   } catch {
     // Said below.
   }
-  return { status: 400, message: 'an order must be a JSON object' }
+  return refused(400)
 }
-
-const isRefused = (given: object): given is Refused => 'status' in given && 'message' in given
 
 /** @returns what was sent, as text */
 async function readBody(request: IncomingMessage): Promise<string | Refused> {

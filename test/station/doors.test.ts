@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { test } from 'node:test'
+import { setTimeout as delay } from 'node:timers/promises'
 import { MOST_STREAMS } from '../../src/station/hub.ts'
 import { demoProject } from '../support/project.ts'
 import { askAt, startStation } from '../support/station.ts'
@@ -195,6 +196,34 @@ test('what is too long, too slow or too much is refused', async (t) => {
   ])
   for (const text of slow) assert.match(text, /^HTTP\/1.1 4\d\d/)
   assert.equal((await station.get('/api/table')).status, 200)
+})
+
+test('a question whose parameters look like a refusal is a question', async (t) => {
+  const station = await startStation(t, demoProject(t))
+  for (const status of ['abc', '200', '-1'])
+    assert.equal((await station.get(`/api/table?status=${status}&message=x`)).status, 200)
+  const { cookie, origin } = station
+  const order = await station.ask({
+    method: 'POST',
+    path: '/api/arm',
+    headers: { cookie, origin, 'content-type': 'application/json' },
+    body: '{"armed":true,"status":"abc","message":"x"}',
+  })
+  assert.equal(order.status, 200)
+  assert.equal((await station.table()).armed, true)
+})
+
+test('connections that are held open keep nobody out', async (t) => {
+  const station = await startStation(t, demoProject(t))
+  const { port } = station
+  const half = `GET / HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\n`
+  // Each reads nothing and never closes its own end.
+  for (let count = 0; count < 300; count += 1) {
+    const socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true }, () => socket.write(half))
+    t.after(() => socket.destroy())
+    socket.on('error', () => {})
+  }
+  while ((await station.get('/api/table').catch(() => ({ status: 0 }))).status !== 200) await delay(500)
 })
 
 test('a thousand event streams: a few are served, the others are told so', async (t) => {
