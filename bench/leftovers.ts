@@ -34,7 +34,7 @@ function deadOnes(folder: string, pattern: RegExp): string[] {
 /** A process id is used again in time: then it is another program's. */
 function isBench(pid: string): boolean {
   try {
-    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('bench/run.js')
+    return /bench\/(run|station)\.js/.test(readFileSync(`/proc/${pid}/cmdline`, 'utf8'))
   } catch {
     return false
   }

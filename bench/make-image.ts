@@ -30,42 +30,55 @@ export interface BenchImage {
 }
 
 const BOOT_OFFSET = 4 * MiB
-const BOOT_BYTES = 512 * MiB
-const ROOT_OFFSET = BOOT_OFFSET + BOOT_BYTES
-const ROOT_BYTES = 1868 * MiB
-const BOOT_DATA_BYTES = 64 * MiB
-const ROOT_DATA_BYTES = 600 * MiB
+
+/** Bytes of the partitions, and of what lies in them. */
+export interface ImageSizes {
+  boot: number
+  root: number
+  bootData: number
+  rootData: number
+}
+
+const LITE: ImageSizes = { boot: 512 * MiB, root: 1868 * MiB, bootData: 64 * MiB, rootData: 600 * MiB }
+
+/** Where the partitions lie. */
+export const partsOf = ({ boot, root }: ImageSizes) => ({
+  boot: { offset: BOOT_OFFSET, length: boot },
+  root: { offset: BOOT_OFFSET + boot, length: root },
+})
+
 /** Where the demo image's boot partition starts. */
 const DEMO_BOOT_OFFSET = 8192 * SECTOR_BYTES
 
 /** @param folder kept between runs: what is there is used again */
-export function makeBenchImage(folder: string): BenchImage {
+export function makeBenchImage(folder: string, sizes: ImageSizes = LITE): BenchImage {
   const image: BenchImage = {
     raw: join(folder, 'bench.img'),
     packed: join(folder, 'bench.img.xz'),
     blockMap: join(folder, 'bench.bmap'),
   }
-  if (!existsSync(image.packed)) makeImage(folder, image)
+  if (!existsSync(image.packed)) makeImage(folder, image, sizes)
   return image
 }
 
-function makeImage(folder: string, image: BenchImage): void {
+function makeImage(folder: string, image: BenchImage, sizes: ImageSizes): void {
+  const parts = partsOf(sizes)
   mkdirSync(folder, { recursive: true })
   rmSync(image.raw, { force: true })
   const boot = join(folder, 'boot')
   const root = join(folder, 'root')
-  makeFiles(boot, 60, BOOT_DATA_BYTES, 'boot')
+  makeFiles(boot, 60, sizes.bootData, 'boot')
   takeDemoFiles(folder, boot)
-  makeFiles(root, 600, ROOT_DATA_BYTES, 'root')
+  makeFiles(root, 600, sizes.rootData, 'root')
   closeSync(openSync(image.raw, 'w'))
-  truncateSync(image.raw, ROOT_OFFSET + ROOT_BYTES)
-  writePartitionTable(image.raw)
+  truncateSync(image.raw, parts.root.offset + parts.root.length)
+  writePartitionTable(image.raw, parts)
   const volume = `${image.raw}@@${BOOT_OFFSET}`
-  tool('mformat', ['-i', volume, '-F', '-T', String(BOOT_BYTES / SECTOR_BYTES), '-N', '50696D67', '::'])
+  tool('mformat', ['-i', volume, '-F', '-T', String(sizes.boot / SECTOR_BYTES), '-N', '50696D67', '::'])
   tool('mcopy', ['-i', volume, '-s', '-Q', ...readdirSync(boot).map((name) => join(boot, name)), '::/'])
   tool('mke2fs', [
-    ...['-q', '-F', '-t', 'ext4', '-d', root, '-E', `offset=${ROOT_OFFSET}`],
-    ...[image.raw, `${ROOT_BYTES / KiB}k`],
+    ...['-q', '-F', '-t', 'ext4', '-d', root, '-E', `offset=${parts.root.offset}`],
+    ...[image.raw, `${sizes.root / KiB}k`],
   ])
   rmSync(boot, { recursive: true })
   rmSync(root, { recursive: true })
@@ -96,7 +109,7 @@ function makeFiles(folder: string, count: number, bytes: number, seed: string): 
 }
 
 /** Two entries: FAT32 (LBA) and Linux. */
-function writePartitionTable(path: string): void {
+function writePartitionTable(path: string, { boot, root }: ReturnType<typeof partsOf>): void {
   const table = Buffer.alloc(SECTOR_BYTES)
   const entry = (index: number, type: number, offset: number, length: number) => {
     const at = 446 + 16 * index
@@ -104,8 +117,8 @@ function writePartitionTable(path: string): void {
     table.writeUInt32LE(offset / SECTOR_BYTES, at + 8)
     table.writeUInt32LE(length / SECTOR_BYTES, at + 12)
   }
-  entry(0, 0x0c, BOOT_OFFSET, BOOT_BYTES)
-  entry(1, 0x83, ROOT_OFFSET, ROOT_BYTES)
+  entry(0, 0x0c, boot.offset, boot.length)
+  entry(1, 0x83, root.offset, root.length)
   table.writeUInt16LE(0xaa55, 510)
   const fd = openSync(path, 'r+')
   writeSync(fd, table, 0, SECTOR_BYTES, 0)

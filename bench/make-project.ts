@@ -1,4 +1,4 @@
-/** A cluster of sixteen nodes on the bench image, for piimage's own rows. */
+/** A cluster on a bench image, for piimage's own rows. */
 import { createHash } from 'node:crypto'
 import { createReadStream, existsSync, mkdirSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -7,17 +7,19 @@ import type { BenchImage } from './make-image.ts'
 export const NODE_COUNT = 16
 export const nodeName = (index: number): string => `node${String(index + 1).padStart(2, '0')}`
 
+export const nodeAddress = (index: number): string => `10.9.0.${index + 10}`
+
 const KEY = 'bench-trixie-arm64-lite@2026-01-01'
 
 /** @returns the folder: cluster.yaml, images.lock.json, cluster.key; piimage's cache goes into `cache` */
-export async function makeBenchProject(work: string, image: BenchImage): Promise<string> {
+export async function makeBenchProject(work: string, image: BenchImage, count = NODE_COUNT): Promise<string> {
   const folder = join(work, 'project')
   if (existsSync(join(folder, 'images.lock.json'))) return folder
   mkdirSync(folder, { recursive: true })
   writeFileSync(join(folder, 'cluster.key'), `${'5a'.repeat(32)}\n`, { mode: 0o600 })
   const nodes = Array.from(
-    { length: NODE_COUNT },
-    (_, index) => `  ${nodeName(index)}: { model: pi4, address: 10.9.0.${index + 10}/24 }\n`,
+    { length: count },
+    (_, index) => `  ${nodeName(index)}: { model: pi4, address: ${nodeAddress(index)}/24 }\n`,
   )
   writeFileSync(
     join(folder, 'cluster.yaml'),

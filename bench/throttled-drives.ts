@@ -35,16 +35,21 @@ export interface ThrottledDrives {
   remove(): void
 }
 
-interface Throttle {
-  folders: string[]
+/** Control groups whose processes are held to the rates of each drive. */
+export interface Throttle {
+  /** Files a process id is written to. */
+  groups: string[]
+  /** What a drive may do from now on; `{}` before it goes, for its number is given to others. */
+  limit(path: string, rates: Rates): void
+  /** CPU time of everything that ran in the group, seconds. */
   cpuSeconds(): number
+  /** Its processes have ended. */
   remove(): void
 }
 
-/** A drive's `major:minor`, and what it may do. */
-type Limit = Rates & { number: string }
-
 const V1 = '/sys/fs/cgroup/blkio'
+
+export const openThrottle = (): Throttle => (existsSync(V1) ? throttleV1() : throttleV2())
 
 /** @throws {Error} not root, or no control groups */
 export function openThrottledDrives(cards: readonly Card[]): ThrottledDrives {
@@ -53,26 +58,24 @@ export function openThrottledDrives(cards: readonly Card[]): ThrottledDrives {
     for (const path of paths) spawnSync('losetup', ['--detach', path])
   }
   try {
-    for (const { file } of cards) paths.push(attach(file))
+    for (const { file } of cards) paths.push(attachDrive(file))
     const names = paths.map((path) => basename(path))
-    const limits = names.map((name, index) => ({
-      ...cards[index]?.rates,
-      number: readFileSync(`/sys/block/${name}/dev`, 'utf8').trim(),
-    }))
     const sectors = () =>
       names.reduce((sum, name) => {
         const fields = readFileSync(`/sys/block/${name}/stat`, 'utf8').trim().split(/\s+/)
         return sum + Number(fields[6])
       }, 0)
     const before = sectors()
-    const throttle = existsSync(V1) ? throttleV1(limits) : throttleV2(limits)
+    const throttle = openThrottle()
+    for (const [index, path] of paths.entries()) throttle.limit(path, cards[index]?.rates ?? {})
     return {
       paths,
-      groups: throttle.folders.map((folder) => `${folder}/cgroup.procs`),
+      groups: throttle.groups,
       cpuSeconds: throttle.cpuSeconds,
       bytesWritten: () => (sectors() - before) * 512,
       remove: () => {
         try {
+          for (const path of paths) throttle.limit(path, {})
           throttle.remove()
         } finally {
           detach()
@@ -85,7 +88,8 @@ export function openThrottledDrives(cards: readonly Card[]): ThrottledDrives {
   }
 }
 
-function attach(file: string): string {
+/** @returns its path */
+export function attachDrive(file: string): string {
   const find = (...options: string[]) =>
     spawnSync('losetup', [...options, '--show', '--find', file], { encoding: 'utf8' })
   const direct = find('--direct-io=on')
@@ -95,36 +99,40 @@ function attach(file: string): string {
   return losetup.stdout.trim()
 }
 
-function throttleV1(limits: readonly Limit[]): Throttle {
+const numberOf = (path: string): string => readFileSync(`/sys/block/${basename(path)}/dev`, 'utf8').trim()
+
+const processesOf = (folder: string): string => `${folder}/cgroup.procs`
+
+function throttleV1(): Throttle {
   const [io, cpu] = [`${V1}/piimage-${process.pid}`, `/sys/fs/cgroup/cpuacct/piimage-${process.pid}`]
   mkdirSync(io)
   mkdirSync(cpu)
-  const set = (folder: string, number: string, { write = 0, read = 0 }: Rates) => {
-    writeFileSync(`${folder}/blkio.throttle.write_bps_device`, `${number} ${write}`)
-    writeFileSync(`${folder}/blkio.throttle.read_bps_device`, `${number} ${read}`)
-  }
-  for (const { number, ...rates } of limits) for (const folder of [io, V1]) set(folder, number, rates)
   return {
-    folders: [io, cpu],
+    groups: [io, cpu].map(processesOf),
+    // A limit of 0 is none.
+    limit(path, { write = 0, read = 0 }) {
+      for (const folder of [io, V1]) {
+        writeFileSync(`${folder}/blkio.throttle.write_bps_device`, `${numberOf(path)} ${write}`)
+        writeFileSync(`${folder}/blkio.throttle.read_bps_device`, `${numberOf(path)} ${read}`)
+      }
+    },
     cpuSeconds: () => Number(readFileSync(`${cpu}/cpuacct.usage`, 'utf8')) / 1e9,
     remove: () => {
-      // A limit of 0 is none.
-      for (const { number } of limits) set(V1, number, {})
       rmdirSync(io)
       rmdirSync(cpu)
     },
   }
 }
 
-function throttleV2(limits: readonly Limit[]): Throttle {
+function throttleV2(): Throttle {
   const root = '/sys/fs/cgroup'
   writeFileSync(`${root}/cgroup.subtree_control`, '+io +cpu')
   const folder = `${root}/piimage-${process.pid}`
   mkdirSync(folder)
-  for (const { number, write = 'max', read = 'max' } of limits)
-    writeFileSync(`${folder}/io.max`, `${number} wbps=${write} rbps=${read}`)
   return {
-    folders: [folder],
+    groups: [processesOf(folder)],
+    limit: (path, { write = 'max', read = 'max' }) =>
+      writeFileSync(`${folder}/io.max`, `${numberOf(path)} wbps=${write} rbps=${read}`),
     cpuSeconds: () =>
       Number(/^usage_usec (\d+)/m.exec(readFileSync(`${folder}/cpu.stat`, 'utf8'))?.[1] ?? 0) / 1e6,
     remove: () => rmdirSync(folder),

@@ -23,11 +23,16 @@ async function stationWith(t: TestContext, project: Project, ...names: string[])
   return { station, readers: readers as [Reader, ...Reader[]], cardIn, resultOf }
 }
 
+/** One reader, and nothing in it yet. */
+async function stationWithReader(t: TestContext) {
+  const project = demoProject(t)
+  const { readers, ...others } = await stationWith(t, project, 'reader')
+  return { project, reader: readers[0], ...others }
+}
+
 test('a card comes, is confirmed, written, pulled, and compared when it is put back in', async (t) => {
   if (!needRoot(t)) return
-  const project = demoProject(t)
-  const { station, readers, cardIn, resultOf } = await stationWith(t, project, 'reader')
-  const [reader] = readers
+  const { project, reader, station, cardIn, resultOf } = await stationWithReader(t)
   assert.deepEqual(
     (await station.table()).cluster.nodes.map(({ name, done }) => [name, done]),
     [
@@ -66,9 +71,7 @@ test('a card comes, is confirmed, written, pulled, and compared when it is put b
 
 test('a card that forgets what was written is not green after it was put back in', async (t) => {
   if (!needRoot(t)) return
-  const project = demoProject(t)
-  const { station, readers, cardIn, resultOf } = await stationWith(t, project, 'reader')
-  const [reader] = readers
+  const { project, reader, station, cardIn, resultOf } = await stationWithReader(t)
   makeCards(project, 'card')
   reader.insert('card')
   const { medium } = await cardIn(reader)
@@ -88,9 +91,7 @@ test('a card that forgets what was written is not green after it was put back in
 
 test('what flash refuses, the station refuses: with its sentence, and nothing is written', async (t) => {
   if (!needRoot(t)) return
-  const project = demoProject(t)
-  const { station, readers, cardIn, resultOf } = await stationWith(t, project, 'reader')
-  const [reader] = readers
+  const { project, reader, station, cardIn, resultOf } = await stationWithReader(t)
   makeCards(project, 'card')
   reader.insert('card', { readOnly: true })
   const protectedCard = await cardIn(reader)
@@ -190,9 +191,7 @@ test('a batch: each card becomes the next node; what somebody may miss waits for
 
 test('one card of a node, unless it replaces the other; and one station of a cluster', async (t) => {
   if (!needRoot(t)) return
-  const project = demoProject(t)
-  const { station, readers, cardIn, resultOf } = await stationWith(t, project, 'reader')
-  const [reader] = readers
+  const { project, reader, station, cardIn, resultOf } = await stationWithReader(t)
   makeCards(project, 'first', 'second')
   reader.insert('first')
   await station.order('flash', { slot: reader.path, medium: (await cardIn(reader)).medium, node: 'carter' })
@@ -215,9 +214,7 @@ test('one card of a node, unless it replaces the other; and one station of a clu
 
 test('the cluster file is followed: mistakes by line, no card meanwhile, and what is outdated', async (t) => {
   if (!needRoot(t)) return
-  const project = demoProject(t)
-  const { station, readers, cardIn, resultOf } = await stationWith(t, project, 'reader')
-  const [reader] = readers
+  const { project, reader, station, cardIn, resultOf } = await stationWithReader(t)
   makeCards(project, 'card')
   reader.insert('card')
   const { medium } = await cardIn(reader)

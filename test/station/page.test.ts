@@ -4,7 +4,9 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import type { Page } from 'playwright-core'
+import { oddCard } from '../support/bad-card.ts'
 import { auditPage, openBrowser, openPage, PATIENCE_MS } from '../support/browser.ts'
+import { makeSparseFile } from '../support/loop.ts'
 import { DEMO_LAYOUT, demoProject } from '../support/project.ts'
 import { journalOf, makeCards, Reader } from '../support/readers.ts'
 import { startStation } from '../support/station.ts'
@@ -127,6 +129,48 @@ test('names on cards are shown as text, what cannot be seen spelled out', async 
   await card.getByText('which piimage did not write').waitFor()
   assert.match(await card.innerText(), /It holds <img onerror>\\u202e \(ext4\)/)
   assert.equal(await page.locator('img').count(), 0)
+  assert.deepEqual(errors, [])
+})
+
+test('at work, failed, and the questions: nothing for axe-core to find, in the dark on a phone', async (t) => {
+  const card = await oddCard(t, DEMO_LAYOUT.length, {
+    delayMs: 100,
+    flipWriteAt: DEMO_LAYOUT.root.offset + 4096,
+  })
+  const browser = await openBrowser(t)
+  if (card === undefined || browser === undefined) return
+  const project = demoProject(t)
+  const large = new Reader(t, project, 'large')
+  const station = await startStation(t, project, { readers: [card.path, large.path] })
+  makeSparseFile(project.file('disk'), 300 * 1024 ** 3)
+  large.insert('disk')
+  const { page, errors } = await openPage(browser, station.address(), { width: 360, dark: true })
+  const slot = (path: string) => page.getByRole('article', { name: path, exact: true })
+  await slot(card.path).getByRole('button', { name: 'Write …' }).waitFor()
+
+  await slot(large.path).getByRole('button', { name: 'Write …' }).click()
+  const erase = page.getByRole('button', { name: 'Erase, and make it hammond' })
+  await page.getByText(/more than cards usually have/).waitFor()
+  assert.equal(await erase.isDisabled(), true)
+  await page.getByRole('textbox').fill(' 322122547200 ')
+  assert.equal(await erase.isDisabled(), false)
+  await shoot(page, 'proof-360-dark')
+  assert.deepEqual(await auditPage(page), [], 'the proof')
+  await page.keyboard.press('Escape')
+  await page.getByRole('button', { name: 'Start a batch …' }).click()
+  await page.getByRole('dialog').waitFor()
+  assert.equal(await page.getByRole('checkbox').count(), 1, 'no batch takes the large one')
+  assert.deepEqual(await auditPage(page), [], 'a batch')
+  await page.keyboard.press('Escape')
+
+  await slot(card.path).getByRole('button', { name: 'Write …' }).click()
+  await erase.click()
+  await page.getByText('Leave the card in.').waitFor()
+  assert.deepEqual(await auditPage(page), [], 'at work')
+  await slot(card.path).getByText('differs from what was written').waitFor()
+  await shoot(page, 'failed-360-dark')
+  assert.deepEqual(await auditPage(page), [], 'failed')
+  assert.equal(await page.evaluate('document.documentElement.scrollWidth'), 360)
   assert.deepEqual(errors, [])
 })
 
