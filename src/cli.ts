@@ -12,7 +12,7 @@ import { addGlobalFlags } from './commands/global-flags.ts'
 import { commands } from './commands/list.ts'
 import { type FlagState, flagState } from './commands/yargs-state.ts'
 import { ClosedOutputError, OutputError, PiimageError, UsageError } from './errors.ts'
-import { nearest } from './nearest.ts'
+import { nearest, suggest } from './nearest.ts'
 import { createOutput, type Output } from './report/output.ts'
 import { systemRefusal } from './system-refusal.ts'
 import { mayHaveMoreThreads, runWithThreads } from './thread-pool.ts'
@@ -66,13 +66,21 @@ export async function parse(given: readonly string[]): Promise<Chosen | string> 
   const verb = findVerb(argv)
   let chosen: Chosen | undefined
   let flags: FlagState | undefined
-  const cli = describeProgram(argv, verb, () => flags)
+  /** `<path>`, where the command needs one. */
+  let positional: string | undefined
+  const cli = describeProgram(
+    argv,
+    verb,
+    () => flags,
+    () => positional,
+  )
   for (const entry of commands) {
     if (entry.name !== verb) {
       cli.command(entry.name, entry.describe)
       continue
     }
     const command = await entry.load()
+    positional = /<[\w-]+>/.exec(command.command)?.[0]
     cli.command(
       command.command,
       command.describe,
@@ -165,6 +173,7 @@ function describeProgram(
   argv: readonly string[],
   verb: string | undefined,
   flags: () => FlagState | undefined,
+  positional: () => string | undefined,
 ): Argv<GlobalArgs> {
   return addGlobalFlags(yargs(argv))
     .scriptName('piimage')
@@ -187,18 +196,27 @@ function describeProgram(
       if (unknown !== undefined && argv.some((word) => word.split('=', 1)[0] === `--${unknown}`))
         throw unknownFlag(unknown, flags(), verb)
       const help = verb === undefined ? 'piimage --help' : `piimage ${verb} --help`
-      throw error ?? new UsageError(sayPlainly(message, verb), { hint: `${help} lists what there is` })
+      throw (
+        error ??
+        new UsageError(sayPlainly(message, verb, positional()), { hint: `${help} lists what there is` })
+      )
     })
 }
 
 /** yargs' words for what is missing, as one sentence with the flag in it. */
-function sayPlainly(message: string, verb: string | undefined): string {
+function sayPlainly(message: string, verb: string | undefined, positional = 'an argument'): string {
   const text = message.split('\n').join(' ')
   const [, flag, needed] = /^Missing dependent arguments: +(\S+) -> (\S+)/.exec(text) ?? []
   if (flag !== undefined) return `--${flag} needs --${needed}`
   const [, first, second] = /^Arguments (\S+) and (\S+) are mutually exclusive/.exec(text) ?? []
   if (first !== undefined) return `--${first} and --${second} exclude each other`
-  if (text.startsWith('Not enough non-option arguments')) return `${verb}: an argument is missing`
+  if (text.startsWith('Not enough non-option arguments')) return `${verb}: ${positional} is missing`
+  const [, name, given = '', choices = ''] =
+    /^Invalid values: +Argument: (\S+), Given: "(.*)", Choices: (.*)$/.exec(text) ?? []
+  if (name !== undefined) {
+    const known = [...choices.matchAll(/"([^"]*)"/g)].map(([, word = '']) => word)
+    return `${name}: ${JSON.stringify(given)} is none of them; ${suggest(given, known, 'there are')}`
+  }
   return text
 }
 

@@ -178,6 +178,7 @@ class Cards {
   readonly #drives = new Map<string, string>()
   readonly #results = new Map<string, string>()
   readonly #logins: string[] = []
+  readonly #files: string[] = []
   readonly #isOneOfMany: boolean
 
   constructor(args: FlashArgs, { output }: Context, isOneOfMany: boolean) {
@@ -187,7 +188,10 @@ class Cards {
   }
 
   readonly tellers: Tellers = {
-    target: ({ node, drive }) => this.#drives.set(node, drive),
+    target: ({ node, drive, found }) => {
+      this.#drives.set(node, drive)
+      if (found === undefined) this.#files.push(drive)
+    },
     flashed: (event) => {
       const { node, bytesWritten, seconds } = event
       this.#results.set(node, `done: ${formatBytes(bytesWritten)} in ${seconds.total.toFixed(0)} s`)
@@ -214,7 +218,12 @@ class Cards {
 
   #sayNext(): void {
     const [first] = this.#logins
-    if (first === undefined) return
+    const [file] = this.#files
+    if (file !== undefined)
+      this.#output.note(
+        `${file} is a card as a file: any imager writes it as it is; piimage boot ${/[\\/]/.test(file) ? file : `./${file}`} starts it in QEMU`,
+      )
+    if (first === undefined || this.#files.length === this.#drives.size) return
     const which = this.#logins.length === 1 ? 'the card' : 'each card'
     this.#output.note(`Next: put ${which} into its board and switch it on; a few minutes later: ssh ${first}`)
     this.#output.note(

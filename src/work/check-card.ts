@@ -8,7 +8,7 @@ import { openBases } from './image-pipeline.ts'
 import { buildNodeImage } from './node-image.ts'
 import { findNode, openProject, withOs } from './project.ts'
 import type { ClusterRequest } from './request.ts'
-import { differsInLayoutOnly, listHostFiles } from './same-boot-files.ts'
+import { listDifferingFiles, listHostFiles } from './same-boot-files.ts'
 
 export interface CheckRequest extends ClusterRequest {
   /** As the person wrote it, for messages. */
@@ -46,7 +46,8 @@ export async function checkCard(
     for (const { offset, length } of differences) caller.onEvent({ event: 'difference', offset, length })
     const [first] = differences
     if (first === undefined) return { by: 'bytes', added: [] }
-    if (await differsInLayoutOnly(card, image.changes, differences))
+    const files = await listDifferingFiles(card, image.changes, differences)
+    if (files?.length === 0)
       return { by: 'files', added: await listHostFiles((await openBootVolume(card)).volume) }
     const places = differences.length === 1 ? 'one place' : `${differences.length} places`
     const isOther = was !== name
@@ -55,10 +56,22 @@ export async function checkCard(
       {
         hint: isOther
           ? `Compare it with the plan for its own node: leave --node out, or say --node ${was}.`
-          : 'A card that was booted always differs; a fresh one should not: flash it again',
+          : files === undefined
+            ? 'A card that was booted always differs; a fresh one should not: flash it again'
+            : [
+                `Of its boot partition differ: ${nameSome(files)}`,
+                `If the cluster file was edited since, this is enough: piimage customise --node ${name} ${path}`,
+              ],
       },
     )
   } finally {
     await bases.close()
   }
 }
+
+const MOST_NAMED = 8
+
+const nameSome = (files: readonly string[]): string =>
+  files.length <= MOST_NAMED
+    ? files.join(', ')
+    : `${files.slice(0, MOST_NAMED).join(', ')} and ${files.length - MOST_NAMED} more`

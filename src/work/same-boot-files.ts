@@ -7,18 +7,18 @@ import { openBootVolume } from '../disk/boot-volume.ts'
 import type { FatVolume } from '../disk/fat/volume.ts'
 import { MOST_DIFFERENCES } from '../flash/compare.ts'
 
-/** @returns the first path, in order, that is not the same on both; undefined: they hold the same */
-export async function findOtherFile(a: FatVolume, b: FatVolume): Promise<string | undefined> {
+/** @returns the paths, in order, of what is not the same on both */
+export async function listOtherFiles(a: FatVolume, b: FatVolume): Promise<string[]> {
+  const others: string[] = []
   const [left, right] = [await contents(a), await contents(b)]
   const paths = [...new Set([...left.keys(), ...right.keys()])].sort()
   for (const path of paths) {
     const [one, other] = [left.get(path), right.get(path)]
-    if (one === undefined || other === undefined || one.isDirectory !== other.isDirectory) return path
-    if (one.isDirectory) continue
-    const [was, is] = [await a.readFile(path), await b.readFile(path)]
-    if (!Buffer.from(was).equals(is)) return path
+    if (one === undefined || other === undefined || one.isDirectory !== other.isDirectory) others.push(path)
+    else if (!one.isDirectory && !Buffer.from(await a.readFile(path)).equals(await b.readFile(path)))
+      others.push(path)
   }
-  return undefined
+  return others
 }
 
 async function contents(volume: FatVolume): Promise<Map<string, { isDirectory: boolean }>> {
@@ -40,17 +40,20 @@ export const isHostFile = (path: string): boolean =>
     path,
   )
 
-/** Whether everything in which the card differs from the image is how the boot partition is laid out. */
-export async function differsInLayoutOnly(
+/**
+ * The files of the boot partition in which a card differs from the image; none: only how they are laid out.
+ * @returns undefined: it differs elsewhere, or may
+ */
+export async function listDifferingFiles(
   card: BlockReader,
   image: BlockReader,
   differences: readonly { offset: number; length: number }[],
-): Promise<boolean> {
+): Promise<string[] | undefined> {
   // The list was cut off: what comes after it was not looked at.
-  if (differences.length >= MOST_DIFFERENCES) return false
+  if (differences.length >= MOST_DIFFERENCES) return undefined
   const { volume, partition } = await openBootVolume(image)
   const end = partition.offset + partition.length
   if (!differences.every(({ offset, length }) => offset >= partition.offset && offset + length <= end))
-    return false
-  return (await findOtherFile((await openBootVolume(card)).volume, volume)) === undefined
+    return undefined
+  return listOtherFiles((await openBootVolume(card)).volume, volume)
 }

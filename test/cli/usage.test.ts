@@ -7,7 +7,12 @@ import { tempFolder } from '../support/temp.ts'
 const cases: [words: string[], says: RegExp][] = [
   [['bake', '--shard', '1/2'], /--shard needs --all\n {2}piimage bake --help/],
   [['bake', '--all', '--node', 'a'], /--all and --node exclude each other/],
-  [['customise'], /customise: an argument is missing\n {2}piimage customise --help/],
+  [['customise'], /customise: <path> is missing\n {2}piimage customise --help/],
+  [['export', 'known_hosts'], /format: "known_hosts" is none of them; did you mean known-hosts\?\n/],
+  [['images', 'lok'], /action: "lok" is none of them; did you mean lock\?\n/],
+  [['export'], /export: <format> is missing\n/],
+  [['plan', 'a', '--all'], /--all shows every node, and a is one\n/],
+  [['plan', 'a', '--hostname', 'b'], /--hostname is for a node without a cluster file/],
   [['customise', 'a.img'], /which node\?\n.*--node NAME.*--hostname NAME/],
   [['flash'], /which node\?\n.*--node NAME.*--image IMAGE --hostname NAME/],
   [['flash', 'a.img', 'b.img', '--hostname', 'x'], /goes on one drive, not 2/],

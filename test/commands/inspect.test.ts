@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { DEMO_LAYOUT, demoProject, runPiimage } from '../support/project.ts'
@@ -104,4 +104,40 @@ test('inspect --check: a customised card holds the files of its plan; one byte o
   assert.equal(changed.status, 5, changed.stdout)
   assert.match(changed.stderr, /card\.img differs from the plan for carter/)
   assert.doesNotMatch(changed.stderr, /1 places/)
+  assert.match(
+    changed.stderr,
+    /Of its boot partition differ: issue\.txt\n.*customise --node carter card\.img$/m,
+  )
+  const customised = await project.piimage('customise', 'card.img', '--node', 'carter', '--yes')
+  assert.equal(customised.status, 0, customised.stderr)
+})
+
+test('a card whose writing was interrupted is said to be one, by each command that looks at cards', async (t) => {
+  const project = demoProject(t)
+  const made = await project.piimage('flash', '--node', 'oneil=card.img')
+  assert.equal(made.status, 0, made.stderr)
+  assert.match(made.stderr, /card\.img is a card as a file: .*; piimage boot \.\/card\.img starts it/)
+  assert.doesNotMatch(made.stderr, /into its board/)
+  const card = readFileSync(project.file('card.img'))
+  writeFileSync(project.file('card.img'), card.fill(0, 0, 1024 * 1024))
+  for (const words of [
+    ['inspect', 'card.img'],
+    ['customise', 'card.img', '--node', 'oneil', '--yes'],
+  ]) {
+    const said = await project.piimage(...words)
+    assert.notEqual(said.status, 0)
+    assert.match(
+      said.stderr,
+      /the first MiB is blank: .* a write was interrupted\n.*flash it again/,
+      words[0],
+    )
+  }
+})
+
+test('plan takes nodes as words, as boot does', async (t) => {
+  const project = demoProject(t)
+  const byWord = await project.piimage('plan', 'oneil')
+  assert.equal(byWord.status, 0, byWord.stderr)
+  assert.equal(byWord.stdout, (await project.piimage('plan', '--node', 'oneil')).stdout)
+  assert.notEqual(byWord.stdout, (await project.piimage('plan')).stdout)
 })
