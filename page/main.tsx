@@ -1,9 +1,10 @@
 /** The page: what the station says, drawn anew whenever it says something else. */
 import { render } from 'preact'
-import { useLayoutEffect, useState } from 'preact/hooks'
+import { useLayoutEffect, useRef, useState } from 'preact/hooks'
 import { CardsView } from './cards.tsx'
 import { ClusterView } from './cluster.tsx'
 import { LabelsView } from './labels.tsx'
+import { StartView } from './start.tsx'
 import { connect, getState, type State, subscribe } from './state.ts'
 
 const VIEWS = { cards: 'Cards', cluster: 'Cluster', labels: 'Labels' } as const
@@ -25,22 +26,32 @@ function Page() {
     return () => removeEventListener('hashchange', onHash)
   }, [])
   const { table, isConnected } = state
+  const heading = useRef<HTMLHeadingElement>(null)
   const name = table?.cluster.name
+  const isNew = table?.cluster.canInit === true
+  const wasNew = useRef(isNew)
+  useLayoutEffect(() => {
+    // The form is gone, and the keyboard was in it.
+    if (wasNew.current && !isNew) heading.current?.focus()
+    wasNew.current = isNew
+  }, [isNew])
   return (
     <>
       <header>
         <p class="brand">piimage station</p>
-        <nav aria-label="Views">
-          {(Object.keys(VIEWS) as View[]).map((one) => (
-            <a key={one} href={`#${one}`} aria-current={one === view ? 'page' : undefined}>
-              {VIEWS[one]}
-            </a>
-          ))}
-        </nav>
+        {isNew ? null : (
+          <nav aria-label="Views">
+            {(Object.keys(VIEWS) as View[]).map((one) => (
+              <a key={one} href={`#${one}`} aria-current={one === view ? 'page' : undefined}>
+                {VIEWS[one]}
+              </a>
+            ))}
+          </nav>
+        )}
       </header>
       <main>
-        <h1>
-          {VIEWS[view]}
+        <h1 ref={heading} tabIndex={-1}>
+          {isNew ? 'Start a cluster' : VIEWS[view]}
           {name ? ` of ${name}` : ''}
         </h1>
         {isConnected ? null : (
@@ -50,8 +61,11 @@ function Page() {
               : 'The station does not answer: what stands here is old. Is it still running?'}
           </p>
         )}
-        {table === null ? null : <Mistakes state={state} />}
-        {table === null ? null : view === 'cards' ? (
+        {table === null || table.isRoot ? null : <NotRoot />}
+        {table === null || isNew ? null : <Mistakes state={state} />}
+        {table === null ? null : isNew ? (
+          <StartView />
+        ) : view === 'cards' ? (
           <CardsView table={table} rates={state.rates} />
         ) : view === 'cluster' ? (
           <ClusterView table={table} />
@@ -61,6 +75,15 @@ function Page() {
         <Log state={state} />
       </main>
     </>
+  )
+}
+
+function NotRoot() {
+  return (
+    <p class="notice">
+      <strong>This station can look, but probably not write:</strong> it does not run as root. Stop it on its
+      terminal (Ctrl-C), and start it with <code>sudo piimage station</code>.
+    </p>
   )
 }
 

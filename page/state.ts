@@ -53,8 +53,8 @@ export async function ask<T>(path: string): Promise<T> {
   return take<T>(await fetch(`/api/${path}`))
 }
 
-export async function order(name: string, given: object): Promise<void> {
-  await take(
+export async function order<T>(name: string, given: object): Promise<T> {
+  return take<T>(
     await fetch(`/api/${name}`, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
@@ -66,17 +66,25 @@ export async function order(name: string, given: object): Promise<void> {
 /** In the station's words. */
 export class Refused extends Error {
   readonly hint: string | undefined
+  /** Of a form, field by field. */
+  readonly fields: Readonly<Record<string, { message: string; hint?: string }>>
 
-  constructor(message: string, hint?: string) {
+  constructor(message: string, hint?: string, fields: Refused['fields'] = {}) {
     super(message)
     this.hint = hint
+    this.fields = fields
   }
 }
+
+/** Whatever went wrong with a question or an order. */
+export const asRefused = (error: unknown): Refused =>
+  error instanceof Refused ? error : new Refused('the station does not answer', String(error))
 
 async function take<T>(response: Response): Promise<T> {
   const answer = JSON.parse(await response.text(), clean)
   if (response.ok) return answer
-  throw new Refused(answer.error.message, answer.error.hint)
+  const { message, hint, fields } = answer.error
+  throw new Refused(message, hint, fields)
 }
 
 type Told = { event: string; slot?: string } & Record<string, unknown>

@@ -120,3 +120,15 @@ export class MistakesError extends UsageError {
     this.mistakes = mistakes
   }
 }
+
+/** Answers to a form that won't do, by the field's name. */
+export class AnswersError extends UsageError {
+  readonly fields: Readonly<Record<string, { message: string; hint?: string }>>
+
+  constructor(problems: ReadonlyMap<string, PiimageError>) {
+    super([...problems.values()].map(({ message }) => message))
+    this.fields = Object.fromEntries(
+      [...problems].map(([field, { message, hint }]) => [field, { message, hint }]),
+    )
+  }
+}

@@ -1,29 +1,20 @@
 /** `piimage init`: words for what is chosen (../work/init-questions.ts) and for what was made. */
 import { homedir } from 'node:os'
 import { join, relative, resolve } from 'node:path'
-import { boards } from '../cluster/boards.ts'
-import { formats } from '../cluster/formats.ts'
 import { UsageError } from '../errors.ts'
 import { quoteLine } from '../terminal-text.ts'
-import {
-  hasClusterFile,
-  type InitRequest,
-  initCluster,
-  LOGIN_KEY_FILE,
-  PASSPHRASE_FILE,
-} from '../work/init.ts'
+import { hasClusterFile, type InitRequest, initCluster, PASSPHRASE_FILE } from '../work/init.ts'
 import { checked, nameOfFolder } from '../work/init-answers.ts'
 import {
   type Asker,
   askUntil,
-  chooseImage,
-  chooseLogin,
-  chooseNodes,
-  chooseWifi,
+  chooseStart,
   type InitFlags,
+  offeredTemplates,
+  readTemplateName,
   type Site,
 } from '../work/init-questions.ts'
-import { DEMO, PLAIN, readTemplate, type TemplateValues, templateNames } from '../work/template.ts'
+import { PLAIN, readTemplate, templateNames } from '../work/template.ts'
 import { callerOf, common } from './caller.ts'
 import { type Context, defineCommand, type GlobalArgs } from './command.ts'
 
@@ -33,9 +24,6 @@ interface InitArgs extends InitFlags {
   name?: string
   user?: string
 }
-
-/** Where the templates' Wi-Fi is, too. */
-const DEFAULT_COUNTRY = 'DE'
 
 type Answers = Omit<InitRequest, 'folder' | 'home'>
 
@@ -126,54 +114,24 @@ async function askAll(args: GlobalArgs & InitArgs, site: Site, context: Context)
     })
   const cluster = checked('--name', args.name ?? nameOfFolder(site.folder) ?? template.name, 'host-name')
   const user = args.user === undefined ? undefined : checked('--user', args.user, 'user-name')
-  const nodes = template.name === PLAIN ? await chooseNodes(args, asker) : undefined
   const request = { ...common(args), cluster: join(site.folder, 'cluster.yaml') }
-  const image = nodes && (await chooseImage(args, nodes, site, request, callerOf(args, context), asker))
-  const login = await chooseLogin(args, template, site, asker)
-  const radio = nodes?.some(({ model }) => boards[model].wifi) ? { country: DEFAULT_COUNTRY } : undefined
-  const { wifi, passphrase } = await chooseWifi(
-    args,
-    template.wifi ?? radio,
-    nodes?.some(({ model }) => !boards[model].ethernet) ?? true,
-    site,
-    asker,
-  )
-  const timezone = Intl.DateTimeFormat().resolvedOptions().timeZone
-  const values: Omit<TemplateValues, 'schema'> = {
-    cluster,
-    user,
-    sshKey: login.sshKey,
-    passwordHash: login.passwordHash,
-    wifi,
-    nodes,
-    image: image?.key,
-    timezone: nodes && formats.timezone?.(timezone) === undefined ? timezone : undefined,
-  }
-  if (values.timezone !== undefined)
-    output.note(`Time zone ${values.timezone}, as this machine has it; locale: in cluster.yaml says another`)
-  return {
-    start: { template, values },
-    passphrase,
-    makeLoginKey: login.sshKey === `${LOGIN_KEY_FILE}.pub`,
-    image: image?.own,
-  }
+  const names = { template, cluster, user }
+  const answers = await chooseStart(names, args, site, request, callerOf(args, context), asker)
+  const { timezone } = answers.start?.values ?? {}
+  if (timezone !== undefined)
+    output.note(`Time zone ${timezone}, as this machine has it; locale: in cluster.yaml says another`)
+  return answers
 }
 
 async function askTemplate(asker: Asker): Promise<string> {
-  const names = templateNames()
-  // What most have comes first, and what is only looked at last.
-  const offered = [PLAIN, ...names.filter((name) => name !== PLAIN && name !== DEMO), DEMO]
-  const menu = offered
+  const menu = offeredTemplates()
     .map((name, index) => `  ${index + 1}  ${readTemplate(name).purpose} (${name})`)
     .join('\n')
-  return askUntil(asker, `What do you have?\n${menu}\nNumber or name [1]: `, '1', (answer) => {
-    const name = offered[Number(answer) - 1] ?? answer
-    if (names.includes(name)) return name
-    throw new UsageError(
-      `${JSON.stringify(answer)} is neither a number from 1 to ${offered.length} nor a template`,
-      {
-        hint: `Templates: ${names.join(', ')}`,
-      },
-    )
-  })
+  return askUntil(
+    asker,
+    'template',
+    `What do you have?\n${menu}\nNumber or name [1]: `,
+    '1',
+    readTemplateName,
+  )
 }

@@ -8,6 +8,7 @@ import { join, resolve } from 'node:path'
 import { type Mistake, MistakesError, PiimageError } from '../errors.ts'
 import { CLUSTER_KEY_FILE } from '../secrets/cluster-key.ts'
 import type { Caller } from '../work/caller.ts'
+import { canInit } from '../work/init-form.ts'
 import { LOCK_FILE, openProject, type Project } from '../work/project.ts'
 import { type ClusterRequest, clusterFolder, clusterPath } from '../work/request.ts'
 
@@ -19,6 +20,8 @@ export class FollowedCluster {
   project: Project | undefined
   /** Why the file as it is now is none. */
   error: PiimageError | undefined
+  /** There was no file yet, and its place is where `init` makes one. */
+  canInit = false
 
   constructor(request: ClusterRequest, caller: Caller) {
     this.#request = request
@@ -38,9 +41,12 @@ export class FollowedCluster {
       this.project = await openProject(this.#request, this.#caller)
       await this.project.keys()
       this.error = undefined
+      this.canInit = false
     } catch (error) {
       if (!(error instanceof PiimageError)) throw error
       this.error = error
+      // One that was there is being saved, or was moved: no time for questions.
+      this.canInit = this.project === undefined && canInit(this.#request, this.#caller)
     }
     return true
   }

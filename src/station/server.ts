@@ -6,7 +6,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { createServer as createSecureServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
-import { PiimageError, UsageError } from '../errors.ts'
+import { AnswersError, PiimageError, UsageError } from '../errors.ts'
 import { systemRefusal } from '../system-refusal.ts'
 import { KiB } from '../units.ts'
 import type { Doors, Refused } from './doors.ts'
@@ -232,7 +232,8 @@ async function call(
     const error = systemRefusal(thrown) ?? thrown
     if (!(error instanceof PiimageError)) throw error
     const { name, message, hint } = error
-    sendJson(response, 409, { error: { name, message, hint } })
+    const fields = error instanceof AnswersError ? error.fields : undefined
+    sendJson(response, 409, { error: { name, message, hint, fields } })
   }
 }
 

@@ -14,6 +14,7 @@ import { p256SeedBytes } from '../secrets/p256.ts'
 import { JOURNAL_FILE } from '../work/batch-journal.ts'
 import type { Caller } from '../work/caller.ts'
 import { lockFileOrRefuse } from '../work/file-lock.ts'
+import { type InitForm, initFromForm, initQuestions } from '../work/init-form.ts'
 import { plan } from '../work/plan.ts'
 import { type ClusterRequest, clusterFolder } from '../work/request.ts'
 import { Doors } from './doors.ts'
@@ -123,9 +124,11 @@ export async function station(
 
 function routesOf(table: CardTable, request: ClusterRequest, caller: Caller): Routes {
   let planning: Promise<unknown> = Promise.resolve()
+  let starting: Promise<unknown> = Promise.resolve()
   return {
     questions: {
       table: async () => table.view,
+      questions: () => initQuestions(request, caller),
       /** One after the other: each may read a whole image. */
       plan: (given, signal) => {
         const node = word(given, 'node')
@@ -141,6 +144,13 @@ function routesOf(table: CardTable, request: ClusterRequest, caller: Caller): Ro
       },
     },
     orders: {
+      /** Of two browsers the second is told that the cluster is there. */
+      init(given) {
+        const form = readForm(given)
+        const started = starting.then(() => initFromForm(form, request, caller))
+        starting = started.catch(() => {})
+        return started
+      },
       async flash(given) {
         const order = { slot: word(given, 'slot'), medium: word(given, 'medium'), node: word(given, 'node') }
         const serial = given.serial === undefined ? undefined : word(given, 'serial')
@@ -174,6 +184,30 @@ function words(given: Record<string, unknown>, name: string): string[] {
   const value = given[name] ?? []
   if (Array.isArray(value) && value.every((one) => typeof one === 'string')) return value
   throw new UsageError(`"${name}" must be a list of texts`)
+}
+
+const FIELDS: readonly (keyof InitForm)[] = [
+  'template',
+  'nodes',
+  'models',
+  'image',
+  'login',
+  'password',
+  'again',
+  'wifi',
+  'ssid',
+  'country',
+  'passphrase',
+]
+
+function readForm(given: Record<string, unknown>): InitForm {
+  return Object.fromEntries(
+    FIELDS.map((name) => {
+      const value = given[name] ?? ''
+      if (typeof value === 'string') return [name, value]
+      throw new UsageError(`"${name}" must be a text`)
+    }),
+  ) as unknown as InitForm
 }
 
 /** @throws {UsageError} it is no address */

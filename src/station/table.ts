@@ -154,6 +154,7 @@ export class CardTable {
   get view(): TableView {
     return {
       cluster: this.#clusterView,
+      isRoot: process.getuid === undefined || process.getuid() === 0,
       slots: [...this.#slots.values()]
         .map(({ view }) => view)
         .filter(
@@ -557,6 +558,7 @@ export class CardTable {
         hint,
       })),
       problem: error === undefined || mistakes.length > 0 ? null : asFailure(error),
+      canInit: this.#cluster.canInit,
     }
   }
 

@@ -54,6 +54,8 @@ export interface ClusterView {
   mistakes: MistakeView[]
   /** What else is wrong, such as no file at all. */
   problem: Failure | null
+  /** There is none yet, and the page asks what `init` asks. */
+  canInit: boolean
 }
 
 /** What a card is, as it lies in its slot. */
@@ -105,6 +107,8 @@ export type ResultView =
 
 export interface TableView {
   cluster: ClusterView
+  /** Without it most drives refuse to be written. */
+  isRoot: boolean
   slots: SlotView[]
   /** Every card that is put in becomes the next node that waits. */
   armed: boolean

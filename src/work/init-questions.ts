@@ -18,11 +18,11 @@ import { cryptAlphabet, sha512crypt } from '../secrets/sha512crypt.ts'
 import { formatBytes } from '../units.ts'
 import type { World } from '../world.ts'
 import type { Caller } from './caller.ts'
-import { LOGIN_KEY_FILE, PASSPHRASE_FILE } from './init.ts'
+import { type InitRequest, LOGIN_KEY_FILE, PASSPHRASE_FILE } from './init.ts'
 import { checked, readModels, readNames } from './init-answers.ts'
 import { readLocks } from './project.ts'
 import type { ClusterRequest } from './request.ts'
-import { DEMO, type Template, type TemplateValues } from './template.ts'
+import { DEMO, PLAIN, type Template, type TemplateValues, templateNames } from './template.ts'
 
 /** What the flags say. */
 export interface InitFlags {
@@ -36,11 +36,26 @@ export interface InitFlags {
   'wifi-passphrase-file'?: string
 }
 
-const DEFAULT_COUNT = 3
+export const DEFAULT_COUNT = 3
+/** Where the templates' Wi-Fi is, too. */
+export const DEFAULT_COUNTRY = 'DE'
 const SALT_LENGTH = 16
 
+/** What a question is about. */
+export type InitField =
+  | 'template'
+  | 'nodes'
+  | 'models'
+  | 'image'
+  | 'login'
+  | 'password'
+  | 'again'
+  | 'ssid'
+  | 'country'
+  | 'passphrase'
+
 export interface Asker {
-  ask: World['ask']
+  ask: (question: string, options: { hidden?: boolean }, field: InitField) => ReturnType<World['ask']>
   /** Say why an answer will not do. */
   complain: (error: UsageError) => void
   signal: AbortSignal
@@ -62,13 +77,14 @@ export interface Site {
  */
 export async function askUntil<T>(
   { ask, complain, signal }: Asker,
+  field: InitField,
   question: string,
   preset: string,
   read: (answer: string) => T,
   unasked: () => T = () => read(preset),
 ): Promise<T> {
   for (;;) {
-    const answer = await ask(question)
+    const answer = await ask(question, {}, field)
     signal.throwIfAborted()
     if (answer === undefined) return unasked()
     try {
@@ -80,11 +96,70 @@ export async function askUntil<T>(
   }
 }
 
-export async function chooseNodes(flags: InitFlags, asker: Asker): Promise<{ name: string; model: Model }[]> {
+/** What most have comes first, and what is only looked at last. */
+export const offeredTemplates = (): string[] => [
+  PLAIN,
+  ...templateNames().filter((name) => name !== PLAIN && name !== DEMO),
+  DEMO,
+]
+
+/** A number of the menu, or a name. */
+export function readTemplateName(answer: string): string {
+  const offered = offeredTemplates()
+  const name = offered[Number(answer) - 1] ?? answer
+  if (offered.includes(name)) return name
+  throw new UsageError(
+    `${JSON.stringify(answer)} is neither a number from 1 to ${offered.length} nor a template`,
+    { hint: `Templates: ${templateNames().join(', ')}` },
+  )
+}
+
+/** Everything but the template and the names, in the order in which it is asked. */
+export async function chooseStart(
+  names: { template: Template; cluster: string; user?: string },
+  flags: InitFlags,
+  site: Site,
+  request: ClusterRequest,
+  caller: Caller,
+  asker: Asker,
+): Promise<Omit<InitRequest, 'folder' | 'home'>> {
+  const { template, cluster, user } = names
+  const nodes = template.name === PLAIN ? await chooseNodes(flags, asker) : undefined
+  const image = nodes && (await chooseImage(flags, nodes, site, request, caller, asker))
+  const login = await chooseLogin(flags, template, site, asker)
+  const radio = nodes?.some(({ model }) => boards[model].wifi) ? { country: DEFAULT_COUNTRY } : undefined
+  const { wifi, passphrase } = await chooseWifi(
+    flags,
+    template.wifi ?? radio,
+    nodes?.some(({ model }) => !boards[model].ethernet) ?? true,
+    site,
+    asker,
+  )
+  const timezone = Intl.DateTimeFormat().resolvedOptions().timeZone
+  const values: Omit<TemplateValues, 'schema'> = {
+    cluster,
+    user,
+    sshKey: login.sshKey,
+    passwordHash: login.passwordHash,
+    wifi,
+    nodes,
+    image: image?.key,
+    timezone: nodes && formats.timezone?.(timezone) === undefined ? timezone : undefined,
+  }
+  return {
+    start: { template, values },
+    passphrase,
+    makeLoginKey: login.sshKey === `${LOGIN_KEY_FILE}.pub`,
+    image: image?.own,
+  }
+}
+
+async function chooseNodes(flags: InitFlags, asker: Asker): Promise<{ name: string; model: Model }[]> {
   const names =
     flags.nodes === undefined
       ? await askUntil(
           asker,
+          'nodes',
           `How many boards, or their names [${DEFAULT_COUNT}]: `,
           String(DEFAULT_COUNT),
           (answer) => readNames(answer),
@@ -95,6 +170,7 @@ export async function chooseNodes(flags: InitFlags, asker: Asker): Promise<{ nam
       ? readModels(flags.model, names.length, '--model ')
       : await askUntil(
           asker,
+          'models',
           `Which board? One for all, or one for each (pi5, pi4, zero2w …) [${DEFAULT_MODEL}]: `,
           DEFAULT_MODEL,
           (answer) => readModels(answer.split(/[\s,]+/), names.length),
@@ -106,7 +182,7 @@ export async function chooseNodes(flags: InitFlags, asker: Asker): Promise<{ nam
  * The newest that all of the boards run, another of the lock, or a file of the
  * person's own; `own` is then to go into the lock.
  */
-export async function chooseImage(
+async function chooseImage(
   { image }: InitFlags,
   nodes: readonly { model: Model }[],
   site: Site,
@@ -133,6 +209,7 @@ export async function chooseImage(
       ? read(image, '--image: ')
       : await askUntil(
           asker,
+          'image',
           `Which image? The path of one that you have, or Enter for ${newest}${size ? `, a download of ${formatBytes(size)}` : ''}: `,
           newest ?? '',
           (answer) => read(answer),
@@ -150,27 +227,20 @@ interface Login {
   passwordHash?: string
 }
 
-export async function chooseLogin(
-  flags: InitFlags,
-  { name }: Template,
-  site: Site,
-  asker: Asker,
-): Promise<Login> {
+async function chooseLogin(flags: InitFlags, { name }: Template, site: Site, asker: Asker): Promise<Login> {
   const given = flags['ssh-key']
   if (flags.password) {
     if (given !== undefined) throw new UsageError('--password and --ssh-key exclude each other')
     return { passwordHash: await askPassword(asker) }
   }
   if (given !== undefined) return { sshKey: readSshKey(given, site, '--ssh-key: ') }
-  const own = ['id_ed25519.pub', 'id_ecdsa.pub', 'id_rsa.pub']
-    .map((file) => join(site.home, '.ssh', file))
-    .find((path) => existsSync(path))
-  const preset = own === undefined ? '' : fromFolder(own, site.folder, site.home)
+  const preset = ownKey(site) ?? ''
   // The demo is only looked at: a person's key is taken where there is one, and not asked for.
   if (name === DEMO) return { sshKey: preset === '' ? undefined : preset }
   const shown = preset === '' ? 'new' : preset
   const answer = await askUntil(
     asker,
+    'login',
     `Who may log in? A public key or its file, "new" for a key of its own, or "password" [${shown}]: `,
     shown,
     (text) => (text === 'password' ? text : readSshKey(text, site)),
@@ -180,6 +250,14 @@ export async function chooseLogin(
     },
   )
   return answer === 'password' ? { passwordHash: await askPassword(asker) } : { sshKey: answer }
+}
+
+/** The person's own public key, as the cluster file names it. */
+export function ownKey({ folder, home }: Site): string | undefined {
+  const own = ['id_ed25519.pub', 'id_ecdsa.pub', 'id_rsa.pub']
+    .map((file) => join(home, '.ssh', file))
+    .find((path) => existsSync(path))
+  return own === undefined ? undefined : fromFolder(own, folder, home)
 }
 
 const noKey = ({ home }: Site): UsageError =>
@@ -200,14 +278,14 @@ function readSshKey(answer: string, { folder, home, cwd }: Site, flag = ''): str
 
 async function askPassword({ ask, complain, signal }: Asker): Promise<string> {
   for (;;) {
-    const password = await ask('Password for the nodes: ', { hidden: true })
+    const password = await ask('Password for the nodes: ', { hidden: true }, 'password')
     signal.throwIfAborted()
     if (password === undefined)
       throw new UsageError('a password is asked for, and there is no terminal to ask on', {
         hint: 'Give --ssh-key FILE, or write user.passwordFile into cluster.yaml',
       })
     if (password.length < 8) complain(new UsageError('the password is shorter than 8 characters'))
-    else if ((await ask('Once more: ', { hidden: true })) !== password)
+    else if ((await ask('Once more: ', { hidden: true }, 'again')) !== password)
       complain(new UsageError('the two are not the same'))
     else return sha512crypt(password, makeSalt())
   }
@@ -222,7 +300,7 @@ type Wifi = TemplateValues['wifi']
  * @param preset undefined: no node has Wi-Fi
  * @param needed a node has nothing else
  */
-export async function chooseWifi(
+async function chooseWifi(
   flags: InitFlags,
   preset: Template['wifi'],
   needed: boolean,
@@ -234,6 +312,7 @@ export async function chooseWifi(
     flags.wifi === undefined
       ? await askUntil(
           asker,
+          'ssid',
           needed ? 'Wi-Fi network: ' : 'Wi-Fi network, or Enter for none: they are on a cable: ',
           '',
           (answer) => {
@@ -251,6 +330,7 @@ export async function chooseWifi(
     flags['wifi-country'] === undefined
       ? await askUntil(
           asker,
+          'country',
           `Country whose radio rules apply [${preset.country}]: `,
           preset.country,
           (answer) => checked('country', answer.toUpperCase(), 'country'),
@@ -267,7 +347,7 @@ export async function chooseWifi(
   }
   if (existsSync(join(folder, PASSPHRASE_FILE))) return { wifi: settings }
   for (;;) {
-    const passphrase = await asker.ask(`Pass phrase of ${ssid}: `, { hidden: true })
+    const passphrase = await asker.ask(`Pass phrase of ${ssid}: `, { hidden: true }, 'passphrase')
     asker.signal.throwIfAborted()
     if (passphrase === undefined)
       throw new UsageError(`the pass phrase of ${ssid} is asked for, and there is no terminal to ask on`, {
