@@ -12,6 +12,7 @@ import { dirname, join, resolve } from 'node:path'
 import { isMissing } from '../errno.ts'
 import { type Mistake, MistakesError, PiimageError, UsageError } from '../errors.ts'
 import { readInput } from '../io/input-file.ts'
+import { Secret } from '../secret.ts'
 import { readClusterKey } from '../secrets/cluster-key.ts'
 import { openAccounts } from './accounts.ts'
 import { draftNodes, headDraft } from './draft.ts'
@@ -116,14 +117,15 @@ export async function parseCluster(
   const unpinned = [...judge.unpinned]
   if (cluster === undefined || mistakes.length > 0)
     return { cluster: undefined, mistakes, warnings, unpinned }
-  return { cluster: { ...cluster, warnings }, mistakes, warnings, unpinned }
+  const secrets = [...judge.secrets].map((text) => new Secret(text))
+  return { cluster: { ...cluster, warnings, secrets }, mistakes, warnings, unpinned }
 }
 
 async function parseValues(
   source: YamlSource,
   path: string,
   judge: ReturnType<typeof openJudge>,
-): Promise<Omit<Cluster, 'warnings'> | undefined> {
+): Promise<Omit<Cluster, 'warnings' | 'secrets'> | undefined> {
   if (source.value === undefined) return undefined
   if (source.value === null) {
     judge.mistake([], 'the cluster file is empty', 'piimage init writes one to start from')

@@ -56,6 +56,8 @@ export interface ParseOptions {
 export interface Judge {
   /** Accounts at GitHub whose keys were wanted and are not there yet. */
   unpinned: Set<string>
+  /** What the files hold that are named as secret. */
+  secrets: Set<string>
   options: ParseOptions
   placeOf: (path: Path, part?: 'key' | 'value') => Place
   mistake: (path: Path, message: string, hint: string, part?: 'key' | 'value') => void
@@ -85,6 +87,7 @@ export function openJudge(
     unpinned: new Set(),
     mistakes,
     warnings,
+    secrets: new Set(),
     mistake: into(mistakes),
     warn: into(warnings),
   }

@@ -73,6 +73,7 @@ export function openLocalFiles(judge: Judge): LocalFiles {
       judge.mistake(path, `the first line of ${show(name)} is empty`, 'put the secret on the first line')
       return undefined
     }
+    judge.secrets.add(line)
     return line
   }
 

@@ -174,4 +174,6 @@ export interface Cluster {
   nodes: Node[]
   /** What is allowed and probably not meant; in reading order. */
   warnings: Mistake[]
+  /** Passwords and pass phrases as they stand in the files that the cluster file names. */
+  secrets?: Secret[]
 }

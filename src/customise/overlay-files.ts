@@ -5,31 +5,36 @@
  * leads to nothing that is kept for the user alone (`~/.ssh`, `/etc/shadow`).
  * Nothing ever leads to the cluster's key: not by its name, by another name of
  * it, or to a copy of what is in it; nor to what looks like another cluster's.
+ * No parameter leads to what is derived of the key, which is another node's.
  *
  * A message names the path and never holds what was read.
  */
 import { constants } from 'node:fs'
 import { open, readdir, realpath, stat } from 'node:fs/promises'
 import { join, resolve, sep } from 'node:path'
+import type { Cluster } from '../cluster/node.ts'
 import { PiimageError, UsageError } from '../errors.ts'
 import { readInputText } from '../io/input-file.ts'
 import { isOpenToAll } from '../io/ownership.ts'
 import {
   CLUSTER_KEY_FILE,
+  type ClusterKey,
   isClusterKeyFile,
   looksLikeClusterKey,
   parseClusterKey,
 } from '../secrets/cluster-key.ts'
+import { nodeKeys } from '../secrets/node-keys.ts'
 import { findAnyOf, type SecretFinder } from '../secrets/occurrences.ts'
 import { formatBytes, MiB } from '../units.ts'
+import { derivedSeeds } from './derived-seeds.ts'
 import type { LinearPattern } from './foreign-schema.ts'
 
 /** Where a path of an overlay may lead. */
 export interface Reach {
   /** The overlay's folder. */
   folder: string
-  /** The cluster file's. */
-  clusterFolder: string
+  /** Its folder, and what is derived of its key. */
+  cluster: Cluster
   /** It is a parameter that the cluster file gives: it is relative to that file, and may lead out of its folder. */
   isGiven: boolean
   /** What was read already; every node that uses the overlay gets the same. */
@@ -59,12 +64,12 @@ export function readText(path: string, reach: Reach, where: string): Promise<str
 }
 
 function once<T>(
-  { kept, folder, clusterFolder, isGiven }: Reach,
+  { kept, folder, cluster, isGiven }: Reach,
   what: readonly string[],
   read: () => Promise<T>,
 ): Promise<T> {
   if (kept === undefined) return read()
-  const key = JSON.stringify([isGiven ? clusterFolder : folder, isGiven, ...what])
+  const key = JSON.stringify([isGiven ? cluster.folder : folder, isGiven, ...what])
   const there = kept.get(key) ?? read()
   kept.set(key, there)
   return there as Promise<T>
@@ -82,15 +87,15 @@ export function readFiles(
 ): Promise<Uint8Array | ReadonlyMap<string, Uint8Array>> {
   const read = async () => {
     const real = await follow(path, reach, where)
-    const holdsKey = keyFinder(reach)
-    if (!(await stat(real)).isDirectory()) return readPlain(real, holdsKey, where)
+    const findKey = keyFinder(reach)
+    if (!(await stat(real)).isDirectory()) return readPlain(real, findKey, where)
     const files = new Map<string, Uint8Array>()
     const names = (await readdir(real, { withFileTypes: true }))
       .filter((entry) => entry.isFile() && wanted.test(entry.name))
       .map(({ name }) => name)
     for (const name of names.sort()) {
-      if (reach.isGiven) await requireOpen(join(real, name), reach.clusterFolder, where)
-      files.set(name, await readPlain(join(real, name), holdsKey, where))
+      if (reach.isGiven) await requireOpen(join(real, name), reach.cluster.folder, where)
+      files.set(name, await readPlain(join(real, name), findKey, where))
     }
     return files
   }
@@ -98,14 +103,10 @@ export function readFiles(
 }
 
 /** Where a path leads after all links. @throws {UsageError} out of the overlay's folder */
-async function follow(
-  path: string,
-  { folder, clusterFolder, isGiven }: Reach,
-  where: string,
-): Promise<string> {
+async function follow(path: string, { folder, cluster, isGiven }: Reach, where: string): Promise<string> {
   if (isGiven) {
-    const real = await realpath(resolve(clusterFolder, path))
-    await requireOpen(real, clusterFolder, where)
+    const real = await realpath(resolve(cluster.folder, path))
+    await requireOpen(real, cluster.folder, where)
     return real
   }
   const home = await realpath(folder)
@@ -134,26 +135,43 @@ async function requireOpen(real: string, clusterFolder: string, where: string): 
 /** Below a folder whose name begins with a dot, or among the system's own files. */
 const HIDDEN = /\/\.|^(\/private)?\/(etc|proc|sys|run|boot|var\/(?!tmp\/|folders\/))/
 
-let lastKey: { key: Uint8Array; contains: SecretFinder } | undefined
+interface Finders {
+  key: Uint8Array
+  holdsKey: SecretFinder
+  /** Worked out when it is asked for the first time. */
+  holdsDerived?: SecretFinder
+}
 
-/** What finds this cluster's key, in whatever form. */
-function keyFinder({ clusterFolder }: Reach): SecretFinder {
-  const path = join(clusterFolder, CLUSTER_KEY_FILE)
+/** Working out how a secret can be written down takes longer than looking for it. */
+const findersOf = new WeakMap<Cluster, Finders>()
+
+/** What finds this cluster's key, in whatever form, and in a parameter's files what is derived of it. */
+function keyFinder({ cluster, isGiven }: Reach): (bytes: Uint8Array) => string | undefined {
+  const path = join(cluster.folder, CLUSTER_KEY_FILE)
+  let key: ClusterKey
   try {
-    const key = parseClusterKey(readInputText(path), path).reveal()
-    // Working out how a key can be written down takes longer than looking for it.
-    if (lastKey === undefined || Buffer.compare(lastKey.key, key) !== 0)
-      lastKey = { key, contains: findAnyOf([key]) }
-    return lastKey.contains
+    key = parseClusterKey(readInputText(path), path)
   } catch {
     // None, or none that we may read: then nothing of it can be passed on either.
-    return () => false
+    return () => undefined
+  }
+  let finders = findersOf.get(cluster)
+  if (finders === undefined || Buffer.compare(finders.key, key.reveal()) !== 0) {
+    finders = { key: key.reveal(), holdsKey: findAnyOf([key.reveal()]) }
+    findersOf.set(cluster, finders)
+  }
+  const found = finders
+  return (bytes) => {
+    if (found.holdsKey(bytes)) return "a cluster's key"
+    if (!isGiven) return undefined
+    found.holdsDerived ??= findAnyOf(derivedSeeds(cluster, nodeKeys(key)))
+    return found.holdsDerived(bytes) ? 'what was derived from cluster.key for a node' : undefined
   }
 }
 
 async function readPlain(
   path: string,
-  holdsKey: SecretFinder,
+  findKey: ReturnType<typeof keyFinder>,
   where: string,
   longest = Number.POSITIVE_INFINITY,
 ): Promise<Uint8Array> {
@@ -167,9 +185,10 @@ async function readPlain(
       )
     const bytes = new Uint8Array(await handle.readFile())
     const start = Buffer.from(bytes.subarray(0, 4096)).toString('latin1')
-    if (holdsKey(bytes) || isClusterKeyFile(path, start))
-      throw new UsageError(`${where}: ${path} holds a cluster's key, which is never put on a card`, {
-        hint: 'Whoever has it has every node. Find out who wrote this overlay.',
+    const found = isClusterKeyFile(path, start) ? "a cluster's key" : findKey(bytes)
+    if (found !== undefined)
+      throw new UsageError(`${where}: ${path} holds ${found}, which no overlay puts on a card`, {
+        hint: 'It is good for more than this node. Find out who wrote this overlay.',
       })
     if (looksLikeClusterKey(start, Number(info.mode)))
       throw new UsageError(

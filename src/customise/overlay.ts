@@ -8,7 +8,7 @@
  * out later, for one node (./resolve-overlay.ts).
  */
 import { readdir, readFile, realpath } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join, sep } from 'node:path'
 import { Ajv, type ErrorObject, type ValidateFunction } from 'ajv'
 import { type Document, isCollection, isMap, isScalar, LineCounter, type Node, parseDocument } from 'yaml'
 import { isMissing } from '../errno.ts'
@@ -117,6 +117,11 @@ async function readOverlay(
   let text: string
   try {
     const home = await realpath(folder)
+    // Else the files beside the cluster file would be the overlay's own.
+    if (`${await realpath(dirname(folder))}${sep}`.startsWith(`${home}${sep}`))
+      throw new UsageError(`the overlay ${folder} is a link to a folder that it lies in`, {
+        hint: 'Give the overlay a folder of its own.',
+      })
     // Its words are shown where they are wrong: a link must not make them another file's.
     if ((await realpath(file)) !== join(home, 'overlay.yaml'))
       throw new UsageError(`${file} leads out of its folder`, { hint: 'Put the file itself there.' })

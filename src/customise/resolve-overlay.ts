@@ -29,7 +29,7 @@ export async function resolveOverlay(
   const condition = lookupFor('condition')
   const kept = keptOf.get(overlay) ?? new Map()
   keptOf.set(overlay, kept)
-  const reach = { folder: overlay.folder, clusterFolder: subject.cluster.folder, kept }
+  const reach = { folder: overlay.folder, cluster: subject.cluster, kept }
   const resolved: ResolvedOverlay = { name: overlay.name, edits: [], lastTrees: [], environment: {} }
   for (const { when, ...said } of overlay.edits) {
     if (!applies(when, condition)) continue

@@ -119,6 +119,12 @@ export async function openCache(wanted: string, options: CacheOptions = {}): Pro
       ).catch((error) => {
         throw error.syscall === undefined ? error : unusable(folder, error)
       })
+      try {
+        await requireNoFolders(paths)
+      } catch (error) {
+        lock.release()
+        throw error
+      }
       return { paths, release: () => lock.release() }
     },
     async whileLocked(id, part, subject, signal, work) {
@@ -206,6 +212,17 @@ function unusable(folder: string, cause: NodeJS.ErrnoException): FetchError {
     hint: 'Choose another with --cache DIR or PIIMAGE_CACHE',
     cause,
   })
+}
+
+/** A folder in the place of a file is not ours, and nothing can be put there. */
+async function requireNoFolders({ locks: _, ...files }: EntryPaths): Promise<void> {
+  for (const path of Object.values(files)) {
+    const info = await lstat(path).catch(() => undefined)
+    if (info?.isDirectory())
+      throw new FetchError(`${path} is a folder, where the cache keeps a file`, {
+        hint: 'Remove it, or choose another cache with --cache DIR or PIIMAGE_CACHE',
+      })
+  }
 }
 
 /** The image that is here, touched so that `prune` sees it in use; undefined: none. */

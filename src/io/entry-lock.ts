@@ -37,6 +37,8 @@ const WATCHED_MS = 60_000
 const LONG_AGO_MS = 10 * 60_000
 /** A lock file without its text yet, or a takeover: both last microseconds. */
 const TORN_MS = 5_000
+/** Longer than any lock of ours: not read, and nobody's. */
+const MOST_BYTES = 4096
 
 /**
  * Take the lock, or say who has it.
@@ -165,7 +167,8 @@ function look(path: string): Found | undefined {
   try {
     const info = lstatSync(path)
     if (!info.isFile()) return undefined
-    return { holder: parseHolder(readFileSync(path, 'utf8')), renewedMs: info.mtimeMs }
+    const text = info.size > MOST_BYTES ? '' : readFileSync(path, 'utf8')
+    return { holder: parseHolder(text), renewedMs: info.mtimeMs }
   } catch {
     return undefined
   }

@@ -61,7 +61,7 @@ interface View {
 const views: readonly View[] = [
   { view: (bytes) => bytes, needles: (secret) => [secret] },
   {
-    view: keep('0123456789abcdef', { lowerCase: true }),
+    view: keep('0123456789abcdef', { lowerCase: true, isHex: true }),
     needles: (secret) => [Buffer.from(secret.toString('hex'))],
   },
   {
@@ -81,7 +81,11 @@ const BACKSLASH = 0x5c
 /** The bytes of an alphabet, without all that stands between them: blanks, line ends, quotes, escapes, NULs. */
 function keep(
   alphabet: string,
-  { same = {}, lowerCase = false }: { same?: Record<string, string>; lowerCase?: boolean },
+  {
+    same = {},
+    lowerCase = false,
+    isHex = false,
+  }: { same?: Record<string, string>; lowerCase?: boolean; isHex?: boolean },
 ): (bytes: Uint8Array) => Uint8Array {
   const table = new Uint8Array(256)
   for (const letter of alphabet) {
@@ -94,9 +98,9 @@ function keep(
     let length = 0
     for (let at = 0; at < bytes.length; at += 1) {
       const byte = bytes[at] as number
-      // `\n` in a quoted text, and the `0x` before a byte, are no digits.
+      // `\n` in a quoted text, and the `0x` before a byte in hex, are no digits.
       if (byte === BACKSLASH) at += 1
-      else if (byte === 0x30 && ((bytes[at + 1] as number) | 0x20) === 0x78) at += 1
+      else if (isHex && byte === 0x30 && ((bytes[at + 1] as number) | 0x20) === 0x78) at += 1
       else if (table[byte] !== 0) kept[length++] = table[byte] as number
     }
     return kept.subarray(0, length)

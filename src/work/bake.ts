@@ -24,7 +24,7 @@ import {
   findSecretFiles,
   forRelease,
   notForRelease,
-  openSecretFinder,
+  openSecretFinders,
   RELEASE_HINT,
   standIn,
 } from './release.ts'
@@ -84,7 +84,7 @@ export async function bake(request: BakeRequest, caller: Caller): Promise<BakeRe
   // A file there that is no list is known before hours of work.
   formatOsList([], await readList())
   const bases = await openBases(request, caller)
-  const finds = release ? await openSecretFinder(given.cluster) : () => false
+  const finds = release ? await openSecretFinders(given.cluster) : undefined
   const listed: OsListImage[] = []
   const skipped: string[] = []
   const released: BootPlan[] = []
@@ -92,10 +92,11 @@ export async function bake(request: BakeRequest, caller: Caller): Promise<BakeRe
     for (const node of nodes) {
       const base = await bases.open(project.imageOf(node))
       const image = await buildNodeImage(project, node, base)
-      const secrets = release ? findSecretFiles(image.plan, findNode(given.cluster, node.name), finds) : []
+      const secrets =
+        finds === undefined ? [] : findSecretFiles(image.plan, findNode(given.cluster, node.name), finds)
       // What the files beside the image say of the node.
       const said = [project.cluster.name, node.name, ...node.overlays.map(({ name }) => name), request.url]
-      if (finds(Buffer.from(JSON.stringify(said)))) secrets.push(listName(shard))
+      if (finds?.derived(Buffer.from(JSON.stringify(said)))) secrets.push(listName(shard))
       if (secrets.length === 0) {
         listed.push(await bakeOne(project, image, folder, request, caller))
         if (release) released.push(image.plan)

@@ -9,13 +9,13 @@ import { join } from 'node:path'
 import { PAYLOAD } from '../boot/payload-paths.ts'
 import { readLocalFile } from '../cluster/cluster-file.ts'
 import type { Cluster, Node } from '../cluster/node.ts'
+import { derivedSeeds } from '../customise/derived-seeds.ts'
 import { findSecrets } from '../customise/find-secrets.ts'
 import type { BootPlan } from '../customise/plan-boot.ts'
 import { UsageError } from '../errors.ts'
 import { features } from '../features/index.ts'
 import { Secret } from '../secret.ts'
 import { CLUSTER_KEY_FILE, readClusterKey } from '../secrets/cluster-key.ts'
-import { purposes } from '../secrets/derive.ts'
 import { type NodeKeys, nodeKeys } from '../secrets/node-keys.ts'
 import { findAnyOf, type SecretFinder } from '../secrets/occurrences.ts'
 import { NOBODYS_KEY } from './login.ts'
@@ -43,10 +43,10 @@ function withoutPerson({ user: _user, wifi: _wifi, ...node }: Node): Node {
 /**
  * What is left may still be secret: an overlay's token, somebody's user-data.
  * @param given the node with what was taken from it
- * @param finds what is derived from the cluster's key
+ * @param finds what no release may hold
  * @returns the files that hold something secret
  */
-export function findSecretFiles(plan: BootPlan, given: Node, finds: SecretFinder): string[] {
+export function findSecretFiles(plan: BootPlan, given: Node, finds: ReleaseFinders): string[] {
   const users = [given.user, ...(given.user?.others ?? [])].filter((user) => user !== undefined)
   const texts = [...plan.secrets, ...users.flatMap(({ sshKeys }) => sshKeys).map(keyMaterial)]
   const networks = [given.wifi, ...(given.wifi?.others ?? [])].flatMap((wifi) => [wifi?.psk, wifi?.sae])
@@ -64,32 +64,31 @@ export function findSecretFiles(plan: BootPlan, given: Node, finds: SecretFinder
       seed.some((secret) => !stock.includes(secret)) ||
       texts.some((text) => bytes.includes(text)) ||
       findsGiven(bytes) ||
-      [bytes, Buffer.from(path)].some(finds)
+      [bytes, Buffer.from(path)].some(finds.derived) ||
+      (finds.named(bytes) && !finds.named(stock))
     )
   })
   return holds.map(({ path }) => path)
 }
 
-/**
- * Where the cluster's key is at hand: finds it, and everything that is derived
- * from it, in what is about to be published, however it is written down.
- */
-export async function openSecretFinder(cluster: Cluster): Promise<SecretFinder> {
-  const path = join(cluster.folder, CLUSTER_KEY_FILE)
-  if (!existsSync(path)) return () => false
-  const key = await readClusterKey(path)
-  return findAnyOf([key.reveal(), ...derivedSecrets(cluster, nodeKeys(key))])
+/** What is looked for in what is about to be published, however it is written down. */
+export interface ReleaseFinders {
+  /** The cluster's key, where it is at hand, and everything that is derived from it. */
+  derived: SecretFinder
+  /** The passwords and pass phrases in the files that the cluster file names. */
+  named: SecretFinder
 }
 
-/** The first bytes of a secret's stream: what is derived shorter begins the same way (HKDF). */
-const DERIVED_BYTES = 16
+export async function openSecretFinders(cluster: Cluster): Promise<ReleaseFinders> {
+  const named = findAnyOf((cluster.secrets ?? []).map((secret) => secret.reveal()))
+  const path = join(cluster.folder, CLUSTER_KEY_FILE)
+  if (!existsSync(path)) return { named, derived: () => false }
+  const key = await readClusterKey(path)
+  return { named, derived: findAnyOf([key.reveal(), ...derivedSecrets(cluster, nodeKeys(key))]) }
+}
 
 function derivedSecrets(cluster: Cluster, keys: NodeKeys): (Uint8Array | string)[] {
-  const names = ['', ...cluster.nodes.map(({ name }) => name)]
-  const purposeNames = [purposes, ...features.map((feature) => feature.purposes ?? {})].flatMap(Object.keys)
-  const found: (Uint8Array | string)[] = purposeNames.flatMap((purpose) =>
-    names.map((name) => keys.derive(purpose, name, DERIVED_BYTES)),
-  )
+  const found: (Uint8Array | string)[] = derivedSeeds(cluster, keys)
   for (const node of cluster.nodes) {
     found.push(keys.hostKey(node.name).privateKey.reveal())
     for (const row of features.flatMap(({ artifacts }) => artifacts ?? [])) {

@@ -5,6 +5,7 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  rmdirSync,
   truncateSync,
   utimesSync,
   writeFileSync,
@@ -87,6 +88,23 @@ test('withImage builds once, then gives what is there', async (t) => {
   assert.deepEqual(await cache.withImage(image, building(raw, calls), quiet()), built)
   assert.deepEqual(calls, [cache.entry(sha256(packed)).imagePartial])
   assert.deepEqual(readFileSync(built.path), raw)
+})
+
+test('a folder where a file is kept: said, and nothing is built', async (t) => {
+  const cache = await openCache(tempFolder(t))
+  const image = withExtracted(lockedImage('https://x/', packed), raw)
+  const { locks: _, ...files } = cache.entry(sha256(packed))
+  for (const path of Object.values(files)) {
+    mkdirSync(path)
+    const calls: string[] = []
+    await assert.rejects(cache.withImage(image, building(raw, calls), quiet()), {
+      name: 'FetchError',
+      message: `${path} is a folder, where the cache keeps a file`,
+    })
+    assert.deepEqual(calls, [])
+    rmdirSync(path)
+  }
+  await cache.withImage(image, building(raw, []), quiet())
 })
 
 test('withImage keeps nothing of what the lock does not name, or what failed', async (t) => {

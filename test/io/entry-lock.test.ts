@@ -1,5 +1,13 @@
 import assert from 'node:assert/strict'
-import { existsSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { lockEntry, lockUnlessAlive, tryLockEntry } from '../../src/io/entry-lock.ts'
@@ -100,6 +108,15 @@ test('a torn lock file is waited for a moment, then taken over', (t) => {
   const path = join(tempFolder(t), 'x')
   writeFileSync(path, '')
   assert.equal(held(tryLockEntry(path)), false)
+  const then = new Date(Date.now() - minute)
+  utimesSync(path, then, then)
+  assert.equal(held(tryLockEntry(path)), true)
+})
+
+test('a lock file of gigabytes is not read: it is nobody’s', (t) => {
+  const path = join(tempFolder(t), 'x')
+  writeFileSync(path, JSON.stringify({ id: 'x', pid: process.pid, started: '', place: '' }))
+  truncateSync(path, 3 * 1024 ** 3)
   const then = new Date(Date.now() - minute)
   utimesSync(path, then, then)
   assert.equal(held(tryLockEntry(path)), true)

@@ -409,6 +409,18 @@ test('a secret is found at each place of a large file, and nothing where there i
   assert.equal(finds(secret.subarray(0, 15)), false)
 })
 
+test('base64 in which a byte of hex seems to begin is base64', () => {
+  const secret = Buffer.from('AA0xryHRMqRXTxo0XFjwjK==', 'base64')
+  for (const before of ['', 'x', 'xy'])
+    assert.equal(
+      findAnyOf([secret])(
+        Buffer.from(Buffer.from(before + secret.toString('latin1'), 'latin1').toString('base64')),
+      ),
+      true,
+      before,
+    )
+})
+
 test('a derived password is known by its hash', () => {
   const finds = findAnyOf(['fmzquvwhxkpojnrt', 'another-password'])
   assert.equal(finds(Buffer.from(`ops:${sha512crypt('fmzquvwhxkpojnrt', 'saltsalt')}:19000::`)), true)

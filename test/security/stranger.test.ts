@@ -1,6 +1,15 @@
 /** A cluster file, an overlay or a repository of somebody else's takes no secret out of where it belongs. */
 import assert from 'node:assert/strict'
-import { chmodSync, copyFileSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  copyFileSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmdirSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { join, relative } from 'node:path'
 import { test } from 'node:test'
 import { held } from '../support/attack.ts'
@@ -218,4 +227,68 @@ test('the bare digits of another cluster’s key do not travel', async (t) => {
     assert.equal((await project.piimage('plan', '--node', 'oneil')).status, 0)
   }
   held(t, 3)
+})
+
+// biome-ignore lint/suspicious/noTemplateCurlyInString: a placeholder of overlay.yaml
+const COPIES = '- copy: { from: "${param.f}", to: stolen }'
+
+function giveOverlay(project: Project, edits: string, given = ''): void {
+  mkdirSync(project.file('overlays/evil'), { recursive: true })
+  writeFileSync(
+    project.file('overlays/evil/overlay.yaml'),
+    `name: evil\nsummary: x\nparameters:\n  f: { type: string, description: x, default: x }\nedits:\n  ${edits}\n`,
+  )
+  edit(project, (text) => text.replace(/^overlays:$/m, `overlays:\n  - ${given || 'evil'}`))
+}
+
+test('what is derived of the key for a node is on no other node’s card', async (t) => {
+  const project = demoProject(t)
+  assert.equal((await project.piimage('bake', '--node', 'oneil', '--offline', '-o', '.')).status, 0)
+  if (!needTool(t, 'mcopy', 'mtools')) return
+  const from = ['-i', `${project.file('oneil.img')}@@4194304`, '::piimage/secrets/ssh_host_ed25519_key']
+  assert.equal(run('mcopy', ['-n', ...from, project.file('notes.txt')]).status, 0)
+  chmodSync(project.file('notes.txt'), 0o600)
+  const pem = readFileSync(project.file('notes.txt'), 'utf8')
+  const body = pem.replaceAll(/-----.*-----|\n/g, '')
+  giveOverlay(project, COPIES, '{ evil: { f: notes.txt } }')
+  for (const bytes of [pem, `key: ${body}`, Buffer.from(body, 'base64')]) {
+    writeFileSync(project.file('notes.txt'), bytes)
+    const said = await project.piimage('plan', '--node', 'hammond', '--offline')
+    assert.equal(said.status, 2, said.stdout)
+    assert.match(said.stderr, /notes\.txt holds what was derived from cluster\.key for a node/)
+  }
+  held(t, 3)
+})
+
+test('a release holds no pass phrase and no password of a file that the cluster file names', async (t) => {
+  for (const setting of [
+    'wifi: { ssid: a, country: DE, passphraseFile: word }',
+    'user: { name: ops, passwordFile: word }',
+  ]) {
+    const project = demoProject(t)
+    writeFileSync(project.file('word'), 'hunter22-secret\n', { mode: 0o600 })
+    edit(project, (text) =>
+      setting.startsWith('user')
+        ? text.replace(/^user:\n(?: .*\n)+/m, `${setting}\n`)
+        : `${text}\n${setting}\n`,
+    )
+    giveOverlay(project, COPIES, '{ evil: { f: word } }')
+    const said = await project.piimage('bake', '--node', 'oneil', '--release', '--offline', '-o', 'out')
+    assert.equal(said.status, 2, said.stdout)
+    assert.match(said.stderr, /not for release: a secret is in piimage\/stolen/)
+  }
+  held(t, 2)
+})
+
+test('a link makes the cluster file’s folder no overlay’s own', async (t) => {
+  const project = demoProject(t)
+  writeFileSync(project.file('word'), 'hunter22-secret\n')
+  giveOverlay(project, '- file: { path: stolen.txt, from: word }')
+  renameSync(project.file('overlays/evil/overlay.yaml'), project.file('overlay.yaml'))
+  rmdirSync(project.file('overlays/evil'))
+  symlinkSync('..', project.file('overlays/evil'))
+  const said = await project.piimage('plan', '--node', 'oneil', '--offline')
+  assert.equal(said.status, 2, said.stdout)
+  assert.match(said.stderr, /is a link to a folder that it lies in/)
+  held(t, 1)
 })
