@@ -63,11 +63,11 @@ const address = '172.19.181.1'
 const table = process.env.PIIMAGE_BOOT_TABLE
 const written: string[] = []
 
-const skip = table === undefined && 'PIIMAGE_BOOT_TABLE is not set: the weekly run has it'
-
-describe('a card of each system becomes its node', { concurrency: 2, skip }, () => {
-  for (const row of rows) it(`${row.system} on ${row.cpu}`, (t) => bootRow(t, row))
-})
+// Hours of boots: the weekly run says where their table is to be.
+if (table !== undefined)
+  describe('a card of each system becomes its node', { concurrency: 2 }, () => {
+    for (const row of rows) it(`${row.system} on ${row.cpu}`, (t) => bootRow(t, row))
+  })
 
 async function bootRow(t: TestContext, row: Row): Promise<void> {
   const { system, cpu, model } = row
