@@ -12,3 +12,21 @@ export const PRESCRIPT = 'Automation_Custom_PreScript.sh'
 export const NODE_RECORD = `${PAYLOAD}/node.json`
 /** The command line of the boots after the first, where a shell is the first process of that one. */
 export const SAVED_CMDLINE = 'cmdline.txt.piimage-orig'
+
+/** What the payload is made of itself, by first name: an overlay's own files lie beside it. */
+export const PAYLOAD_NAMES: ReadonlySet<string> = new Set([
+  ARTIFACTS,
+  ...[
+    'install.sh',
+    'run.sh',
+    'lib.sh',
+    'init',
+    'units',
+    'early.d',
+    'firstboot.d',
+    'secrets',
+    'files',
+    'files.list',
+  ],
+  ...['node.json', 'node.env', 'network', 'users', 'keys', 'log', '.id'],
+])

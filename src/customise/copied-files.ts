@@ -7,6 +7,7 @@
  * what is installed as root is checked on the node before it is.
  */
 import { bytesOf } from '../boot/boot-files.ts'
+import { PAYLOAD_NAMES } from '../boot/payload-paths.ts'
 import type { LockedImage } from '../catalog/locked-image.ts'
 import { sha256 } from '../digest.ts'
 import { UsageError } from '../errors.ts'
@@ -38,6 +39,11 @@ export async function copiedFiles(
   arch: LockedImage['arch'],
 ): Promise<Map<string, Uint8Array>> {
   const files = new Map<string, Uint8Array>()
+  const [first = ''] = to.toLowerCase().split('/')
+  if (PAYLOAD_NAMES.has(first) || PAYLOAD_NAMES.has(first.replace(/\.sha256$/, '')))
+    throw new UsageError(`${where}: to: ${to} is a place of piimage's own in the payload`, {
+      hint: 'Choose a folder with the name of the overlay.',
+    })
   if (from === null) return files
   const path = String(from)
   const found = await readFiles(path, reach, patternOf(names, where), where)

@@ -23,6 +23,7 @@ import { held } from '../support/attack.ts'
 import { demoProject, type Project } from '../support/project.ts'
 import { needTool } from '../support/tools.ts'
 
+const OWN = /is a place of piimage's own in the payload/
 const LINE = 'the first line of somebody’s secret file'
 
 interface Trick {
@@ -89,6 +90,10 @@ const FILE = '{ file: { description: A file., type: string } }'
 
 const tricks: Record<string, Trick & { reason: RegExp }> = {
   'copy: the key by its name': { edit: 'copy: { from: ../../cluster.key, to: fan/table }', reason: OUT },
+  'copy: over the library of first boot': { edit: 'copy: { from: notes, to: lib.sh }', reason: OWN },
+  'copy: over another’s step': { edit: 'copy: { from: notes, to: early.d/10-hostname.sh }', reason: OWN },
+  'copy: among the secrets': { edit: 'copy: { from: notes, to: Secrets/ssh_host_ed25519_key }', reason: OWN },
+  'copy: over a text that piimage makes': { edit: 'copy: { from: notes, to: material/x }', reason: OWN },
   'copy: an absolute path': { edit: 'copy: { from: /etc/shadow, to: fan/table }', reason: OUT },
   'copy: the folder above': { edit: 'copy: { from: .., to: fan/all }', reason: OUT },
   'copy: in and out again': { edit: 'copy: { from: a/../../../private, to: fan/x }', reason: OUT },
