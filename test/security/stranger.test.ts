@@ -2,8 +2,10 @@
 import assert from 'node:assert/strict'
 import {
   chmodSync,
+  chownSync,
   copyFileSync,
   mkdirSync,
+  readdirSync,
   readFileSync,
   renameSync,
   rmdirSync,
@@ -12,10 +14,12 @@ import {
 } from 'node:fs'
 import { join, relative } from 'node:path'
 import { test } from 'node:test'
+import type { Caller } from '../../src/work/caller.ts'
+import { whileStateLocked } from '../../src/work/netroot/site.ts'
 import { held } from '../support/attack.ts'
 import { demoProject, type Project, runPiimage } from '../support/project.ts'
 import { tempFolder } from '../support/temp.ts'
-import { needTool, run } from '../support/tools.ts'
+import { needRoot, needTool, run } from '../support/tools.ts'
 
 const edit = (project: Project, change: (text: string) => string): void => {
   const file = project.file('cluster.yaml')
@@ -291,4 +295,27 @@ test('a link makes the cluster file’s folder no overlay’s own', async (t) =>
   assert.equal(said.status, 2, said.stdout)
   assert.match(said.stderr, /is a link to a folder that it lies in/)
   held(t, 1)
+})
+
+test('a server keeps no state where another user could put something into it', async (t) => {
+  if (!needRoot(t)) return
+  const folder = tempFolder(t)
+  const lock = (state: string) =>
+    whileStateLocked(
+      { state, place: { prefix: '' } },
+      { signal: new AbortController().signal } as Caller,
+      async () => 'done',
+    )
+  const their = join(folder, 'their')
+  mkdirSync(their)
+  chownSync(their, 12_345, 12_345)
+  const open = join(folder, 'open')
+  mkdirSync(open)
+  chmodSync(open, 0o777)
+  symlinkSync(their, join(folder, 'link'))
+  for (const state of [join(their, 'state'), join(open, 'a/state'), join(folder, 'link', 'state'), their])
+    await assert.rejects(lock(state), { name: 'UsageError', message: /is not safe to use/ }, state)
+  assert.deepEqual([readdirSync(their), readdirSync(open)], [[], []])
+  assert.equal(await lock(join(folder, 'own')), 'done')
+  held(t, 4)
 })

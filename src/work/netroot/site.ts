@@ -1,5 +1,8 @@
 /** Where a netboot server keeps what it serves, and what every request about it starts from. */
-import { resolve } from 'node:path'
+import { existsSync, realpathSync } from 'node:fs'
+import { dirname, resolve } from 'node:path'
+import { UsageError } from '../../errors.ts'
+import { strangersIn } from '../../io/ownership.ts'
 import { onTrees } from '../../netroot/disk-error.ts'
 import type { ServerRoot } from '../../netroot/server-root.ts'
 import { lockState, readServed } from '../../netroot/state.ts'
@@ -41,12 +44,16 @@ export async function whileLocked<T>(site: Site, caller: Caller, work: () => Pro
   return whileStateLocked(site, caller, work)
 }
 
-/** The same where the state folder may not be there yet. */
+/**
+ * The same where the state folder may not be there yet.
+ * @throws {UsageError} others could put something into it
+ */
 export async function whileStateLocked<T>(
   { state, place }: Site,
   caller: Caller,
   work: () => Promise<T>,
 ): Promise<T> {
+  if (place.prefix === '') await refuseStrangers(state)
   const lock = await lockState(state, place, caller.signal, (pid) =>
     note(caller, `waiting for process ${pid}, which changes ${state}`),
   )
@@ -55,4 +62,15 @@ export async function whileStateLocked<T>(
   } finally {
     lock.release()
   }
+}
+
+/** What lies there becomes the root of every node: nobody else may write it, or put another folder in its place. */
+async function refuseStrangers(state: string): Promise<void> {
+  let there = state
+  while (!existsSync(there)) there = dirname(there)
+  const strangers = await strangersIn(realpathSync(there))
+  if (strangers === undefined) return
+  throw new UsageError(`the state folder ${state} is not safe to use: ${strangers}`, {
+    hint: 'Take that right away (chmod go-w, chown root), or name another folder with --state.',
+  })
 }
