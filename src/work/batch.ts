@@ -23,7 +23,7 @@ import {
 } from './flash-card.ts'
 import { openBases } from './image-pipeline.ts'
 import { digestOfPlan, planNodeChanges } from './node-image.ts'
-import { findNode, openProject } from './project.ts'
+import { findNode, openProject, warnOfKeyInGit } from './project.ts'
 import { type ClusterRequest, clusterFolder } from './request.ts'
 
 export interface BatchRequest extends ClusterRequest, CardOptions {
@@ -52,6 +52,7 @@ export async function flashBatch(request: BatchRequest, caller: Caller): Promise
     throw new UsageError(`--all is for cards; ${file} is a file`, { hint: 'piimage bake --all makes files.' })
   checkOptions(request, drives)
   const project = await openProject(request, caller)
+  warnOfKeyInGit(project.cluster, caller)
   await project.keys()
   const nodes =
     request.nodes?.map((name) => findNode(project.cluster, name)) ??

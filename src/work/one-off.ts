@@ -14,7 +14,7 @@ import { ClusterKey } from '../secrets/cluster-key.ts'
 import { type NodeKeys, nodeKeys } from '../secrets/node-keys.ts'
 import { type Caller, note } from './caller.ts'
 import { type ExtraFiles, readExtraFiles } from './extra-files.ts'
-import { findOverlays, openProject, type Project, readLocks, withOs } from './project.ts'
+import { findOverlays, openProject, type Project, readLocks, warnOfKeyInGit, withOs } from './project.ts'
 import type { ClusterRequest, OneOff } from './request.ts'
 
 /** Nodes of a cluster file, or one without. */
@@ -42,6 +42,7 @@ export async function openNodes(request: NodesRequest, caller: Caller): Promise<
     request.oneOff === undefined
       ? await openProject(request, caller, { readLocal: request.readLocal })
       : await openOneOff(request, request.oneOff, caller)
+  if (request.oneOff === undefined) warnOfKeyInGit(project.cluster, caller)
   return withOs({ ...project, extras }, request.os)
 }
 

@@ -14,6 +14,7 @@ import { chooseStateFolder } from '../fetch/cache-folder.ts'
 import type { GivenFiles } from '../node/state.ts'
 import { packageRoot } from '../package-root.ts'
 import { CLUSTER_KEY_FILE, readClusterKey } from '../secrets/cluster-key.ts'
+import { isInGit } from '../secrets/git-index.ts'
 import { type NodeKeys, nodeKeys } from '../secrets/node-keys.ts'
 import { type Caller, note, taskOf } from './caller.ts'
 import { type ClusterRequest, cacheFolder, clusterFolder, clusterPath } from './request.ts'
@@ -119,6 +120,14 @@ export async function openProject(
     },
     imageOf: (node) => findImage(lock, node.image),
   }
+}
+
+/** Every secret of the cluster follows from the key: whoever gets a clone has all of them. */
+export function warnOfKeyInGit({ folder }: Cluster, { onEvent }: Caller): void {
+  const path = join(folder, CLUSTER_KEY_FILE)
+  if (!isInGit(path)) return
+  const message = `${path} is in git: whoever gets a copy of the repository has every node. git rm --cached ${CLUSTER_KEY_FILE}; where it was pushed already, make another (piimage init in a new folder) and flash all cards again`
+  onEvent({ event: 'warning', message })
 }
 
 /** Every node has this system, whatever the cluster file and the images say. */

@@ -4,6 +4,7 @@ import {
   chmodSync,
   chownSync,
   copyFileSync,
+  existsSync,
   mkdirSync,
   readdirSync,
   readFileSync,
@@ -318,4 +319,37 @@ test('a server keeps no state where another user could put something into it', a
   assert.deepEqual([readdirSync(their), readdirSync(open)], [[], []])
   assert.equal(await lock(join(folder, 'own')), 'done')
   held(t, 4)
+})
+
+test('a cluster key that git keeps is told, whatever version the index has', async (t) => {
+  const git = needTool(t, 'git', 'git')
+  if (git === undefined) return
+  const root = tempFolder(t)
+  const folder = join(root, 'home/my cluster')
+  mkdirSync(folder, { recursive: true })
+  run(git, ['init', '-q', root])
+  assert.equal((await runPiimage(root, ['init', folder, '--template', 'demo'])).status, 0)
+  for (const name of ['a', 'cluster.keys', 'home/my cluster/cluster.ke', 'home/z', 'home/my cluster/é'])
+    writeFileSync(join(root, name), '')
+  const plan = async () => (await runPiimage(folder, ['plan', '--node', 'oneil', '--offline'])).stderr
+  for (const version of ['2', '3', '4']) {
+    run(git, ['-C', root, 'update-index', '--index-version', version])
+    run(git, ['-C', root, 'add', '-A'])
+    // An entry with extended flags, as version 3 has them.
+    writeFileSync(join(root, 'later'), 'x')
+    run(git, ['-C', root, 'add', '-N', 'later'])
+    assert.doesNotMatch(await plan(), /is in git/, version)
+    run(git, ['-C', root, 'add', '-f', 'home/my cluster/cluster.key'])
+    assert.match(await plan(), /cluster\.key is in git: whoever gets a copy/, version)
+    run(git, ['-C', root, 'rm', '-q', '--cached', 'home/my cluster/cluster.key'])
+  }
+  // What the repository says is to be run is not.
+  writeFileSync(join(root, '.git/config'), '[core]\n\tfsmonitor = touch ran; false\n')
+  await plan()
+  assert.ok(!existsSync(join(root, 'ran')) && !existsSync(join(folder, 'ran')))
+  for (const index of ['', 'DIRC', `DIRC${'\0'.repeat(7)}\x04\xff\xff\xff\xff`, 'x'.repeat(4096)]) {
+    writeFileSync(join(root, '.git/index'), index, 'latin1')
+    assert.doesNotMatch(await plan(), /is in git|bug/)
+  }
+  held(t, 8)
 })
