@@ -70,10 +70,11 @@ tell_strangers() {
     done
 }
 
-# gather: settles who is there; sets `missing`.
+# gather: settles who is there; sets `missing`. A host name is the node's own word: in the form of a URL it is one
+# word of one line, and a plain one stays as it is.
 gather() {
   missing=
-  seen=$(docker node ls --format '{{.ID}} {{.Hostname}} {{.Status}}') || fail 'the swarm does not answer: docker node ls'
+  seen=$(docker node ls --format '{{.ID}} {{urlquery .Hostname}} {{.Status}}') || fail 'the swarm does not answer: docker node ls'
   while read -r name role labels; do
     id=$(id_of "$name")
     tell_strangers "$name" "$id"
@@ -87,15 +88,28 @@ gather() {
   done <"$list"
 }
 
+# What sshd allowed while the broker was open holds until it reads its settings again.
+take_limits_back() {
+  limits=$root/etc/ssh/sshd_config.d/20-piimage-join.conf
+  [ -e "$limits" ] || return 0
+  rm -f "$limits"
+  is_running || return 0
+  for unit in ssh.service sshd.service; do
+    has_unit "$unit" || continue
+    systemctl --no-block try-reload-or-restart "$unit"
+    break
+  done
+}
+
 # The broker goes before the token changes: afterwards neither an old token nor a key gets anybody in.
 close() {
   rm -rf "$root/var/lib/piimage-join"
   rm -f "$root/etc/sudoers.d/90-piimage-join" "$root/usr/local/sbin/piimage-join-token"
-  rm -f "$root/etc/ssh/sshd_config.d/20-piimage-join.conf"
+  take_limits_back
   if grep -q '^piimage-join:' "$root/etc/passwd"; then accounts userdel piimage-join; fi
   docker swarm join-token --rotate -q worker >/dev/null
   # A node that lost power while it joined has left a record without a name.
-  docker node ls --format '{{.ID}} {{.Hostname}} {{.Status}}' | awk 'NF == 2 { print $1 }' | while read -r nameless; do
+  docker node ls --format '{{.ID}} {{urlquery .Hostname}} {{.Status}}' | awk 'NF == 2 { print $1 }' | while read -r nameless; do
     docker node rm --force "$nameless" >/dev/null
   done
   rm -f "$state/swarm-waited"

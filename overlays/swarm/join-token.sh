@@ -28,7 +28,7 @@ grep -q "^$node " /opt/piimage/material/swarm-nodes || refuse 77 "$node is no no
 [ ! -e /var/lib/piimage/swarm-closed ] || refuse 78 "refused to $node: the swarm is complete"
 state=$(docker info -f '{{.Swarm.LocalNodeState}}/{{.Swarm.ControlAvailable}}' 2>/dev/null) || state=
 [ "$state" = active/true ] || refuse 75 "not yet for $node: this head has no swarm so far"
-nodes=$(docker node ls --format '{{.ID}} {{.Hostname}} {{.Status}}') || refuse 75 "not yet for $node: the swarm does not answer"
+nodes=$(docker node ls --format '{{.ID}} {{urlquery .Hostname}} {{.Status}}') || refuse 75 "not yet for $node: the swarm does not answer"
 members=/var/lib/piimage/swarm-members
 noted=
 if [ -f "$members/$node" ]; then noted=$(head -n 1 "$members/$node"); fi

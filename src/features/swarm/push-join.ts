@@ -93,7 +93,8 @@ async function askSwarm(run: RunOnNode, name: string): Promise<Membership | stri
  * Labels and role, set on the head once it sees this node ready: this one, and
  * not another of its name. Dead ones of its name are forgotten, and so are the one
  * that it was a moment ago and the one that was noted, which look alive until they
- * miss three heartbeats. A manager has to be demoted first.
+ * miss three heartbeats. A manager has to be demoted first. A host name is the
+ * node's own word: in the form of a URL it is one word of one line.
  * @param was the node's ID before; '' or its ID now: none
  */
 function settleCommand(
@@ -108,7 +109,7 @@ function settleCommand(
   const update = pairs.length === 0 ? '' : `sudo -n docker node update ${pairs.join(' ')} ${id} >/dev/null`
   const promote = manager ? `sudo -n docker node promote ${id} >/dev/null` : ''
   return `set -e; n=0; while :; do
-seen=$(sudo -n docker node ls --format '{{.ID}} {{.Hostname}} {{.Status}}')
+seen=$(sudo -n docker node ls --format '{{.ID}} {{urlquery .Hostname}} {{.Status}}')
 printf '%s\\n' "$seen" | grep -qx '${id} ${name} Ready' && break; n=$((n + 1)); [ $n -lt 30 ] || { echo 'the head does not see it' >&2; exit 1; }; sleep 1; done
 noted=$(sudo -n cat ${MEMBERS}/${name} 2>/dev/null || :)
 sudo -n sh -c 'mkdir -p ${MEMBERS} && echo ${id} >${MEMBERS}/${name}'
