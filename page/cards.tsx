@@ -90,7 +90,7 @@ function BatchQuestion({
   )
   const [media, setMedia] = useState<readonly string[]>([])
   const toggle = (medium: string) =>
-    setMedia(media.includes(medium) ? media.filter((one) => one !== medium) : [...media, medium])
+    setMedia((given) => (given.includes(medium) ? given.filter((one) => one !== medium) : [...given, medium]))
   return (
     <Dialog
       title="Start a batch?"
