@@ -70,11 +70,14 @@ export function processWorld(): ProcessWorld {
       : createInterface({ input: process.stdin, output: process.stderr })
     // While a question stands the terminal's Ctrl-C is a key like others.
     lines.on('SIGINT', onStop)
+    // So does Ctrl-D: whoever ends the input has not chosen what stands there.
+    lines.on('close', onStop)
     try {
       return await lines.question(hidden ? '' : shown, { signal: stop.signal })
     } catch {
       return undefined
     } finally {
+      lines.off('close', onStop)
       lines.close()
       if (hidden) process.stderr.write('\n')
     }
@@ -87,7 +90,11 @@ export function processWorld(): ProcessWorld {
     platform: process.platform,
     now: () => new Date(),
     ask,
-    confirm: async (question) => /^y(es)?$/i.test((await ask(`${question} [y/N] `))?.trim() ?? ''),
+    async confirm(question) {
+      const answer = await ask(`${question} [y/N] `)
+      stop.signal.throwIfAborted()
+      return /^y(es)?$/i.test(answer?.trim() ?? '')
+    },
     signal: stop.signal,
     async said() {
       for (const stream of [process.stdout, process.stderr])

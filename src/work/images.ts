@@ -91,7 +91,7 @@ export async function describeImage(request: LockRequest, caller: Caller): Promi
     throw new FetchError('locking asks the publisher, and --offline forbids that', { hint: OWN_FILE_HINT })
   const task = taskOf(caller)
   const http = openHttp({ env: caller.env })
-  return askPublisher(
+  const image = await askPublisher(
     {
       url,
       lockFile: lockFileOf(request, caller),
@@ -107,6 +107,21 @@ export async function describeImage(request: LockRequest, caller: Caller): Promi
     },
     task,
   )
+  if (ownFile) await warnOfOtherImage(image, request, caller)
+  return image
+}
+
+/** A file may be called what another one is, whose digest somebody vouches for. */
+async function warnOfOtherImage(
+  { key, download: { sha256 } }: LockedImage,
+  request: LockRequest,
+  caller: Caller,
+): Promise<void> {
+  const pinned = (await readLocks(request, caller)).images.get(key)
+  if (pinned === undefined || pinned.download.source.kind === 'user') return
+  if ([pinned.download.sha256, pinned.extracted?.sha256].includes(sha256)) return
+  const message = `${request.url} is not the ${key} that is pinned: its sha256 is ${sha256}, and ${pinned.download.sha256} was expected. It is taken as your own; if it should be the publisher's, download it again`
+  caller.onEvent({ event: 'warning', message })
 }
 
 /** Write it into the cluster's own lock. */

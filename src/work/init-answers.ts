@@ -20,6 +20,15 @@ export function readNames(answer: string, flag = ''): string[] {
   return words
 }
 
+/** As people write them: `Raspberry Pi 4`, `Pi 3B+`, `zero 2 w`. */
+export const wordsOfBoards = (answer: string): string[] =>
+  answer
+    .toLowerCase()
+    .replace(/raspberry\s+(?=pi)/g, '')
+    .replace(/\bpi\s+(?=\d|zero)/g, 'pi')
+    .replace(/\b(?:pi)?(zero(?:\s*2)?(?:\s*w)?)\b/g, (_, board: string) => board.replace(/\s/g, ''))
+    .split(/[\s,]+/)
+
 export function readModels(words: readonly string[], nodes: number, flag = ''): Model[] {
   const wrong = words.find((word) => !(modelNames as readonly string[]).includes(word))
   if (wrong !== undefined)

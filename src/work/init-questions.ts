@@ -4,7 +4,7 @@
  * be guessed where nobody is there to ask, is an error that names the flag.
  */
 import { randomBytes } from 'node:crypto'
-import { existsSync } from 'node:fs'
+import { existsSync, statSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import type { LockedImage } from '../catalog/locked-image.ts'
 import { newestLite, newestNamed } from '../catalog/short-names.ts'
@@ -19,7 +19,7 @@ import { formatBytes } from '../units.ts'
 import type { World } from '../world.ts'
 import type { Caller } from './caller.ts'
 import { type InitRequest, LOGIN_KEY_FILE, PASSPHRASE_FILE } from './init.ts'
-import { checked, readModels, readNames } from './init-answers.ts'
+import { checked, readModels, readNames, wordsOfBoards } from './init-answers.ts'
 import { readLocks } from './project.ts'
 import type { ClusterRequest } from './request.ts'
 import { DEMO, PLAIN, type Template, type TemplateValues, templateNames } from './template.ts'
@@ -173,7 +173,7 @@ async function chooseNodes(flags: InitFlags, asker: Asker): Promise<{ name: stri
           'models',
           `Which board? One for all, or one for each (pi5, pi4, zero2w …) [${DEFAULT_MODEL}]: `,
           DEFAULT_MODEL,
-          (answer) => readModels(answer.split(/[\s,]+/), names.length),
+          (answer) => readModels(wordsOfBoards(answer), names.length),
         )
   return names.map((name, index) => ({ name, model: models[index] ?? models[0] ?? DEFAULT_MODEL }))
 }
@@ -197,9 +197,14 @@ async function chooseImage(
     const path = resolve(site.cwd, expandHome(answer, site.home))
     const key = images.has(answer) ? answer : newestNamed(images, answer)
     if (key !== undefined) return { key }
-    if (existsSync(path)) return { path }
+    const info = statSync(path, { throwIfNoEntry: false })
+    if (info?.isFile()) return { path }
+    if (info !== undefined)
+      throw new UsageError(`${flag}${answer} is ${info.isDirectory() ? 'a folder' : 'not a plain file'}`, {
+        hint: 'Name the image file itself.',
+      })
     const near = nearestNames(answer, images.keys())
-    throw new UsageError(`${flag}there is neither a file nor an image of the lock called ${answer}`, {
+    throw new UsageError(`${flag}there is neither a file nor a known image called ${answer}`, {
       hint: near.length > 0 ? `Did you mean ${near.join(' or ')}?` : 'piimage images list shows the images',
     })
   }

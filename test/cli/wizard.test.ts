@@ -20,9 +20,10 @@ test('init on a terminal: asked again after wrong answers, and plan takes what c
     ['How many boards', 'Two\r'],
     ['How many boards', '2\r'],
     ['Which board\\?', 'raspberry\r'],
-    ['not a known board[\\s\\S]*Which board\\?', 'pi5\r'],
-    ['Which image\\?', 'none.img\r'],
-    ['neither a file nor an image[\\s\\S]*Which image\\?.*Enter for raspios-trixie-arm64-lite@', '\r'],
+    ['not a known board[\\s\\S]*Which board\\?', 'Raspberry Pi 5\r'],
+    ['Which image\\?', '.\r'],
+    ['is a folder[\\s\\S]*Which image\\?', 'none.img\r'],
+    ['neither a file nor a known image[\\s\\S]*Which image\\?.*Enter for raspios-trixie-arm64-lite@', '\r'],
     ['Who may log in\\?', '\r'],
     ['Wi-Fi network, or Enter for none', '\r'],
   ]
@@ -45,18 +46,22 @@ test('init on a terminal: asked again after wrong answers, and plan takes what c
   assert.match(planned.stderr, /offline/)
 })
 
-test('Ctrl-C at a question leaves nothing', (t) => {
-  const python = needTool(t, 'python3', 'python3')
-  if (python === undefined) return
-  const cwd = tempFolder(t)
-  const answers = [
-    ['What do you have\\?', '\r'],
-    ['How many boards', '\u0003'],
-  ]
-  const said = run(python, [helper, JSON.stringify(answers), process.execPath, cli, 'init', 'home'], {
-    cwd,
-    env: { HOME: cwd, TERM: 'xterm' },
+for (const [name, key] of [
+  ['Ctrl-C', '\u0003'],
+  ['Ctrl-D', '\u0004'],
+] as const)
+  test(`${name} at a question leaves nothing`, (t) => {
+    const python = needTool(t, 'python3', 'python3')
+    if (python === undefined) return
+    const cwd = tempFolder(t)
+    const answers = [
+      ['What do you have\\?', '\r'],
+      ['How many boards', key],
+    ]
+    const said = run(python, [helper, JSON.stringify(answers), process.execPath, cli, 'init', 'home'], {
+      cwd,
+      env: { HOME: cwd, TERM: 'xterm' },
+    })
+    assert.equal(said.status, 130, said.stdout)
+    assert.ok(!existsSync(join(cwd, 'home')))
   })
-  assert.equal(said.status, 130, said.stdout)
-  assert.ok(!existsSync(join(cwd, 'home')))
-})

@@ -9,6 +9,7 @@ import { features } from '../../src/features/index.ts'
 import { packageRoot } from '../../src/package-root.ts'
 import { makeEd25519Key } from '../../src/secrets/ed25519-key.ts'
 import { sha512crypt } from '../../src/secrets/sha512crypt.ts'
+import { wordsOfBoards } from '../../src/work/init-answers.ts'
 import { templateNames } from '../../src/work/template.ts'
 import { runPiimage } from '../support/project.ts'
 import { tempFolder } from '../support/temp.ts'
@@ -273,10 +274,7 @@ test('an image that somebody has already is locked as it is, by a flag or an ans
     await runPiimage(cwd, ['init', 'flag', '--nodes', '1', '--offline', '--image', file]),
   ]
   assert.deepEqual(left, [])
-  assert.match(
-    said[0]?.stderr ?? '',
-    /neither a file nor an image of the lock called ~\/Downloads\/none\.img/,
-  )
+  assert.match(said[0]?.stderr ?? '', /neither a file nor a known image called ~\/Downloads\/none\.img/)
   for (const [index, folder] of ['asked', 'flag'].entries()) {
     assert.equal(said[index]?.status, 0, said[index]?.stderr)
     const text = readFileSync(join(cwd, folder, 'cluster.yaml'), 'utf8')
@@ -285,6 +283,13 @@ test('an image that somebody has already is locked as it is, by a flag or an ans
     const listed = await runPiimage(join(cwd, folder), ['images', 'list'])
     assert.match(listed.stdout, /raspios-trixie-arm64-lite@2030-01-02 +newest +\S+ \S+ +a file here/)
   }
+  // Called what the lock has, and another one.
+  writeFileSync(join(cwd, '2026-09-15-raspios-trixie-arm64-lite.img'), 'another system')
+  const other = ['init', 'other', '--nodes', '1', '--image', '2026-09-15-raspios-trixie-arm64-lite.img']
+  const warned = await runPiimage(cwd, other)
+  assert.equal(warned.status, 0, warned.stderr)
+  assert.match(warned.stderr, /is not the raspios-trixie-arm64-lite@2026-09-15 that is pinned: its sha256 is/)
+  assert.doesNotMatch(said[0]?.stderr ?? '', /that is pinned/)
   // Of the lock, by its short name; and none at all.
   const named = await runPiimage(cwd, ['init', 'named', '--image', 'raspios-bookworm-armhf-lite'])
   assert.equal(named.status, 0, named.stderr)
@@ -429,4 +434,10 @@ test('--json says what was made and what comes next', async (t) => {
     'sudo piimage flash --node cluster00 DRIVE',
   ])
   assert.equal(result.made.length, 3)
+})
+
+test('boards as people write them', () => {
+  const written = 'Raspberry Pi 4, Pi 3B+ pi5; zero zero2w zero 2 w Zero W, Pi Zero 2W'.replace(';', '')
+  const boards = ['pi4', 'pi3b+', 'pi5', 'zero', 'zero2w', 'zero2w', 'zerow', 'zero2w']
+  assert.deepEqual(wordsOfBoards(written), boards)
 })
