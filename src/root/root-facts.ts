@@ -156,11 +156,15 @@ function parseOsRelease(text: string): Record<string, string> {
 
 function parseFstab(text: string): FstabLine[] {
   return text.split('\n').flatMap((line, index) => {
-    const [device = '', mount, type = '', options = ''] = line.trim().split(/\s+/)
+    const [device = '', mount, type = '', options = ''] = line.trim().split(/\s+/).map(unescapeOctal)
     if (mount === undefined || device.startsWith('#')) return []
     return [{ device, mount, type, options: options.split(','), line: index + 1 }]
   })
 }
+
+/** As getmntent(3) reads a field: `\040` is a blank. */
+const unescapeOctal = (field: string): string =>
+  field.replace(/\\([0-3][0-7]{2})/g, (_, digits: string) => String.fromCharCode(Number.parseInt(digits, 8)))
 
 /** The FAT that is mounted at /boot or below. */
 function findBootMount(lines: readonly FstabLine[]): string | undefined {

@@ -82,6 +82,7 @@ const mounts: [string, string | undefined][] = [
   ['UUID=A-B /boot/efi vfat umask=0077 0 1', '/boot/efi'],
   ['UUID=A-B /boot/efi vfat umask=0077 0 1\nUUID=C-D /boot/firmware vfat x 0 1', '/boot/firmware'],
   ['/dev/mmcblk0p1 /boot auto defaults 0 2', '/boot'],
+  ['LABEL=bootfs \\057boot\\057firmware vfat defaults 0 2', '/boot/firmware'],
   ['/dev/sda1 /bootleg vfat x 0 0', undefined],
   ['/dev/mmcblk0p2 /boot ext4 defaults 0 2', undefined],
 ]
