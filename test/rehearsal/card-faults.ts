@@ -246,6 +246,15 @@ export const cardFaults: CardFault[] = [
     says: /\/mnt\/piimage\/\S+ is started, and \/etc\/fstab mounts the boot partition at \/boot/,
   },
   {
+    name: 'a letter is missing in what starts the first boot',
+    boot: async ({ edit, trigger }) => {
+      const misspelt = (text: string) => text.replace(/\/piimage\/(install\.sh|init)/g, '/piimage/instal.sh')
+      await edit(trigger === 'cloud-init' ? 'user-data' : 'cmdline.txt', misspelt)
+    },
+    place: /^piimage\/install\.sh$/,
+    says: /nothing starts it: neither cmdline\.txt nor user-data names it/,
+  },
+  {
     name: 'cloud-init starts it from another folder',
     on: cloud,
     boot: ({ edit }) =>

@@ -125,6 +125,9 @@ async function checkTrigger(card: FirstBoot): Promise<void> {
   if (shell !== undefined)
     return at(/(?<![^\s"'=])(\/[^\s"'=]+\/piimage\/init)"?$/.exec(shell)?.[1] ?? '', place)
   const seed = await findStartingSeed(boot)
+  // The first boot takes the secrets away, and its trigger with them.
+  if (seed === undefined && (await boot.list(PAYLOAD)).some(({ name }) => name === 'secrets'))
+    findings.fault('first boot', INSTALL, `nothing starts it: neither ${place} nor user-data names it`, AGAIN)
   if (seed === undefined) return
   at(seed.script, seed.path)
   const off = await facts?.cloudInit()
