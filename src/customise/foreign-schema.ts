@@ -58,7 +58,7 @@ export function findReference(schema: unknown): string | undefined {
   return undefined
 }
 
-/** A thousand times what the slowest that ships takes on a slow computer. */
+/** No schema that a person wrote for its parameters needs it; by the clock, so that nothing can outlast it. */
 const LONGEST_MS = 5_000
 
 const scope: { judge?: () => unknown } = {}

@@ -14,7 +14,7 @@ const LONGEST_INDEX = 64 * MiB
 /** Stat data, mode, owner, size and object name (SHA-1), before the flags. */
 const FIXED_BYTES = 60
 
-/** @returns false, too, where there is no repository, or one that can't be read */
+/** @returns false, too, where there is no repository, or one that isn't read here: damaged, or with names of SHA-256 */
 export function isInGit(path: string): boolean {
   try {
     const root = repositoryOf(dirname(resolve(path)))
